@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: Apache-2.0
+# Warnings and sanitizers, the same for every target of ours (imported headers are system headers and stay silent).
+add_library(ivy_warnings INTERFACE)
+target_compile_options(ivy_warnings INTERFACE -Wall -Wextra -Wno-unused-parameter -Wno-missing-field-initializers)
+option(IVY_WERROR "Treat warnings as errors" OFF)
+if(IVY_WERROR)
+    target_compile_options(ivy_warnings INTERFACE -Werror)
+endif()
+if(IVY_SANITIZE)
+    add_compile_options(-fsanitize=${IVY_SANITIZE} -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+    add_link_options(-fsanitize=${IVY_SANITIZE})
+endif()
+if(IVY_FAULT_POINTS)
+    add_compile_definitions(IVY_FAULT_POINTS)
+endif()

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Installs what building and testing need on Debian 12 or newer, and nothing when all of it is there already.
+#
+# PostgreSQL 18 and DuckDB 2.0 are in Debian from suite "forky" on. On an older release this adds that suite as a
+# low-priority source next to the mirror that apt already uses (read from apt's own configuration), so that nothing
+# else is ever upgraded by accident, and installs only the packages named below from it.
+#
+# Usage: scripts/setup.sh [build|test]    "test" (the default) also installs what the test suites need.
+set -euo pipefail
+
+readonly BUILD_PACKAGES=(g++ cmake ninja-build make git pkg-config ca-certificates
+    libroaring-dev nlohmann-json3-dev zlib1g-dev util-linux)
+readonly TEST_PACKAGES=(libgtest-dev python3 python3-venv)
+readonly FORKY_PACKAGES=(postgresql-18 postgresql-server-dev-18 libduckdb-dev duckdb)
+readonly SUITE=forky
+
+die() { printf 'setup: %s\n' "$*" >&2; exit 1; }
+say() { printf 'setup: %s\n' "$*"; }
+
+have() { dpkg-query -W -f='${Status}' "$1" 2>/dev/null | grep -q 'install ok installed'; }
+
+missing_of() {
+    local package
+    for package in "$@"; do have "$package" || printf '%s\n' "$package"; done
+}
+
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then "$@"
+    elif command -v sudo >/dev/null; then sudo -E "$@"
+    else die "root or sudo is needed to install packages: $*"
+    fi
+}
+
+apt_get() { as_root env DEBIAN_FRONTEND=noninteractive apt-get -q -o Dpkg::Use-Pty=0 -o APT::Update::Error-Mode=any "$@"; }
+
+# The Debian archive that apt is configured with. Records of apt-get indextargets are paragraphs; the security archive
+# is another tree, with another label.
+debian_archive() {
+    apt-get indextargets 'Created-By: Packages' 2>/dev/null | awk -F': ' '
+        function match_record() { return f["Origin"] == "Debian" && f["Label"] == "Debian" && f["Component"] == "main" }
+        NF == 0 { if (!found && match_record()) { found = f["Repo-URI"] } delete f; next }
+        { f[$1] = $2 }
+        END { if (!found && match_record()) { found = f["Repo-URI"] } print found }'
+}
+
+archive_keyring() {
+    local keyring
+    for keyring in /usr/share/keyrings/debian-archive-keyring.{pgp,gpg}; do
+        if [ -r "$keyring" ]; then printf '%s\n' "$keyring"; return; fi
+    done
+}
+
+add_suite() {
+    local uri keyring
+    if apt-cache policy | grep -q "n=$SUITE,"; then return; fi
+    uri=$(debian_archive)
+    keyring=$(archive_keyring)
+    [ -n "$uri" ] || die "no Debian archive is configured in apt; add a source for suite $SUITE by hand"
+    say "adding suite $SUITE of the configured Debian archive with priority 100"
+    {
+        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\n' "$uri" "$SUITE"
+        [ -z "$keyring" ] || printf 'Signed-By: %s\n' "$keyring"
+    } | as_root tee "/etc/apt/sources.list.d/$SUITE.sources" >/dev/null
+    printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$SUITE" | as_root tee "/etc/apt/preferences.d/$SUITE" >/dev/null
+    apt_get update
+}
+
+main() {
+    local want=("${BUILD_PACKAGES[@]}") missing forky_missing
+    [ "${1:-test}" = build ] || want+=("${TEST_PACKAGES[@]}")
+    mapfile -t missing < <(missing_of "${want[@]}")
+    mapfile -t forky_missing < <(missing_of "${FORKY_PACKAGES[@]}")
+    # A server and a DuckDB that the caller named take the place of Debian's packages.
+    if [ -n "${PG_CONFIG:-}" ] && [ -n "${DUCKDB_ROOT:-}" ]; then forky_missing=(); fi
+    if [ ${#missing[@]} -eq 0 ] && [ ${#forky_missing[@]} -eq 0 ]; then
+        say "everything needed is installed"
+        return
+    fi
+
+    [ -r /etc/debian_version ] && command -v apt-get >/dev/null ||
+        die "this system has no apt: install ${missing[*]} ${forky_missing[*]} (see README.md, 'Other systems')"
+    say "installing: ${missing[*]} ${forky_missing[*]}"
+    apt_get update || die "apt-get update failed: are the package registries reachable?"
+    [ ${#missing[@]} -eq 0 ] || apt_get install -y --no-install-recommends "${missing[@]}" ||
+        die "could not install ${missing[*]}"
+    if [ ${#forky_missing[@]} -gt 0 ]; then
+        # Keep postgresql-common from starting a cluster of its own: tests and the demo make private ones.
+        as_root mkdir -p /etc/postgresql-common/createcluster.d
+        printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.d/ivy_mooncake.conf >/dev/null
+        if apt-cache policy postgresql-18 | grep -q 'Candidate: 18' && apt-cache policy libduckdb-dev | grep -q 'Candidate: 2\.0'; then
+            apt_get install -y --no-install-recommends "${forky_missing[@]}" || die "could not install ${forky_missing[*]}"
+        else
+            add_suite
+            apt_get install -y --no-install-recommends -t "$SUITE" "${forky_missing[@]}" || die "could not install ${forky_missing[*]}"
+        fi
+    fi
+    say "done"
+}
+
+main "$@"
