@@ -1,0 +1,44 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# make check: sets up, builds with warnings as errors, runs every suite through ctest, and then the libraries' unit tests
+# once more under the sanitizers. --fast: only the unit and regression tests.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+cd "$root"
+fast=
+[ "${1:-}" != --fast ] || fast=1
+jobs=$(nproc)
+
+say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
+
+say 'Set-up'
+scripts/setup.sh test
+if [ -z "$fast" ]; then scripts/venv.sh || echo 'check: the Python packages could not be installed; suites that need them report SKIPPED'; fi
+
+say 'Build'
+cmake --preset check
+cmake --build build/check -j "$jobs"
+
+status=0
+if [ -n "$fast" ]; then
+    say 'Tests'
+    ctest --test-dir build/check --output-on-failure -L 'unit|regress' || status=$?
+    exit $status
+fi
+
+sanitized() {
+    local preset=$1
+    say "Libraries under $preset"
+    cmake --preset "$preset" >/dev/null
+    cmake --build "build/$preset" -j "$jobs"
+    ctest --test-dir "build/$preset" --output-on-failure -L unit || status=$?
+}
+sanitized asan
+sanitized tsan
+
+say 'Tests'
+ctest --test-dir build/check --output-on-failure || status=$?
+say 'Done'
+exit $status
