@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+// error_map: DuckDB knows some forty kinds of errors; what they mean to a Postgres user is decided here.
+#include "engine/error_map.h"
+
+#include <duckdb.hpp>
+
+#include <cctype>
+#include <new>
+
+namespace ivy::engine {
+namespace {
+
+// Key in an exception's extra information under which our own functions leave their SQLSTATE.
+constexpr char kSqlstateKey[] = "ivy_sqlstate";
+
+// DuckDB reports values that do not parse and values out of range as the same kind; only the text tells them apart.
+const char* ConversionState(const std::string& message) {
+    const auto has = [&message](const char* part) { return message.find(part) != std::string::npos; };
+    if (has("out of range") || has("doesn't fit") || has("overflow") || has("outside of range")) {
+        const bool is_time = has("timestamp") || has("TIMESTAMP") || has("date") || has("DATE") || has("interval");
+        return is_time ? sqlstate::kDatetimeOverflow : sqlstate::kNumericOutOfRange;
+    }
+    if (has("timestamp") || has("date field") || has("time field") || has("interval")) return sqlstate::kInvalidDatetime;
+    return sqlstate::kInvalidText;
+}
+
+const char* StateOf(duckdb::ExceptionType type, const std::string& message) {
+    using duckdb::ExceptionType;
+    switch (type) {
+        case ExceptionType::OUT_OF_RANGE:
+            return message.find("imestamp") != std::string::npos || message.find("ate ") != std::string::npos
+                       ? sqlstate::kDatetimeOverflow
+                       : sqlstate::kNumericOutOfRange;
+        case ExceptionType::DECIMAL:
+            return sqlstate::kNumericOutOfRange;
+        case ExceptionType::CONVERSION:
+            return ConversionState(message);
+        case ExceptionType::DIVIDE_BY_ZERO:
+            return sqlstate::kDivisionByZero;
+        case ExceptionType::INVALID_INPUT:
+            return sqlstate::kDataException;
+        case ExceptionType::OBJECT_SIZE:
+            return sqlstate::kProgramLimit;
+        case ExceptionType::OUT_OF_MEMORY:
+            return message.find("max_temp_directory_size") != std::string::npos ? sqlstate::kDiskFull
+                                                                                : sqlstate::kOutOfMemory;
+        case ExceptionType::INTERRUPT:
+            return sqlstate::kQueryCanceled;
+        case ExceptionType::IO:
+        case ExceptionType::HTTP:
+        case ExceptionType::NETWORK:
+            return message.find("No space left") != std::string::npos ? sqlstate::kDiskFull : sqlstate::kIoError;
+        case ExceptionType::DATA_CORRUPTION:
+            return sqlstate::kDataCorrupted;
+        case ExceptionType::NOT_IMPLEMENTED:
+        case ExceptionType::MISSING_EXTENSION:
+        case ExceptionType::AUTOLOAD:
+            return sqlstate::kFeatureNotSupported;
+        default:
+            return sqlstate::kInternalError;
+    }
+}
+
+}  // namespace
+
+Error ErrorFromDuck(const duckdb::ErrorData& data) {
+    Error error;
+    std::string message = data.RawMessage();
+    const auto own = data.ExtraInfo().find(kSqlstateKey);
+    error.sqlstate = own != data.ExtraInfo().end() ? own->second : StateOf(data.Type(), message);
+    if (const size_t line = message.find('\n'); line != std::string::npos) {
+        error.detail = message.substr(message.find_first_not_of('\n', line) == std::string::npos
+                                          ? message.size()
+                                          : message.find_first_not_of('\n', line));
+        message.resize(line);
+    }
+    while (!message.empty() && (message.back() == '.' || message.back() == '!')) message.pop_back();
+    // A lower-case start, unless the first word is all capitals.
+    if (message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) &&
+        !std::isupper(static_cast<unsigned char>(message[1]))) {
+        message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
+    }
+    error.message = message.empty() ? "DuckDB failed without a message" : std::move(message);
+    return error;
+}
+
+Status StatusFromException(const std::exception& exception) {
+    if (dynamic_cast<const std::bad_alloc*>(&exception)) {
+        return Status::Make(sqlstate::kOutOfMemory, "out of memory in the columnar engine");
+    }
+    return ErrorFromDuck(duckdb::ErrorData(exception));
+}
+
+void ThrowSqlError(const char* sqlstate, const std::string& message) {
+    throw duckdb::Exception({{kSqlstateKey, sqlstate}}, duckdb::ExceptionType::OUT_OF_RANGE, message);
+}
+
+}  // namespace ivy::engine

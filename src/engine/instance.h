@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Instance: the one DuckDB of the engine, shared by all sessions: one memory limit, one pool of threads, one set of
+// caches. It has no database file; temporary results spill to a folder of the engine's own.
+//
+// The configuration is closed: DuckDB may touch files only below folders that were allowed here (the mirrors'
+// warehouses), installs no extensions, and keeps SQL from changing any setting but those a query may choose.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/status.h"
+
+namespace duckdb {
+class Connection;
+class DuckDB;
+}  // namespace duckdb
+
+namespace ivy::engine {
+
+class Instance {
+  public:
+    struct Config {
+        std::string temp_folder;     // for spilling; made if missing, emptied of what a crashed engine left there
+        uint64_t memory_limit = 0;   // bytes; 0: DuckDB's default, 80% of the machine's memory
+        uint64_t temp_limit = 0;     // bytes in temp_folder; 0: DuckDB's default, 90% of the free space
+        int threads = 0;             // 0: one a core
+    };
+    static Result<std::unique_ptr<Instance>> Open(const Config& config);
+    ~Instance();
+
+    duckdb::DuckDB& database() { return *database_; }
+    // A connection with its own settings and transaction, for one thread at a time. Throws only if out of memory.
+    std::unique_ptr<duckdb::Connection> Connect();
+
+    // Lets DuckDB, and through it the whole engine, read and write below "folder": a local path or a URL such as
+    // s3://bucket/prefix. Any thread; allowing a folder again does nothing.
+    Status AllowFolder(const std::string& folder);
+
+  private:
+    explicit Instance(std::unique_ptr<duckdb::DuckDB> database);
+
+    std::unique_ptr<duckdb::DuckDB> database_;
+};
+
+}  // namespace ivy::engine
