@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ingest: the write half of the engine as the server sees it: capture and copy connections in, read views and flush
+// requests out. Owns the mirrors, the flusher thread and everything that they write.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "base/snapshot.h"
+#include "base/status.h"
+
+namespace duckdb {
+class DatabaseInstance;
+}
+
+namespace ivy::engine {
+
+class Channel;
+class Mirrors;
+
+struct IngestOptions {
+    std::string folder = ".";  // the engine's own folder: key index segments under "index", spilled changes under "tmp"
+    uint64_t flush_rows = 1000000;             // flush a mirror with this many rows and deletes in memory...
+    uint64_t flush_bytes = 256ull << 20;       // ...or this many bytes...
+    std::chrono::milliseconds flush_age{60000};  // ...or whose oldest change has been in memory for this long
+    // Past this many bytes of one mirror's delta, flush even what some running snapshot does not see: queries with such
+    // snapshots then use the row table.
+    uint64_t force_bytes = 2048ull << 20;
+    uint64_t copy_file_bytes = 256ull << 20;   // files of an initial copy are cut at about this size
+    uint64_t stage_bytes = 32ull << 20;        // changes of one transaction kept in memory before they go to a file
+    int keep_snapshots = 100;                  // Iceberg snapshots of each table
+};
+
+class Ingest {
+  public:
+    // "database" must outlive the object. Starts the flusher thread.
+    Ingest(duckdb::DatabaseInstance& database, IngestOptions options);
+    ~Ingest();  // as Stop()
+
+    Mirrors& mirrors();
+
+    // Serve one connection after its hello and the reply to it; return when it has ended. A capture connection first
+    // ends the one that there was.
+    void ServeCapture(Channel& channel);
+    void ServeCopy(Channel& channel);
+
+    // Waits until everything up to "lsn" is applied, flushes the mirror, and returns when that is published.
+    // Transactions that some running snapshot does not see yet stay in memory.
+    Status Flush(uint32_t mirror, Lsn lsn, const std::function<bool()>& cancelled);
+
+    // Ends the sessions and the flusher; in-memory changes are replayed from the slot after the next start.
+    void Stop();
+
+  private:
+    struct Impl;
+    std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace ivy::engine
