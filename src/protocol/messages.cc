@@ -255,6 +255,7 @@ void Changes::Write(ByteWriter* out) const {
     WriteIds(inexact, out);
     WriteBlob(rows, out);
     WriteBlob(keys, out);
+    WriteIds(columns, out);
 }
 
 Result<Changes> Changes::Read(const Frame& frame) {
@@ -272,6 +273,7 @@ Result<Changes> Changes::Read(const Frame& frame) {
     message.inexact = ReadIds(&in);
     message.rows = ReadBlob(&in);
     message.keys = ReadBlob(&in);
+    message.columns = ReadIds(&in);
     return Finished(in, std::move(message), "changes message");
 }
 
@@ -395,6 +397,15 @@ Result<CopyBegin> CopyBegin::Read(const Frame& frame) {
     message.snapshot = Snapshot::Read(&in);
     message.estimated_rows = in.U64();
     return Finished(in, std::move(message), "copy-begin message");
+}
+
+void CopyEnd::Write(ByteWriter* out) const { WriteIds(inexact, out); }
+
+Result<CopyEnd> CopyEnd::Read(const Frame& frame) {
+    ByteReader in = frame.reader();
+    CopyEnd message;
+    message.inexact = ReadIds(&in);
+    return Finished(in, std::move(message), "copy-end message");
 }
 
 void Control::Write(ByteWriter* out) const {

@@ -176,7 +176,7 @@ enum class RowOp : uint8_t {
 // An unchanged TOASTed column of an update: its value is that of the row's previous version.
 struct UnchangedValue {
     uint32_t row = 0;     // ordinal in "rows"
-    uint32_t column = 0;  // ordinal in the mirror's columns
+    uint32_t column = 0;  // ordinal in the columns of "rows"
 };
 
 // Changes of one transaction to one mirror, in order. Kept by the engine until the transaction's Commit or Abort.
@@ -187,8 +187,13 @@ struct Changes {
     std::vector<uint8_t> ops;   // RowOp values
     std::vector<UnchangedValue> unchanged;
     std::vector<uint32_t> inexact;  // column ids in which "rows" has a NULL in place of a value that can't be stored
-    Bytes rows;                 // a column chunk with the mirror's columns
+    Bytes rows;                 // a column chunk with the row's columns
     Bytes keys;                 // a column chunk with the key's columns
+    // Ids of the columns of "rows", in order; empty: exactly the mirror's columns. Rows decoded from before or after a
+    // schema change have others than the mirror's current ones: ids that the mirror does not have are ignored (dropped
+    // since), ids that are missing are NULL (added since). A MirrorOpen with the new columns comes before the Commit of
+    // the transaction that changes the schema.
+    std::vector<uint32_t> columns;
     void Write(ByteWriter* out) const;
     static Result<Changes> Read(const Frame& frame);
 };
@@ -263,6 +268,13 @@ struct CopyBegin {
     uint64_t estimated_rows = 0;  // for progress
     void Write(ByteWriter* out) const;
     static Result<CopyBegin> Read(const Frame& frame);
+};
+
+// All rows have been sent.
+struct CopyEnd {
+    std::vector<uint32_t> inexact;  // ids of columns in which some row has NULL in place of a value that can't be stored
+    void Write(ByteWriter* out) const;
+    static Result<CopyEnd> Read(const Frame& frame);
 };
 
 // --- control ---------------------------------------------------------------------------------------------------------

@@ -137,7 +137,9 @@ TEST(Messages, RoundTrips) {
     MirrorOpen open{16400, "public", "t", {{1, "id", kInt, true}, {3, "x", kText, false}}, {1}, "/w", "/w/m", 88, true, snapshot, 3, {3}};
     ExpectRoundTrip(MessageType::kMirrorOpen, open);
     ExpectRoundTrip(MessageType::kMirrorClose, MirrorClose{1, true, "/w"});
-    ExpectRoundTrip(MessageType::kChanges, Changes{1, 2, 3, {'I', 'U'}, {{0, 1}}, {3}, SampleChunk(), {1, 2, 3}});
+    ExpectRoundTrip(MessageType::kChanges,
+                    Changes{1, 2, 3, {'I', 'U'}, {{0, 1}}, {3}, SampleChunk(), {1, 2, 3}, {1, 2}});
+    ExpectRoundTrip(MessageType::kCopyEnd, CopyEnd{{2, 5}});
     ExpectRoundTrip(MessageType::kCommit, Commit{1, 2, 3, -4});
     ExpectRoundTrip(MessageType::kAbort, Abort{1, 2});
     ExpectRoundTrip(MessageType::kProgress, Progress{1, 2});
