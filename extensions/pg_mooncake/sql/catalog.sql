@@ -1,0 +1,47 @@
+-- SPDX-License-Identifier: Apache-2.0
+--
+-- The truth about mirrors. Written by this extension only, as C++ (catalog.cc): the column order is known there. The types
+-- regclass let pg_dump carry rows over by name; a restored row is turned into an order for a new copy by the trigger.
+CREATE TABLE mooncake.mirrors (
+    mirror                      pg_catalog.regclass PRIMARY KEY,
+    source                      pg_catalog.regclass NOT NULL,
+    state                       pg_catalog.text NOT NULL CHECK (state IN ('copying', 'live', 'error', 'stale')),
+    generation                  pg_catalog.int4 NOT NULL,
+    format_version              pg_catalog.int2 NOT NULL,
+    location                    pg_catalog.text NOT NULL,
+    metadata_location           pg_catalog.text,
+    previous_metadata_location  pg_catalog.text,
+    flushed_lsn                 pg_catalog.pg_lsn,
+    copy_snapshot               pg_catalog.text,
+    key                         pg_catalog._int2 NOT NULL,
+    inexact                     pg_catalog._int2,
+    row_count                   pg_catalog.int8 NOT NULL,
+    byte_count                  pg_catalog.int8 NOT NULL,
+    error                       pg_catalog.text,
+    created                     pg_catalog.timestamptz NOT NULL,
+    published                   pg_catalog.timestamptz
+);
+CREATE INDEX mirrors_source ON mooncake.mirrors (source);
+COMMENT ON TABLE mooncake.mirrors IS 'mirrors and their published Iceberg tables';
+
+CREATE FUNCTION mooncake.restore_mirror() RETURNS pg_catalog.trigger
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_restore_mirror';
+REVOKE ALL ON FUNCTION mooncake.restore_mirror() FROM PUBLIC;
+CREATE TRIGGER restore_mirror BEFORE INSERT OR UPDATE ON mooncake.mirrors
+    FOR EACH ROW EXECUTE FUNCTION mooncake.restore_mirror();
+
+-- Folders of dropped mirrors, until the capture worker has deleted them.
+CREATE TABLE mooncake.dropped (
+    location  pg_catalog.text PRIMARY KEY,
+    mirror    pg_catalog.oid NOT NULL,
+    dropped   pg_catalog.timestamptz NOT NULL
+);
+COMMENT ON TABLE mooncake.dropped IS 'folders of dropped mirrors whose files are still to be deleted';
+
+-- Everything but the error text, which may quote values.
+GRANT SELECT (mirror, source, state, generation, format_version, location, metadata_location, previous_metadata_location,
+              flushed_lsn, copy_snapshot, key, inexact, row_count, byte_count, created, published)
+    ON mooncake.mirrors TO PUBLIC;
+GRANT SELECT ON mooncake.dropped TO PUBLIC;
+
+SELECT pg_catalog.pg_extension_config_dump('mooncake.mirrors', 'WHERE true');

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the rest of pg_mooncake.so offers to src/capture, and the two mains that it expects from there.
+//
+// Processes: the mirror launcher (launcher.cc) starts one capture worker per database; the worker starts copy workers by
+// StartCopyWorker. Both enter through functions of this module (worker.cc) which connect to the database and then call
+//
+//   void ivy::capture::CaptureMain(Oid database);          returns or exits when ShutdownRequestPending
+//   void ivy::capture::CopyMain(Oid mirror, int generation);
+//
+// declared in capture/worker.h. An ereport(ERROR) out of them ends the process; the launcher starts the capture worker
+// again, at once the first time and then with growing pauses up to 10 s.
+#pragma once
+
+#include "pg/postgres_api.h"
+
+extern "C" {
+#include "postmaster/bgworker.h"
+}
+
+#include "pg_duckdb/src/api.h"
+
+namespace ivy::mooncake {
+
+// pg_duckdb's functions. Valid from _PG_init on.
+const DuckdbApi& Api(void);
+
+// Name of the replication slot of a database: "ivy_mooncake_<oid>". "name" has NAMEDATALEN bytes.
+void SlotName(Oid database, char* name);
+
+// A counter that rises after every commit that changed mooncake.mirrors or mooncake.dropped in a way that the worker
+// must know (a mirror made, dropped, to be copied anew). The worker's latch is set at the same time.
+uint64 CatalogVersion(void);
+
+// Starts a copy worker, a process of its own in this database. The handle is palloc'ed; null if no background worker is
+// free. The caller is notified (SIGUSR1, its latch) when it starts and ends.
+BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation);
+
+// Settings (see docs and module.cc).
+extern int max_retained_wal_mb;  // mooncake.max_retained_wal: the slot may hold back this much; -1 is no limit
+
+}  // namespace ivy::mooncake
