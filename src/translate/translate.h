@@ -6,9 +6,9 @@
 // EXPLAIN. The result is plain data (palloc'ed, no C++ objects), so that it can be stored in a plan and copied.
 #pragma once
 
-extern "C" {
-#include "postgres.h"
+#include "pg/postgres_api.h"
 
+extern "C" {
 #include "nodes/params.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pg_list.h"
@@ -33,7 +33,7 @@ struct Translation {
 };
 
 // Translates a whole SELECT. "query" is not changed. May ereport (catalog look-ups), does no I/O.
-Translation* TranslateQuery(Query* query, IsMirrorFn is_mirror);
+Translation* TranslateQuery(::Query* query, IsMirrorFn is_mirror);
 
 // Translates a scan of one mirror: SELECT the attributes in "attnums" (int list, ascending; empty: count rows only) of
 // "relid" WHERE those of "quals" (Vars have varno "rti") that can be shipped. *remote and *local receive the quals split.
@@ -42,11 +42,11 @@ Translation* TranslateScan(Index rti, Oid relid, List* attnums, List* quals, Lis
 // The two-level form: "inner" is a Query that can be shipped whole, "outer" is a Query over it (its only range table entry
 // in the from list is a subquery whose place "inner" takes) that Postgres's executor runs. Null if there is no such split.
 struct Split {
-    Query* outer;
+    ::Query* outer;
     Index inner_rti;   // index of the subquery RTE in outer's range table
     Translation* inner;
 };
-Split* SplitQuery(Query* query, IsMirrorFn is_mirror);
+Split* SplitQuery(::Query* query, IsMirrorFn is_mirror);
 
 // The text that replaces {value:i}: a DuckDB literal with its type, exact for every value ("CAST('1.5' AS DECIMAL(3,1))").
 // Null if the value has no exact literal: the query can't be shipped with it.

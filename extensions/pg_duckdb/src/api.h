@@ -7,9 +7,9 @@
 // To add a function: append it, raise kDuckdbApiVersion, and implement it in api.cc.
 #pragma once
 
-extern "C" {
-#include "postgres.h"
+#include "pg/postgres_api.h"
 
+extern "C" {
 #include "access/tableam.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
@@ -54,7 +54,7 @@ struct DuckdbApi {
     char* (*control)(Oid database, const char* command, Oid mirror, uint64 lsn, int timeout_ms);
 
     // A scan of a whole mirror by Postgres's executor, for the table access method: runs "SELECT all columns".
-    struct ColumnarTableScan* (*begin_table_scan)(Relation mirror, Snapshot snapshot);
+    struct ColumnarTableScan* (*begin_table_scan)(Relation mirror, ::Snapshot snapshot);
     bool (*next_table_row)(struct ColumnarTableScan* scan, TupleTableSlot* slot);
     void (*end_table_scan)(struct ColumnarTableScan* scan);
 };
