@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/parquet_writer.h"
+
+#include <unistd.h>
+
+#include <duckdb/catalog/catalog.hpp>
+#include <duckdb/catalog/catalog_entry/copy_function_catalog_entry.hpp>
+#include <duckdb/common/file_system.hpp>
+#include <duckdb/common/types/column/column_data_collection.hpp>
+#include <duckdb/function/copy_function.hpp>
+#include <duckdb/parser/parsed_data/copy_info.hpp>
+
+#include "base/fault_point.h"
+#include "delta/chunk_convert.h"
+#include "engine/duck_file_io.h"
+#include "engine/error_map.h"
+#include "engine/iceberg_schema.h"
+
+namespace ivy::engine {
+namespace {
+
+constexpr uint64_t kRowGroupRows = 122880;
+constexpr uint64_t kRowGroupBytes = 128ull << 20;  // of the rows in memory
+
+void IntervalsToText(const duckdb::Vector& from, duckdb::idx_t count, duckdb::Vector* to) {
+    duckdb::UnifiedVectorFormat format;
+    from.ToUnifiedFormat(format);
+    const auto* values = duckdb::UnifiedVectorFormat::GetData<duckdb::interval_t>(format);
+    auto* texts = reinterpret_cast<duckdb::string_t*>(duckdb::FlatVector::GetDataMutable(*to));
+    for (duckdb::idx_t row = 0; row < count; row++) {
+        const auto at = format.sel->get_index(row);
+        if (!format.validity.RowIsValid(at)) {
+            duckdb::FlatVector::SetNull(*to, row, true);
+            continue;
+        }
+        const duckdb::interval_t value = values[at];
+        texts[row] = duckdb::StringVector::AddString(*to, std::to_string(value.months) + " months " +
+                                                              std::to_string(value.days) + " days " +
+                                                              std::to_string(value.micros) + " microseconds");
+    }
+}
+
+}  // namespace
+
+struct ParquetWriter::State {
+    std::unique_ptr<duckdb::Connection> connection;
+    duckdb::unique_ptr<duckdb::CopyFunction> function;
+    duckdb::CopyInfo info;
+    duckdb::vector<duckdb::LogicalType> types;  // stored types
+    duckdb::CopyFunctionFileStatistics statistics;
+    duckdb::unique_ptr<duckdb::FunctionData> bind;
+    duckdb::unique_ptr<duckdb::GlobalFunctionData> global;
+    duckdb::unique_ptr<duckdb::ColumnDataCollection> rows;
+    duckdb::ColumnDataAppendState append;
+    duckdb::DataChunk stored;  // a chunk with stored types
+
+    duckdb::ClientContext& context() { return *connection->context; }
+    void NewRowGroup() {
+        rows = duckdb::make_uniq<duckdb::ColumnDataCollection>(context(), types);
+        rows->InitializeAppend(append);
+    }
+};
+
+ParquetWriter::ParquetWriter(std::string path, std::vector<MirrorColumn> columns)
+    : path_(std::move(path)),
+      columns_(std::move(columns)),
+      names_(FileColumnNames(columns_)),
+      state_(std::make_unique<State>()) {}
+
+ParquetWriter::~ParquetWriter() {
+    const bool started = state_->global != nullptr;
+    try {
+        state_.reset();
+    } catch (const std::exception&) {
+        // DuckDB reports a failed asynchronous write once more: the file is given up anyway.
+    }
+    if (started && !finished_ && IsLocalPath(path_)) unlink(path_.c_str());
+}
+
+Result<std::unique_ptr<ParquetWriter>> ParquetWriter::Open(Instance& instance, const std::string& path,
+                                                           const std::vector<MirrorColumn>& columns) {
+    IVY_FAULT_POINT("parquet-open");
+    const size_t slash = path.rfind('/');
+    if (slash != std::string::npos) IVY_RETURN_IF_ERROR(MakeFolder(path.substr(0, slash)));
+    auto writer = std::unique_ptr<ParquetWriter>(new ParquetWriter(path, columns));
+    try {
+        writer->Start(instance);
+    } catch (const std::exception& exception) {
+        return StatusFromException(exception).Prepend("could not write \"" + path + "\"");
+    }
+    return writer;
+}
+
+void ParquetWriter::Start(Instance& instance) {
+    State& state = *state_;
+    state.connection = instance.Connect();
+    duckdb::ClientContext& context = state.context();
+    context.RunFunctionInTransaction([&] {
+        auto& entry = duckdb::Catalog::GetSystemCatalog(context).GetEntry<duckdb::CopyFunctionCatalogEntry>(
+            context, duckdb::QualifiedName(duckdb::Identifier(), duckdb::Identifier(DEFAULT_SCHEMA), "parquet"));
+        state.function = duckdb::make_uniq<duckdb::CopyFunction>(entry.function);
+    });
+    duckdb::vector<duckdb::Identifier> names;
+    duckdb::child_list_t<duckdb::Value> field_ids;
+    for (size_t i = 0; i < columns_.size(); i++) {
+        names.emplace_back(names_[i]);
+        state.types.push_back(StoredType(columns_[i].type));
+        field_ids.emplace_back(duckdb::Identifier(names_[i]), duckdb::Value::INTEGER(static_cast<int32_t>(columns_[i].id)));
+    }
+    state.info.is_from = false;
+    state.info.file_path = path_;
+    state.info.format = "parquet";
+    state.info.options["field_ids"] = {duckdb::Value::STRUCT(std::move(field_ids))};
+    state.info.options["compression"] = {duckdb::Value("zstd")};
+    duckdb::CopyFunctionBindInput input(state.info);
+    input.file_extension = "parquet";
+    state.bind = state.function->copy_to_bind(context, input, names, state.types);
+    state.global = state.function->copy_to_initialize_global(context, *state.bind, path_);
+    state.function->copy_to_get_written_statistics(context, *state.bind, *state.global, state.statistics);
+    state.stored.InitializeEmpty(state.types);
+    state.NewRowGroup();
+}
+
+void ParquetWriter::ToStored(duckdb::DataChunk& chunk) {
+    State& state = *state_;
+    const duckdb::idx_t count = chunk.size();
+    for (size_t i = 0; i < columns_.size(); i++) {
+        duckdb::Vector& from = chunk.data[i];
+        if (from.GetType() == state.types[i]) {
+            state.stored.data[i].Reference(from);
+            continue;
+        }
+        duckdb::Vector cast(state.types[i], count);
+        if (columns_[i].type.kind == TypeKind::kInterval) {
+            IntervalsToText(from, count, &cast);
+        } else {
+            duckdb::VectorOperations::DefaultCast(from, cast, count);
+        }
+        state.stored.data[i].Reference(cast);
+    }
+    state.stored.SetChildCardinality(count);
+}
+
+Status ParquetWriter::Append(duckdb::DataChunk& chunk) {
+    if (chunk.size() == 0) return Status::Ok();
+    IVY_FAULT_POINT("parquet-append");
+    State& state = *state_;
+    try {
+        ToStored(chunk);
+        state.rows->Append(state.append, state.stored);
+        rows_ += chunk.size();
+        if (state.rows->Count() >= kRowGroupRows || state.rows->SizeInBytes() >= kRowGroupBytes) WriteRowGroup();
+    } catch (const std::exception& exception) {
+        return StatusFromException(exception).Prepend("could not write \"" + path_ + "\"");
+    }
+    return Status::Ok();
+}
+
+void ParquetWriter::WriteRowGroup() {
+    State& state = *state_;
+    if (state.rows->Count() == 0) return;
+    state.append.current_chunk_state.handles.clear();
+    auto batch = state.function->prepare_batch(state.context(), *state.bind, *state.global, std::move(state.rows));
+    state.function->flush_batch(state.context(), *state.bind, *state.global, *batch);
+    state.NewRowGroup();
+}
+
+uint64_t ParquetWriter::file_bytes() const { return state_->function->file_size_bytes(*state_->global); }
+
+Result<iceberg::DataFile> ParquetWriter::Finish() {
+    State& state = *state_;
+    try {
+        WriteRowGroup();
+        state.function->copy_to_finalize(state.context(), *state.bind, *state.global);
+    } catch (const std::exception& exception) {
+        return StatusFromException(exception).Prepend("could not write \"" + path_ + "\"");
+    }
+    IVY_FAULT_POINT("parquet-sync");
+    IVY_RETURN_IF_ERROR(SyncFile(path_));
+    iceberg::DataFile file;
+    file.path = path_;
+    file.record_count = static_cast<int64_t>(rows_);
+    file.file_size = static_cast<int64_t>(state.statistics.file_size_bytes);
+    file.metrics = MakeMetrics(columns_, names_, state.statistics);
+    finished_ = true;
+    return file;
+}
+
+}  // namespace ivy::engine
