@@ -388,6 +388,7 @@ void CopyBegin::Write(ByteWriter* out) const {
     out->U32(mirror);
     snapshot.Write(out);
     out->U64(estimated_rows);
+    WriteIds(columns, out);
 }
 
 Result<CopyBegin> CopyBegin::Read(const Frame& frame) {
@@ -396,6 +397,7 @@ Result<CopyBegin> CopyBegin::Read(const Frame& frame) {
     message.mirror = in.U32();
     message.snapshot = Snapshot::Read(&in);
     message.estimated_rows = in.U64();
+    message.columns = ReadIds(&in);
     return Finished(in, std::move(message), "copy-begin message");
 }
 

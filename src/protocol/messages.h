@@ -171,6 +171,9 @@ enum class RowOp : uint8_t {
     kDelete = 'D',    // takes the next row of "keys"
     kUpdate = 'U',    // takes the next of "keys" (the old key) and the next of "rows" (the new row)
     kTruncate = 'T',  // takes none
+    // A row was deleted or updated that can't be identified: the WAL does not have the mirror's key, because the source
+    // had another replica identity then. Takes none. A mirror that has to apply it fails.
+    kUnidentified = '?',
 };
 
 // An unchanged TOASTed column of an update: its value is that of the row's previous version.
@@ -266,6 +269,9 @@ struct CopyBegin {
     uint32_t mirror = 0;
     Snapshot snapshot;            // the rows that follow are what it sees
     uint64_t estimated_rows = 0;  // for progress
+    // Ids of the columns of the chunks, in order. If they are not exactly the mirror's columns, the source was altered
+    // just now: the answer is an error, and the copy is tried again.
+    std::vector<uint32_t> columns;
     void Write(ByteWriter* out) const;
     static Result<CopyBegin> Read(const Frame& frame);
 };

@@ -147,7 +147,7 @@ TEST(Messages, RoundTrips) {
     ExpectRoundTrip(MessageType::kPublished, Published{1, "a"});
     ExpectRoundTrip(MessageType::kMirrorFailed, MirrorFailed{1, {"XX000", "m", "", ""}, {2}});
     ExpectRoundTrip(MessageType::kPersisted, Persisted{4});
-    ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, snapshot, 100});
+    ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, snapshot, 100, {1, 3}});
     ExpectRoundTrip(MessageType::kControl, Control{"flush", 1, 5});
 }
 
