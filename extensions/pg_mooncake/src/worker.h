@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the rest of pg_mooncake.so offers to src/capture, and the two mains that it expects from there.
+// What the rest of pg_mooncake.so offers to src/capture, besides catalog.h.
 //
-// Processes: the mirror launcher (launcher.cc) starts one capture worker per database; the worker starts copy workers by
-// StartCopyWorker. Both enter through functions of this module (worker.cc) which connect to the database and then call
+// Processes: the mirror launcher (launcher.cc) keeps one capture worker per database; that one starts copy workers by
+// StartCopyWorker. Both enter through functions of this module (worker.cc), which announce a capture worker in shared
+// memory (so that backends can wake it by its latch and stop it by SIGTERM), connect to the database and then call
+// capture::CaptureMain or capture::CopyMain. Signals when they are called: SIGTERM raises FATAL at the next
+// CHECK_FOR_INTERRUPTS, SIGHUP sets ConfigReloadPending, SIGINT cancels.
 //
-//   void ivy::capture::CaptureMain(Oid database);          returns or exits when ShutdownRequestPending
-//   void ivy::capture::CopyMain(Oid mirror, int generation);
-//
-// declared in capture/worker.h. An ereport(ERROR) out of them ends the process; the launcher starts the capture worker
-// again, at once the first time and then with growing pauses up to 10 s.
+// An ereport(ERROR) out of them ends the process. The launcher starts a capture worker again, at once the first time and
+// then with growing pauses up to 10 s, unless it ended with exit code 0.
 #pragma once
 
 #include "pg/postgres_api.h"
@@ -28,15 +28,16 @@ const DuckdbApi& Api(void);
 // Name of the replication slot of a database: "ivy_mooncake_<oid>". "name" has NAMEDATALEN bytes.
 void SlotName(Oid database, char* name);
 
-// A counter that rises after every commit that changed mooncake.mirrors or mooncake.dropped in a way that the worker
-// must know (a mirror made, dropped, to be copied anew). The worker's latch is set at the same time.
+// A counter that rises after every commit that changed mooncake.mirrors or mooncake.dropped in a way that the capture
+// worker must know (a mirror made, dropped, to be copied anew, failed). The worker's latch is set after it rose. For the
+// capture worker's process only.
 uint64 CatalogVersion(void);
 
 // Starts a copy worker, a process of its own in this database. The handle is palloc'ed; null if no background worker is
 // free. The caller is notified (SIGUSR1, its latch) when it starts and ends.
 BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation);
 
-// Settings (see docs and module.cc).
+// Settings (see module.cc).
 extern int max_retained_wal_mb;  // mooncake.max_retained_wal: the slot may hold back this much; -1 is no limit
 
 }  // namespace ivy::mooncake
