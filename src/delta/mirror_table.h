@@ -30,7 +30,7 @@ struct NewFile {
     int64_t rows = 0;
     int64_t size = 0;
     std::string index_path;  // its key index segment (see src/index); rebuilt by the caller if it was missing
-    std::shared_ptr<const roaring::Roaring64Map> deleted;  // its deletion vector, or null
+    std::shared_ptr<const RowSet> deleted;  // its deletion vector, or null
 };
 
 // What one flush takes: a prefix of the applied transactions.
@@ -45,7 +45,7 @@ struct FlushCut {
         uint32_t slot;
         std::string path;
         int64_t file_rows;
-        std::shared_ptr<const roaring::Roaring64Map> deleted;
+        std::shared_ptr<const RowSet> deleted;
     };
     std::vector<FileDeletes> deletes;
     bool Empty() const { return rows == 0 && deletes.empty() && !truncated; }

@@ -12,13 +12,11 @@
 #include <vector>
 
 #include "base/snapshot.h"
+#include "delta/row_set.h"
 #include "protocol/messages.h"
 
 namespace duckdb {
 class DataChunk;
-}
-namespace roaring {
-class Roaring64Map;
 }
 
 namespace ivy::delta {
@@ -30,7 +28,7 @@ struct FileView {
     int64_t rows = 0;      // before deletes
     int64_t size = 0;      // bytes
     // Rows that this view does not show, or null if it shows all of them.
-    std::shared_ptr<const roaring::Roaring64Map> deleted;
+    std::shared_ptr<const RowSet> deleted;
 };
 
 class ReadView {
