@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Table: one Iceberg table's current state, and the commits that make its next one.
+// Table: one Iceberg table's current state, and the commits that make its next one. Not thread-safe.
 //
 // Reading a table loads its metadata file, the current snapshot's manifest list and manifests: the list of live data
 // files with their deletion vectors. A commit writes only new manifests (cost proportional to the change), a manifest
@@ -29,6 +29,7 @@ enum class Content : int { kData = 0, kPositionDeletes = 1, kEqualityDeletes = 2
 struct Metrics {
     std::map<int, int64_t> column_sizes, value_counts, null_value_counts, nan_value_counts;
     std::map<int, std::string> lower_bounds, upper_bounds;
+    bool operator==(const Metrics&) const = default;
 };
 
 // A data file or a delete file of a snapshot.
@@ -42,34 +43,45 @@ struct DataFile {
     std::vector<int64_t> split_offsets;
     std::optional<int> sort_order_id;
     std::vector<int> equality_ids;                     // equality deletes only
-    std::optional<std::string> referenced_data_file;   // deletion vectors (required) and position deletes
+    std::optional<std::string> referenced_data_file;   // deletion vectors (required) and position deletes of one data file
     std::optional<int64_t> content_offset, content_size;  // deletion vectors: the blob in the Puffin file
     std::optional<int64_t> first_row_id;               // v3, data files; assigned at commit
-    std::string partition_json;                        // for reading foreign tables; empty if unpartitioned
+    // For reading foreign tables; empty if unpartitioned. A JSON object from partition field id to value: numbers for
+    // numbers, dates (days) and times, text for strings, hexadecimal text for bytes, uuids and decimals.
+    std::string partition_json;
     int partition_spec_id = 0;
     // Set by reading and by commits:
     int64_t sequence_number = 0, file_sequence_number = 0, snapshot_id = 0;
+    bool operator==(const DataFile&) const = default;
 };
 
-// What one commit changes. Files are compared by path (deletion vectors by referenced_data_file).
+// What one commit changes. Files are compared by path (deletion vectors by referenced_data_file). A change of nothing but
+// schema or properties makes no snapshot; every other one does, even an empty one.
 struct Change {
-    std::string operation = "append";       // append, overwrite, delete or replace
+    // append, overwrite, delete or replace. "append" with removals or deletes is written as overwrite or delete.
+    std::string operation = "append";
     std::vector<DataFile> added;            // data files
-    std::vector<std::string> removed;       // paths of data files to remove; their deletion vectors go with them
-    std::vector<DataFile> deletion_vectors; // v3: new vectors, each replaces the one its data file had
+    // Paths of data files to remove; their deletion vectors and position deletes go with them. Position and equality delete
+    // files can be named as well.
+    std::vector<std::string> removed;
+    // v3: new vectors, each replaces the vector and the position deletes that its data file had (and must contain them). The
+    // data file may be one that is added here. See WriteDeletionVectors().
+    std::vector<DataFile> deletion_vectors;
     std::vector<DataFile> position_deletes; // v2: added position delete files
     std::map<std::string, std::string> summary;  // extra snapshot summary properties, such as "ivy.flushed-lsn"
     std::optional<Schema> schema;           // a new current schema (ids kept, schema-id assigned here)
     std::map<std::string, std::string> properties;  // table properties to set
-    int keep_snapshots = 100;               // older ones are expired from the metadata (see Expired)
+    int keep_snapshots = 100;               // at least 1; older ones are expired from the metadata (see Expired)
 };
 
-// Files that a commit made unreachable by expiring snapshots: to be deleted once the new metadata file is current.
+// Files that a commit made unreachable: those of expired snapshots, and metadata files that fell off the metadata log. To be
+// deleted once the new metadata file is current; some may be gone already. Tables with branches or tags beside main, or with
+// snapshots outside of main's history, report metadata files only; the rest is left to a sweep of orphans.
 using Expired = std::vector<std::string>;
 
 struct CommitResult {
     std::string metadata_location;
-    int64_t snapshot_id = 0;
+    std::optional<int64_t> snapshot_id;  // of the new snapshot, if the commit made one
     Expired expired;
 };
 
@@ -93,12 +105,16 @@ class Table {
     virtual const std::vector<DataFile>& data_files() const = 0;
     virtual const std::vector<DataFile>& delete_files() const = 0;
 
-    // Writes manifests, manifest list and metadata for the table after "change", fsynced on local disks, and moves this
-    // object to that state. On an error the object keeps its old state. Also writes v<N>.metadata.json beside
-    // <N>-<uuid>.metadata.json; Publish() then lets path readers find it.
+    // Writes manifests, manifest list and metadata (<N>-<uuid>.metadata.json) for the table after "change", fsynced on local
+    // disks, and moves this object to that state. On an error the object keeps its old state and what was written is
+    // removed. A caller that then fails to make the metadata file current must Load() the old one: nothing that a later
+    // commit writes collides with the files of the lost one.
     virtual Result<CommitResult> Commit(const Change& change) = 0;
 
-    // Writes version-hint.text for the current state: call once the metadata file is current in the catalog.
+    // Lets readers that know only the table's path find the current state: writes v<N>.metadata.json, a copy of the metadata
+    // file, and then version-hint.text. Call once the metadata file is current in the catalog, and after Load() if a crash
+    // may have come between the two; doing it again is harmless. Only published versions ever have the name v<N>, because
+    // some readers try v<N+1> without being told.
     virtual Status Publish() = 0;
 };
 
