@@ -38,7 +38,7 @@ const char* StateOf(duckdb::ExceptionType type, const std::string& message) {
         case ExceptionType::DIVIDE_BY_ZERO:
             return sqlstate::kDivisionByZero;
         case ExceptionType::INVALID_INPUT:
-            return sqlstate::kDataException;
+            return message.starts_with("Division by zero") ? sqlstate::kDivisionByZero : sqlstate::kDataException;
         case ExceptionType::OBJECT_SIZE:
             return sqlstate::kProgramLimit;
         case ExceptionType::OUT_OF_MEMORY:

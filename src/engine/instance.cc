@@ -2,19 +2,63 @@
 // Instance: configuring DuckDB.
 #include "engine/instance.h"
 
+#include <unistd.h>
+
 #include <duckdb.hpp>
 
-#include <cerrno>
+#include <duckdb/main/extension/extension_loader.hpp>
+#include <duckdb/main/valid_checker.hpp>
+#include <duckdb/storage/buffer_manager.hpp>
+
 #include <filesystem>
 
+#include "engine/delta_scan.h"
 #include "engine/error_map.h"
+#include "engine/file_scan.h"
+#include "engine/functions.h"
+#include "engine/inexact_guard.h"
+#include "engine/log.h"
+#include "engine/row_source.h"
 
 namespace ivy::engine {
 namespace {
 
-// Settings that a query may choose for its own connection (Query.settings, and profiling).
-constexpr const char* kSessionSettings[] = {"TimeZone", "Calendar", "enable_profiling", "profiling_mode",
-                                            "profiling_coverage"};
+// Settings that a query may choose for its own connection (Query.settings). All others are locked.
+const char* const kSessionSettings[] = {"TimeZone", "Calendar"};
+
+void Configure(const Instance::Config& config, duckdb::DBConfig* duck) {
+    duck->options.temporary_directory = config.temp_folder;
+    if (config.memory_limit) duck->options.maximum_memory = config.memory_limit;
+    if (config.temp_limit) duck->options.maximum_swap_space = config.temp_limit;
+    if (config.threads > 0) duck->options.maximum_threads = static_cast<duckdb::idx_t>(config.threads);
+    const auto set = [duck](const char* name, const duckdb::Value& value) {
+        duck->SetOptionByName(duckdb::Identifier(name), value);
+    };
+    // Results get their order from ORDER BY alone, as in Postgres.
+    set("preserve_insertion_order", false);
+    set("default_null_order", "NULLS_LAST_ON_ASC_FIRST_ON_DESC");
+    set("validate_external_file_cache", "NO_VALIDATION");  // data files never change
+    set("autoinstall_known_extensions", false);
+    set("autoload_known_extensions", false);
+    set("enable_external_access", false);
+}
+
+void RegisterFunctions(duckdb::DatabaseInstance& database) {
+    duckdb::ExtensionLoader loader(database, "ivy");
+    RegisterFileScan(loader);
+    RegisterDeltaScan(loader);
+    RegisterRowSource(loader);
+    RegisterScalarFunctions(loader);
+    RegisterInexactGuard(database);
+}
+
+// Settings of extensions exist only now. From here on SQL can change nothing but the session settings.
+void Lock(duckdb::DatabaseInstance& database) {
+    duckdb::Connection(database).Query("SET GLOBAL parquet_metadata_cache = true")->ThrowIfError();
+    duckdb::DBConfig& config = duckdb::DBConfig::GetConfig(database);
+    for (const char* name : kSessionSettings) config.AddAllowedConfig(duckdb::Identifier(name));
+    config.SetOptionByName(duckdb::Identifier("lock_configuration"), true);
+}
 
 }  // namespace
 
@@ -29,21 +73,10 @@ Result<std::unique_ptr<Instance>> Instance::Open(const Config& config) {
     if (error) return Status::FromErrno("could not create folder \"" + config.temp_folder + "\"", error.value());
     try {
         duckdb::DBConfig duck;
-        duck.options.temporary_directory = config.temp_folder;
-        if (config.memory_limit) duck.options.maximum_memory = config.memory_limit;
-        if (config.temp_limit) duck.options.maximum_swap_space = config.temp_limit;
-        if (config.threads > 0) duck.options.maximum_threads = static_cast<duckdb::idx_t>(config.threads);
-        const auto set = [&duck](const char* name, duckdb::Value value) {
-            duck.SetOptionByName(duckdb::Identifier(name), value);
-        };
-        // Results get their order from ORDER BY alone, as in Postgres.
-        set("preserve_insertion_order", false);
-        set("default_null_order", "NULLS_LAST_ON_ASC_FIRST_ON_DESC");
-        set("autoinstall_known_extensions", false);
-        set("autoload_known_extensions", false);
-        set("enable_external_access", false);
-        set("parquet_metadata_cache", true);
+        Configure(config, &duck);
         auto database = std::make_unique<duckdb::DuckDB>(nullptr, &duck);
+        RegisterFunctions(*database->instance);
+        Lock(*database->instance);
         return std::unique_ptr<Instance>(new Instance(std::move(database)));
     } catch (const std::exception& exception) {
         return StatusFromException(exception).Prepend("could not start DuckDB");
@@ -59,6 +92,24 @@ Status Instance::AllowFolder(const std::string& folder) {
     } catch (const std::exception& exception) {
         return StatusFromException(exception);
     }
+}
+
+Instance::Usage Instance::GetUsage() {
+    const auto& buffers = database_->instance->GetBufferManager();
+    Usage usage;
+    usage.version = duckdb::DuckDB::LibraryVersion();
+    usage.threads = database_->NumberOfThreads();
+    usage.memory_used = buffers.GetUsedMemory();
+    usage.memory_limit = buffers.GetMaxMemory();
+    usage.temp_used = buffers.GetUsedSwap();
+    return usage;
+}
+
+void Instance::ExitIfBroken() {
+    auto& checker = duckdb::ValidChecker::Get(*database_->instance);
+    if (!checker.IsInvalidated()) return;
+    Log(LogLevel::kFatal, "DuckDB can't go on: " + checker.InvalidatedMessage());
+    _exit(1);
 }
 
 }  // namespace ivy::engine

@@ -39,6 +39,19 @@ class Instance {
     // s3://bucket/prefix. Any thread; allowing a folder again does nothing.
     Status AllowFolder(const std::string& folder);
 
+    struct Usage {
+        std::string version;       // DuckDB's
+        uint64_t threads = 0;
+        uint64_t memory_used = 0;  // bytes
+        uint64_t memory_limit = 0;
+        uint64_t temp_used = 0;    // bytes spilled
+    };
+    Usage GetUsage();
+
+    // Ends the process if DuckDB met an error after which it refuses all work ("database has been invalidated"): the
+    // launcher starts a new engine, and changes are replayed.
+    void ExitIfBroken();
+
   private:
     explicit Instance(std::unique_ptr<duckdb::DuckDB> database);
 

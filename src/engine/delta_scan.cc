@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+// delta_scan: ReadView::ScanDelta as a DuckDB source.
+#include "engine/delta_scan.h"
+
+#include <duckdb.hpp>
+
+#include <duckdb/main/extension/extension_loader.hpp>
+
+#include <atomic>
+
+#include "delta/chunk_convert.h"
+#include "engine/query_inputs.h"
+#include "engine/scan_columns.h"
+
+namespace ivy::engine {
+namespace {
+
+using delta::ReadView;
+
+struct BindData final : public duckdb::TableFunctionData {
+    std::shared_ptr<const ReadView> view;
+
+    duckdb::unique_ptr<duckdb::FunctionData> Copy() const override {
+        auto copy = duckdb::make_uniq<BindData>();
+        copy->view = view;
+        return copy;
+    }
+    bool Equals(const duckdb::FunctionData& other) const override { return view == other.Cast<BindData>().view; }
+    bool SupportStatementCache() const override { return false; }
+};
+
+struct GlobalState final : public duckdb::GlobalTableFunctionState {
+    GlobalState(std::shared_ptr<const ReadView> the_view, const duckdb::vector<duckdb::column_t>& column_ids)
+        : view(std::move(the_view)), columns(column_ids, view->columns().size()) {
+        for (const size_t source : columns.sources) types.push_back(delta::ToDuckType(view->columns()[source].type));
+    }
+    duckdb::idx_t MaxThreads() const override { return std::max<size_t>(1, view->delta_chunks()); }
+
+    const std::shared_ptr<const ReadView> view;
+    const ScanColumns columns;
+    duckdb::vector<duckdb::LogicalType> types;
+    std::atomic<size_t> next_chunk{0};
+};
+
+struct LocalState final : public duckdb::LocalTableFunctionState {
+    duckdb::DataChunk chunk;
+};
+
+duckdb::unique_ptr<duckdb::FunctionData> Bind(duckdb::ClientContext& context, duckdb::TableFunctionBindInput& input,
+                                              duckdb::vector<duckdb::LogicalType>& types,
+                                              duckdb::vector<duckdb::Identifier>& names) {
+    auto data = duckdb::make_uniq<BindData>();
+    data->view = QueryInputs::Of(context).mirror(input.inputs[0].GetValue<int64_t>()).view;
+    for (const MirrorColumn& column : data->view->columns()) {
+        names.emplace_back(EngineColumnName(column.id));
+        types.push_back(delta::ToDuckType(column.type));
+    }
+    return data;
+}
+
+duckdb::unique_ptr<duckdb::GlobalTableFunctionState> InitGlobal(duckdb::ClientContext&,
+                                                                duckdb::TableFunctionInitInput& input) {
+    return duckdb::make_uniq<GlobalState>(input.bind_data->Cast<BindData>().view, input.column_ids);
+}
+
+duckdb::unique_ptr<duckdb::LocalTableFunctionState> InitLocal(duckdb::ExecutionContext& context,
+                                                              duckdb::TableFunctionInitInput&,
+                                                              duckdb::GlobalTableFunctionState* global) {
+    auto local = duckdb::make_uniq<LocalState>();
+    const auto& types = global->Cast<GlobalState>().types;
+    if (!types.empty()) local->chunk.Initialize(context.client, types);
+    return local;
+}
+
+void Scan(duckdb::ClientContext&, duckdb::TableFunctionInput& input, duckdb::DataChunk& output) {
+    auto& global = input.global_state->Cast<GlobalState>();
+    duckdb::DataChunk& chunk = input.local_state->Cast<LocalState>().chunk;
+    while (true) {
+        const size_t next = global.next_chunk.fetch_add(1, std::memory_order_relaxed);
+        if (next >= global.view->delta_chunks()) return;
+        if (!global.types.empty()) chunk.Reset();
+        global.view->ScanDelta(next, global.columns.sources, chunk);
+        if (chunk.size() == 0) continue;
+        global.columns.Deliver(chunk, output);
+        return;
+    }
+}
+
+duckdb::unique_ptr<duckdb::NodeStatistics> Cardinality(duckdb::ClientContext&, const duckdb::FunctionData* data) {
+    const uint64_t rows = data->Cast<BindData>().view->delta_rows();
+    return duckdb::make_uniq<duckdb::NodeStatistics>(rows, rows);
+}
+
+}  // namespace
+
+void RegisterDeltaScan(duckdb::ExtensionLoader& loader) {
+    duckdb::TableFunction function(duckdb::Identifier("ivy_delta"), {duckdb::LogicalType::BIGINT}, Scan, Bind,
+                                   InitGlobal, InitLocal);
+    function.projection_pushdown = true;
+    function.cardinality = Cardinality;
+    function.get_virtual_columns = ScanColumns::Virtual;
+    function.order_preservation_type = duckdb::OrderPreservationType::NO_ORDER;
+    loader.RegisterFunction(function);
+}
+
+}  // namespace ivy::engine

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// file_scan: a MultiFileReader over a read view.
+//
+// Threads: binding is the session's; readers of one file may be used by several DuckDB threads at once, and so may its
+// deletion filter, which only reads an immutable bitmap.
+#include "engine/file_scan.h"
+
+#include <duckdb.hpp>
+
+#include <duckdb/catalog/catalog_entry/table_function_catalog_entry.hpp>
+#include <duckdb/common/multi_file/multi_file_reader.hpp>
+#include <duckdb/main/extension/extension_loader.hpp>
+
+#include "delta/chunk_convert.h"
+#include "engine/query_inputs.h"
+
+namespace ivy::engine {
+namespace {
+
+using delta::FileView;
+using delta::ReadView;
+
+// Drops the rows of one file that its bitmap names.
+class BitmapFilter final : public duckdb::DeleteFilter {
+  public:
+    explicit BitmapFilter(std::shared_ptr<const delta::RowSet> deleted) : deleted_(std::move(deleted)) {}
+
+    // Selects what is left of the rows [start, start + count) of the file, as offsets from start.
+    duckdb::idx_t Filter(duckdb::row_t start, duckdb::idx_t count, duckdb::SelectionVector& selection) override {
+        if (!selection.data()) selection.Initialize(STANDARD_VECTOR_SIZE);
+        const auto first = static_cast<uint64_t>(start);
+        auto deleted = deleted_->begin();
+        const auto end = deleted_->end();
+        deleted.move(first);
+        duckdb::idx_t kept = 0;
+        duckdb::idx_t row = 0;
+        while (row < count) {
+            const uint64_t next = deleted == end ? UINT64_MAX : *deleted - first;
+            const duckdb::idx_t stop = next < count ? next : count;
+            while (row < stop) selection.set_index(kept++, row++);
+            if (next < count) {
+                row++;
+                ++deleted;
+            }
+        }
+        return kept;
+    }
+
+  private:
+    const std::shared_ptr<const delta::RowSet> deleted_;
+};
+
+// The files of a view, with their true number of rows.
+class ViewFileList final : public duckdb::SimpleMultiFileList {
+  public:
+    explicit ViewFileList(const ReadView& view) : SimpleMultiFileList(Paths(view)) {
+        for (const FileView& file : view.files()) {
+            rows_ += static_cast<duckdb::idx_t>(file.rows);
+            if (file.deleted) rows_ -= std::min<uint64_t>(rows_, file.deleted->cardinality());
+        }
+    }
+
+    duckdb::unique_ptr<duckdb::NodeStatistics> GetCardinality(duckdb::ClientContext&) const override {
+        return duckdb::make_uniq<duckdb::NodeStatistics>(rows_, rows_);
+    }
+    duckdb::unique_ptr<MultiFileList> Copy() const override { return duckdb::make_uniq<ViewFileList>(*this); }
+
+  private:
+    static duckdb::vector<duckdb::OpenFileInfo> Paths(const ReadView& view) {
+        duckdb::vector<duckdb::OpenFileInfo> paths;
+        paths.reserve(view.files().size());
+        for (const FileView& file : view.files()) paths.emplace_back(file.path);
+        return paths;
+    }
+
+    duckdb::idx_t rows_ = 0;
+};
+
+class ViewFileReader final : public duckdb::MultiFileReader {
+  public:
+    static duckdb::unique_ptr<MultiFileReader> Make(const duckdb::BoundTableFunction&) {
+        return duckdb::make_uniq<ViewFileReader>();
+    }
+
+    duckdb::unique_ptr<MultiFileReader> Copy() const override { return duckdb::make_uniq<ViewFileReader>(*this); }
+
+    // "files" is the function's argument: the index of the mirror in the query.
+    duckdb::shared_ptr<duckdb::MultiFileList> CreateFileList(duckdb::ClientContext& context,
+                                                             duckdb::vector<duckdb::OpenFileInfo> files,
+                                                             const duckdb::FileGlobInput&) override {
+        if (files.size() != 1) throw duckdb::BinderException("ivy_files takes the index of a mirror");
+        const auto index = duckdb::Value(files[0].path).DefaultCastAs(duckdb::LogicalType::BIGINT);
+        view_ = QueryInputs::Of(context).mirror(index.GetValue<int64_t>()).view;
+        return duckdb::make_shared_ptr<ViewFileList>(*view_);
+    }
+
+    bool Bind(duckdb::MultiFileOptions& options, duckdb::MultiFileList&, duckdb::vector<duckdb::LogicalType>& types,
+              duckdb::vector<duckdb::Identifier>& names, duckdb::MultiFileReaderBindData& bind_data) override {
+        options.auto_detect_hive_partitioning = false;
+        for (const MirrorColumn& column : view_->columns()) {
+            duckdb::MultiFileColumnDefinition definition(EngineColumnName(column.id), delta::ToDuckType(column.type));
+            definition.identifier = duckdb::Value::INTEGER(static_cast<int32_t>(column.id));
+            definition.default_expression = duckdb::ConstantExpression::FromValue(duckdb::Value(definition.type));
+            names.push_back(definition.name);
+            types.push_back(definition.type);
+            bind_data.schema.push_back(std::move(definition));
+        }
+        bind_data.mapping = duckdb::MultiFileColumnMappingMode::BY_FIELD_ID;
+        return true;
+    }
+
+    duckdb::ReaderInitializeType InitializeReader(duckdb::MultiFileReaderData& data,
+                                                  const duckdb::MultiFileBindData& bind_data,
+                                                  const duckdb::vector<duckdb::MultiFileColumnDefinition>& columns,
+                                                  const duckdb::vector<duckdb::ColumnIndex>& column_ids,
+                                                  duckdb::optional_ptr<duckdb::TableFilterSet> filters,
+                                                  duckdb::ClientContext& context,
+                                                  duckdb::MultiFileGlobalState& state) override {
+        duckdb::BaseFileReader& reader = *data.reader;
+        const size_t index = reader.file_list_idx.GetIndex();
+        if (index >= view_->files().size() || view_->files()[index].path != reader.GetFileName()) {
+            throw duckdb::InternalException("file \"" + reader.GetFileName() + "\" is not in the read view");
+        }
+        if (const auto& deleted = view_->files()[index].deleted; deleted && !deleted->isEmpty()) {
+            reader.deletion_filter = duckdb::make_uniq<BitmapFilter>(deleted);
+        }
+        return MultiFileReader::InitializeReader(data, bind_data, columns, column_ids, filters, context, state);
+    }
+
+  private:
+    std::shared_ptr<const ReadView> view_;
+};
+
+}  // namespace
+
+void RegisterFileScan(duckdb::ExtensionLoader& loader) {
+    const auto& parquet = loader.GetTableFunction(duckdb::Identifier("parquet_scan"));
+    duckdb::TableFunction function = *parquet.functions.GetFunctionByOffset(0);  // the overload for one path
+    function.name = duckdb::Identifier("ivy_files");
+    function.get_multi_file_reader = ViewFileReader::Make;
+    // Counts and bounds in footers include deleted rows: nothing may be answered or skipped from them alone.
+    function.get_partition_stats = nullptr;
+    function.statistics = nullptr;
+    function.statistics_extended = nullptr;
+    function.serialize = nullptr;
+    function.deserialize = nullptr;
+    loader.RegisterFunction(function);
+}
+
+}  // namespace ivy::engine

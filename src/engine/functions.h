@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SQL functions that give Postgres's results and errors where DuckDB's own differ. The translator writes calls to them;
+// all are strict (a NULL argument gives NULL) and deterministic.
+#pragma once
+
+namespace duckdb {
+class ExtensionLoader;
+}
+
+namespace ivy::engine {
+
+// ivy_div, ivy_mod, ivy_neg (integers), ivy_add, ivy_sub, ivy_mul, ivy_fdiv (floats)
+void RegisterArithmetic(duckdb::ExtensionLoader& loader);
+// ivy_round_half_even (DOUBLE), ivy_round, ivy_trunc (DECIMAL, INTEGER)
+void RegisterRounding(duckdb::ExtensionLoader& loader);
+// ivy_date_trunc (VARCHAR, TIMESTAMP)
+void RegisterDateTime(duckdb::ExtensionLoader& loader);
+
+void RegisterScalarFunctions(duckdb::ExtensionLoader& loader);
+
+}  // namespace ivy::engine

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Our SQL functions and what we rely on in DuckDB's: results and SQLSTATEs. The expected values are Postgres's.
+#include "engine/functions.h"
+
+#include <gtest/gtest.h>
+
+#include <duckdb.hpp>
+
+#include <filesystem>
+
+#include "engine/error_map.h"
+#include "engine/instance.h"
+
+namespace ivy::engine {
+namespace {
+
+class FunctionsTest : public testing::Test {
+  protected:
+    static void SetUpTestSuite() {
+        Instance::Config config;
+        config.temp_folder = testing::TempDir() + "/ivy_functions_test";
+        auto instance = Instance::Open(config);
+        ASSERT_TRUE(instance.ok()) << instance.error().message;
+        instance_ = std::move(*instance).release();
+    }
+    static void TearDownTestSuite() { delete instance_; }
+
+    // The first value as text, or "!" and the SQLSTATE.
+    static std::string Query(const std::string& sql) {
+        const auto connection = instance_->Connect();
+        const auto result = connection->Query(sql);
+        if (result->HasError()) return "!" + ErrorFromDuck(result->GetErrorObject()).sqlstate;
+        const auto chunk = result->Fetch();
+        return chunk ? chunk->GetValue(0, 0).ToString() : "";
+    }
+    static std::string Eval(const std::string& expression) { return Query("SELECT " + expression); }
+
+    // Calls a function with arguments of one type, as constants and as columns: both must agree.
+    static std::string Call(const std::string& function, const std::string& type, const std::string& a,
+                            const std::string& b) {
+        const auto value = [&type](const std::string& text) {
+            return text == "NULL" ? "NULL::" + type : "'" + text + "'::" + type;
+        };
+        const std::string constant = Eval(function + "(" + value(a) + ", " + value(b) + ")");
+        const std::string column = Query("SELECT " + function + "(a, b) FROM (SELECT unnest([" + value(a) +
+                                         "]) AS a, unnest([" + value(b) + "]) AS b)");
+        EXPECT_EQ(constant, column);
+        return column;
+    }
+    static std::string DateTrunc(const std::string& unit, const std::string& timestamp) {
+        const std::string constant = Eval("ivy_date_trunc('" + unit + "', '" + timestamp + "'::TIMESTAMP)::VARCHAR");
+        const std::string column = Query("SELECT ivy_date_trunc(u, t)::VARCHAR FROM (SELECT unnest(['" + unit +
+                                         "']) AS u, unnest(['" + timestamp + "'::TIMESTAMP]) AS t)");
+        EXPECT_EQ(constant, column);
+        return column;
+    }
+
+    static Instance* instance_;
+};
+Instance* FunctionsTest::instance_ = nullptr;
+
+TEST_F(FunctionsTest, IntegerDivision) {
+    for (const char* type : {"SMALLINT", "INTEGER", "BIGINT"}) {
+        EXPECT_EQ(Call("ivy_div", type, "7", "2"), "3");
+        EXPECT_EQ(Call("ivy_div", type, "-7", "2"), "-3");
+        EXPECT_EQ(Call("ivy_div", type, "7", "-2"), "-3");
+        EXPECT_EQ(Call("ivy_div", type, "7", "-1"), "-7");
+        EXPECT_EQ(Call("ivy_div", type, "7", "0"), "!22012");
+        EXPECT_EQ(Call("ivy_div", type, "NULL", "0"), "NULL");
+        EXPECT_EQ(Call("ivy_mod", type, "7", "2"), "1");
+        EXPECT_EQ(Call("ivy_mod", type, "-7", "2"), "-1");
+        EXPECT_EQ(Call("ivy_mod", type, "7", "-2"), "1");
+        EXPECT_EQ(Call("ivy_mod", type, "7", "0"), "!22012");
+        EXPECT_EQ(Call("ivy_mod", type, "7", "NULL"), "NULL");
+    }
+    const std::pair<const char*, const char*> smallest[] = {
+        {"SMALLINT", "-32768"}, {"INTEGER", "-2147483648"}, {"BIGINT", "-9223372036854775808"}};
+    for (const auto& [type, value] : smallest) {
+        EXPECT_EQ(Call("ivy_div", type, value, "-1"), "!22003");
+        EXPECT_EQ(Call("ivy_mod", type, value, "-1"), "0");
+        EXPECT_EQ(Eval(std::string("ivy_neg('") + value + "'::" + type + ")"), "!22003");
+    }
+    EXPECT_EQ(Eval("ivy_neg(5::SMALLINT)"), "-5");
+    EXPECT_EQ(Eval("typeof(ivy_neg(5::INTEGER))"), "INTEGER");
+    EXPECT_EQ(Eval("typeof(ivy_div(5::BIGINT, 2::BIGINT))"), "BIGINT");
+}
+
+TEST_F(FunctionsTest, IntegerOverflowOfDuckDB) {
+    EXPECT_EQ(Eval("32767::SMALLINT + 1::SMALLINT"), "!22003");
+    EXPECT_EQ(Eval("2147483647::INTEGER + 1::INTEGER"), "!22003");
+    EXPECT_EQ(Eval("(-2147483648)::INTEGER - 1::INTEGER"), "!22003");
+    EXPECT_EQ(Eval("65536::INTEGER * 65536::INTEGER"), "!22003");
+    EXPECT_EQ(Eval("9223372036854775807::BIGINT + 1::BIGINT"), "!22003");
+    EXPECT_EQ(Eval("9223372036854775807::BIGINT * 2::BIGINT"), "!22003");
+    EXPECT_EQ(Eval("70000::INTEGER::SMALLINT"), "!22003");
+    EXPECT_EQ(Eval("'abc'::INTEGER"), "!22P02");
+    EXPECT_EQ(Eval("'abc'::DATE"), "!22007");
+    EXPECT_EQ(Eval("'2020-13-13'::TIMESTAMP"), "!22008");
+    EXPECT_EQ(Eval("5 // 0"), "!22012");
+    EXPECT_EQ(Query("SELECT * FROM nosuch"), "!XX000");
+}
+
+TEST_F(FunctionsTest, Floats) {
+    EXPECT_EQ(Call("ivy_add", "DOUBLE", "1.5", "2.25"), "3.75");
+    EXPECT_EQ(Call("ivy_add", "DOUBLE", "1e308", "1e308"), "!22003");
+    EXPECT_EQ(Call("ivy_add", "DOUBLE", "Infinity", "1"), "inf");
+    EXPECT_EQ(Eval("isnan(ivy_add('Infinity'::DOUBLE, '-Infinity'::DOUBLE))"), "true");
+    EXPECT_EQ(Call("ivy_sub", "DOUBLE", "-1e308", "1e308"), "!22003");
+    EXPECT_EQ(Call("ivy_sub", "DOUBLE", "NULL", "1"), "NULL");
+    EXPECT_EQ(Call("ivy_mul", "DOUBLE", "1e200", "1e200"), "!22003");
+    EXPECT_EQ(Call("ivy_mul", "DOUBLE", "1e-200", "1e-200"), "!22003");
+    EXPECT_EQ(Call("ivy_mul", "DOUBLE", "0", "1e-200"), "0.0");
+    EXPECT_EQ(Eval("isnan(ivy_mul(0::DOUBLE, 'Infinity'::DOUBLE))"), "true");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "1", "4"), "0.25");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "1", "0"), "!22012");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "0", "0"), "!22012");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "Infinity", "0"), "!22012");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "NaN", "0"), "nan");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "1", "Infinity"), "0.0");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "1e-300", "1e300"), "!22003");
+    EXPECT_EQ(Call("ivy_fdiv", "DOUBLE", "1e300", "1e-300"), "!22003");
+    EXPECT_EQ(Call("ivy_add", "FLOAT", "3e38", "3e38"), "!22003");
+    EXPECT_EQ(Call("ivy_mul", "FLOAT", "1e-30", "1e-30"), "!22003");
+    EXPECT_EQ(Call("ivy_fdiv", "FLOAT", "1", "3"), "0.33333334");
+    EXPECT_EQ(Call("ivy_fdiv", "FLOAT", "1", "-0"), "!22012");
+}
+
+TEST_F(FunctionsTest, Rounding) {
+    EXPECT_EQ(Eval("ivy_round_half_even(0.5::DOUBLE)"), "0.0");
+    EXPECT_EQ(Eval("ivy_round_half_even(1.5::DOUBLE)"), "2.0");
+    EXPECT_EQ(Eval("ivy_round_half_even((-2.5)::DOUBLE)"), "-2.0");
+    EXPECT_EQ(Eval("ivy_round_half_even(NULL::DOUBLE)"), "NULL");
+    EXPECT_EQ(Eval("ivy_round(2.5::DECIMAL(10,2), 0)"), "3");
+    EXPECT_EQ(Eval("ivy_round((-2.5)::DECIMAL(10,2), 0)"), "-3");
+    EXPECT_EQ(Eval("ivy_round(1.005::DECIMAL(4,3), 2)"), "1.01");
+    EXPECT_EQ(Eval("ivy_round(9.999::DECIMAL(4,3), 2)"), "10.00");
+    EXPECT_EQ(Eval("ivy_round(1.5::DECIMAL(4,1), 4)"), "1.5000");
+    EXPECT_EQ(Eval("ivy_round(1555::DECIMAL(4,0), -1)"), "1560");
+    EXPECT_EQ(Eval("ivy_round(9555::DECIMAL(4,0), -3)"), "10000");
+    EXPECT_EQ(Eval("ivy_round(555::DECIMAL(4,0), -4)"), "0");
+    EXPECT_EQ(Eval("ivy_round(5555::DECIMAL(4,0), -4)"), "10000");
+    EXPECT_EQ(Eval("ivy_round(1::DECIMAL(38,0), -39)"), "0");
+    EXPECT_EQ(Eval("ivy_round(NULL::DECIMAL(4,1), 0)"), "NULL");
+    EXPECT_EQ(Eval("ivy_round(99999999999999999999999999999999999999::DECIMAL(38,0), 1)"), "!22003");
+    EXPECT_EQ(Eval("ivy_round(99999999999999999999999999999999999999::DECIMAL(38,0), -1)"), "!22003");
+    EXPECT_EQ(Eval("ivy_round(0::DECIMAL(38,0), 10)"), "0.0000000000");
+    EXPECT_EQ(Eval("typeof(ivy_round(1::DECIMAL(10,2), 1))"), "DECIMAL(10,1)");
+    EXPECT_EQ(Eval("ivy_trunc((-2.59)::DECIMAL(10,2), 1)"), "-2.5");
+    EXPECT_EQ(Eval("ivy_trunc(2999::DECIMAL(10,0), -3)"), "2000");
+    EXPECT_EQ(Query("SELECT sum(ivy_round(x::DECIMAL(10,3), 2)) FROM (SELECT unnest([1.005, -1.005, 2.5]) AS x)"), "2.50");
+}
+
+TEST_F(FunctionsTest, Sums) {
+    EXPECT_EQ(Query("SELECT sum(x) FROM (SELECT unnest([9223372036854775807, 9223372036854775807]) AS x)"),
+              "18446744073709551614");
+    EXPECT_EQ(Query("SELECT typeof(sum(x)) FROM (SELECT 1::INTEGER AS x)"), "HUGEINT");
+    EXPECT_EQ(Query("SELECT typeof(sum(x)) FROM (SELECT 1::DECIMAL(10,2) AS x)"), "DECIMAL(38,2)");
+    EXPECT_EQ(Query("SELECT sum(x) FROM (SELECT unnest(['99999999999999999999999999999999999999'::DECIMAL(38,0),"
+                    " '99999999999999999999999999999999999999'::DECIMAL(38,0)]) AS x)"),
+              "!22003");
+}
+
+// Expected values computed with PostgreSQL 18.
+TEST_F(FunctionsTest, DateTrunc) {
+    const std::string when = "2001-02-16 20:38:40.123456";
+    EXPECT_EQ(DateTrunc("microseconds", when), "2001-02-16 20:38:40.123456");
+    EXPECT_EQ(DateTrunc("milliseconds", when), "2001-02-16 20:38:40.123");
+    EXPECT_EQ(DateTrunc("second", when), "2001-02-16 20:38:40");
+    EXPECT_EQ(DateTrunc("MINUTE", when), "2001-02-16 20:38:00");
+    EXPECT_EQ(DateTrunc("hour", when), "2001-02-16 20:00:00");
+    EXPECT_EQ(DateTrunc("day", when), "2001-02-16 00:00:00");
+    EXPECT_EQ(DateTrunc("week", when), "2001-02-12 00:00:00");
+    EXPECT_EQ(DateTrunc("month", when), "2001-02-01 00:00:00");
+    EXPECT_EQ(DateTrunc("quarter", "2001-12-31 23:59:59"), "2001-10-01 00:00:00");
+    EXPECT_EQ(DateTrunc("year", when), "2001-01-01 00:00:00");
+    EXPECT_EQ(DateTrunc("decade", when), "2000-01-01 00:00:00");
+    EXPECT_EQ(DateTrunc("century", "2000-06-01"), "1901-01-01 00:00:00");
+    EXPECT_EQ(DateTrunc("century", when), "2001-01-01 00:00:00");
+    EXPECT_EQ(DateTrunc("millennium", "2000-12-31"), "1001-01-01 00:00:00");
+    EXPECT_EQ(DateTrunc("millennium", when), "2001-01-01 00:00:00");
+    EXPECT_EQ(DateTrunc("week", "2005-01-01"), "2004-12-27 00:00:00");
+    EXPECT_EQ(DateTrunc("week", "1969-12-28 12:00:00"), "1969-12-22 00:00:00");
+    EXPECT_EQ(DateTrunc("day", "1969-12-31 23:59:59.999999"), "1969-12-31 00:00:00");
+    EXPECT_EQ(DateTrunc("month", "2000-02-29"), "2000-02-01 00:00:00");
+    EXPECT_EQ(DateTrunc("mons", "1900-02-28"), "1900-02-01 00:00:00");
+    EXPECT_EQ(DateTrunc("century", "0055-08-10 (BC)"), "0100-01-01 (BC) 00:00:00");
+    EXPECT_EQ(DateTrunc("decade", "0002-12-31 (BC)"), "0011-01-01 (BC) 00:00:00");
+    EXPECT_EQ(DateTrunc("century", "infinity"), "infinity");
+    EXPECT_EQ(DateTrunc("century", "-infinity"), "-infinity");
+    EXPECT_EQ(DateTrunc("fortnight", when), "!22023");
+    EXPECT_EQ(DateTrunc("timezone", when), "!0A000");
+    EXPECT_EQ(DateTrunc("timezone", "infinity"), "!0A000");
+    EXPECT_EQ(DateTrunc("millennium", "4700-01-01 (BC)"), "!22008");
+    EXPECT_EQ(Eval("ivy_date_trunc('day', NULL::TIMESTAMP)"), "NULL");
+    EXPECT_EQ(Eval("ivy_date_trunc(NULL, now()::TIMESTAMP)"), "NULL");
+}
+
+TEST_F(FunctionsTest, ConfigurationIsClosed) {
+    EXPECT_EQ(Query("SET threads = 1").substr(0, 1), "!");
+    EXPECT_EQ(Query("SET enable_external_access = true").substr(0, 1), "!");
+    EXPECT_EQ(Query("SET lock_configuration = false").substr(0, 1), "!");
+    EXPECT_EQ(Query("SET SESSION \"TimeZone\" = 'Asia/Shanghai'"), "");
+    EXPECT_EQ(Query("SET SESSION \"TimeZone\" = 'No/Where'").substr(0, 1), "!");
+    EXPECT_EQ(Query("SELECT * FROM read_text('/etc/passwd')").substr(0, 1), "!");
+    EXPECT_EQ(Query("INSTALL httpfs").substr(0, 1), "!");
+    EXPECT_EQ(Query("COPY (SELECT 1) TO '/tmp/ivy_should_not_exist.csv'").substr(0, 1), "!");
+}
+
+}  // namespace
+}  // namespace ivy::engine

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+// Options: parsing the command line.
+#include "engine/options.h"
+
+#include <fcntl.h>
+
+#include <charconv>
+#include <climits>
+
+#include "protocol/engine_process.h"
+
+namespace ivy::engine {
+namespace {
+
+template <typename T>
+Status ParseNumber(const std::string& name, const std::string& value, T minimum, T maximum, T* out) {
+    T number{};
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), number);
+    if (error != std::errc() || end != value.data() + value.size() || number < minimum || number > maximum) {
+        return Status::Make(sqlstate::kInvalidParameter, "invalid value \"" + value + "\" of option " + name);
+    }
+    *out = number;
+    return Status::Ok();
+}
+
+Status Set(const std::string& name, const std::string& value, Options* options) {
+    if (name == "--database") return ParseNumber<uint32_t>(name, value, 1, UINT32_MAX, &options->database);
+    if (name == "--parent-fd") return ParseNumber<int>(name, value, 0, INT_MAX, &options->parent_fd);
+    if (name == "--memory-limit") return ParseNumber<uint64_t>(name, value, 0, UINT64_MAX, &options->memory_limit);
+    if (name == "--temp-limit") return ParseNumber<uint64_t>(name, value, 0, UINT64_MAX, &options->temp_limit);
+    if (name == "--threads") return ParseNumber<int>(name, value, 0, 1024, &options->threads);
+    if (name == "--socket") {
+        options->socket = value;
+    } else if (name == "--folder") {
+        options->folder = value;
+    } else {
+        return Status::Make(sqlstate::kInvalidParameter, "unknown option " + name);
+    }
+    return Status::Ok();
+}
+
+}  // namespace
+
+Result<Options> Options::Parse(const std::vector<std::string>& arguments) {
+    Options options;
+    for (size_t i = 0; i < arguments.size(); i++) {
+        const size_t equals = arguments[i].find('=');
+        const std::string name = arguments[i].substr(0, equals);
+        if (equals == std::string::npos && i + 1 == arguments.size()) {
+            return Status::Make(sqlstate::kInvalidParameter, "option " + name + " needs a value");
+        }
+        const std::string value = equals == std::string::npos ? arguments[++i] : arguments[i].substr(equals + 1);
+        IVY_RETURN_IF_ERROR(Set(name, value, &options));
+    }
+    if (options.database == 0 || options.folder.empty()) {
+        return Status::Make(sqlstate::kInvalidParameter, "--database and --folder are required");
+    }
+    if (options.socket.empty()) options.socket = options.folder + "/" + kEngineSocketName;
+    if (options.parent_fd < 0 && fcntl(kLifelineFd, F_GETFD) >= 0) options.parent_fd = kLifelineFd;
+    return options;
+}
+
+const char* Options::Usage() {
+    return "usage: ivy_engine --database OID --folder PATH [--socket PATH] [--parent-fd N]\n"
+           "                  [--memory-limit BYTES] [--temp-limit BYTES] [--threads N]\n"
+           "The columnar engine of one database. It is started by the server's engine launcher.\n";
+}
+
+}  // namespace ivy::engine

@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Options: the command line of ivy_engine, which the launcher writes (see
+// protocol/engine_process.h) and which people and tests may write in a more usual way.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/status.h"
+
+namespace ivy::engine {
+
+struct Options {
+    uint32_t database = 0;      // --database OID (required)
+    std::string folder;         // --folder PATH (required): lock file, socket, spilled data, key index
+    std::string socket;         // --socket PATH; default: in the folder
+    int parent_fd = -1;         // --parent-fd N: the launcher's lifeline; default kLifelineFd if that is open; -1: none
+    uint64_t memory_limit = 0;  // --memory-limit BYTES; 0: DuckDB's default
+    uint64_t temp_limit = 0;    // --temp-limit BYTES; 0: DuckDB's default
+    int threads = 0;            // --threads N; 0: one a core
+
+    // "arguments" are those after the program's name. "--name value" and "--name=value" both work; a repeated option's
+    // last value counts. An error names the option.
+    static Result<Options> Parse(const std::vector<std::string>& arguments);
+    static const char* Usage();
+};
+
+}  // namespace ivy::engine
