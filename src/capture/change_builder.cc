@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+// ChangeBuilder: deformed rows into chunks.
+#include "capture/change_builder.h"
+
+#include <algorithm>
+
+#include "capture/engine_link.h"
+#include "pg/guard.h"
+
+extern "C" {
+#include "varatt.h"
+}
+
+namespace ivy::capture {
+
+namespace {
+
+// A value of which the WAL says only that it did not change. Values that did are made whole by the reorder buffer.
+bool IsUnchanged(Form_pg_attribute attribute, Datum value) {
+    return attribute->attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
+}
+
+}  // namespace
+
+void ChangeBuilder::SetLayout(const RowLayout& layout) {
+    pg::Guard([&] {
+        rows_ = LayoutRows(layout);
+        keys_ = LayoutKeys(layout);
+        changes_.columns = LayoutColumnIds(layout);
+    });
+}
+
+void ChangeBuilder::WriteRow(RowLayout* layout, bool may_be_unchanged) {
+    for (int i = 0; i < layout->column_count; i++) {
+        LayoutColumn* column = &layout->columns[i];
+        const int index = column->attnum - 1;
+        ColumnBuilder& out = rows_.column(static_cast<size_t>(i));
+        if (layout->nulls[index]) {
+            pg::Guard([&] { out.AppendNull(); });
+            continue;
+        }
+        const Datum value = layout->values[index];
+        if (IsUnchanged(TupleDescAttr(layout->descriptor, index), value)) {
+            if (!may_be_unchanged) {
+                ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                                errmsg("a new row's column %d is stored out of line and missing from the WAL",
+                                       column->attnum)));
+            }
+            pg::Guard([&] {
+                changes_.unchanged.push_back({static_cast<uint32_t>(out.rows()), static_cast<uint32_t>(i)});
+                out.AppendNull();
+            });
+            continue;
+        }
+        if (!column->writer.write(&column->writer, value, &out)) {
+            pg::Guard([&] {
+                const auto id = static_cast<uint32_t>(column->attnum);
+                auto& inexact = changes_.inexact;
+                if (std::find(inexact.begin(), inexact.end(), id) == inexact.end()) inexact.push_back(id);
+            });
+        }
+    }
+    if (layout->column_count == 0) rows_.AddEmptyRows(1);
+}
+
+// False, and nothing written, if a part of the key is not known.
+bool ChangeBuilder::WriteKey(RowLayout* layout, const Datum* values, const bool* nulls) {
+    if (!layout->has_key) return false;
+    for (int i = 0; i < layout->key_count; i++) {
+        const int index = layout->columns[layout->key[i]].attnum - 1;
+        if (nulls[index] || IsUnchanged(TupleDescAttr(layout->descriptor, index), values[index])) return false;
+    }
+    for (int i = 0; i < layout->key_count; i++) {
+        LayoutColumn* column = &layout->columns[layout->key[i]];
+        // A key value that can't be stored becomes NULL, which no row has: the mirror fails when it has to apply it.
+        column->writer.write(&column->writer, values[column->attnum - 1], &keys_.column(static_cast<size_t>(i)));
+    }
+    return true;
+}
+
+void ChangeBuilder::Done(RowOp op) {
+    pg::Guard([&] { changes_.ops.push_back(static_cast<uint8_t>(op)); });
+    bytes_ = rows_.bytes() + keys_.bytes();
+    torn_ = false;
+}
+
+void ChangeBuilder::Insert(RowLayout* layout) {
+    torn_ = true;
+    WriteRow(layout, false);
+    Done(RowOp::kInsert);
+}
+
+void ChangeBuilder::Update(RowLayout* layout, bool old_is_known) {
+    torn_ = true;
+    if (!WriteKey(layout, old_is_known ? layout->old_values : layout->values,
+                  old_is_known ? layout->old_nulls : layout->nulls)) {
+        Done(RowOp::kUnidentified);
+        return;
+    }
+    WriteRow(layout, true);
+    Done(RowOp::kUpdate);
+}
+
+void ChangeBuilder::Delete(RowLayout* layout, bool old_is_known) {
+    torn_ = true;
+    const bool identified = old_is_known && WriteKey(layout, layout->old_values, layout->old_nulls);
+    Done(identified ? RowOp::kDelete : RowOp::kUnidentified);
+}
+
+void ChangeBuilder::Truncate() {
+    torn_ = true;
+    Done(RowOp::kTruncate);
+}
+
+void ChangeBuilder::Send(EngineLink* link, Oid mirror) {
+    if (torn_) Clear();
+    if (changes_.ops.empty()) return;
+    pg::Guard([&] {
+        changes_.mirror = mirror;
+        ByteWriter rows, keys;
+        rows_.Write(&rows);
+        keys_.Write(&keys);
+        changes_.rows = rows.Take();
+        changes_.keys = keys.Take();
+    });
+    link->Queue(MessageType::kChanges, changes_);
+    Clear();
+}
+
+void ChangeBuilder::Clear() {
+    changes_.ops.clear();
+    changes_.unchanged.clear();
+    changes_.inexact.clear();
+    changes_.rows.clear();
+    changes_.keys.clear();
+    rows_.Clear();
+    keys_.Clear();
+    bytes_ = 0;
+    torn_ = false;
+}
+
+}  // namespace ivy::capture

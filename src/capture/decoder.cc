@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+// Decoder: the decoding context, its callbacks, and what becomes of transactions.
+#include "capture/decoder.h"
+
+#include <algorithm>
+
+#include "capture/engine_link.h"
+#include "capture/session.h"
+#include "pg/guard.h"
+#include "pg/xid.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "access/xlogreader.h"
+#include "access/xlogutils.h"
+#include "nodes/makefuncs.h"
+#include "replication/decode.h"
+#include "replication/logical.h"
+#include "replication/reorderbuffer.h"
+#include "replication/slot.h"
+#include "storage/sinval.h"
+#include "utils/inval.h"
+}
+
+namespace ivy::capture {
+
+namespace {
+
+constexpr Size kLongTransaction = 256 * 1024;  // bytes in the reorder buffer: a millisecond or more of decoding
+
+Decoder* the_decoder = nullptr;      // of this process
+XLogRecPtr flushed_when_read = 0;    // how far the WAL was flushed when a page was last asked for
+
+// Reads a page of the WAL if it is flushed up to what is needed, and never waits for more.
+int read_page(XLogReaderState* state, XLogRecPtr page, int needed, XLogRecPtr target, char* buffer) {
+    flushed_when_read = GetFlushRecPtr(nullptr);
+    if (page + static_cast<XLogRecPtr>(needed) > flushed_when_read) return -1;
+    return read_local_xlog_page(state, page, needed, target, buffer);
+}
+
+void begin_transaction(LogicalDecodingContext*, ReorderBufferTXN* txn) { the_decoder->OnBegin(txn); }
+void change_row(LogicalDecodingContext*, ReorderBufferTXN*, Relation relation, ReorderBufferChange* change) {
+    the_decoder->OnChange(relation, change, false);
+}
+void truncate_tables(LogicalDecodingContext*, ReorderBufferTXN*, int count, Relation relations[],
+                     ReorderBufferChange* change) {
+    the_decoder->OnTruncate(count, relations, change, false);
+}
+void commit(LogicalDecodingContext*, ReorderBufferTXN* txn, XLogRecPtr commit_lsn) {
+    the_decoder->OnCommit(txn, commit_lsn, false);
+}
+void stream_start(LogicalDecodingContext*, ReorderBufferTXN* txn) { the_decoder->OnStreamStart(txn); }
+void stream_stop(LogicalDecodingContext*, ReorderBufferTXN*) { the_decoder->OnStreamStop(); }
+void stream_abort(LogicalDecodingContext*, ReorderBufferTXN* txn, XLogRecPtr) { the_decoder->OnStreamAbort(txn); }
+void stream_commit(LogicalDecodingContext*, ReorderBufferTXN* txn, XLogRecPtr commit_lsn) {
+    the_decoder->OnCommit(txn, commit_lsn, true);
+}
+void stream_change(LogicalDecodingContext*, ReorderBufferTXN*, Relation relation, ReorderBufferChange* change) {
+    the_decoder->OnChange(relation, change, true);
+}
+void stream_truncate(LogicalDecodingContext*, ReorderBufferTXN*, int count, Relation relations[],
+                     ReorderBufferChange* change) {
+    the_decoder->OnTruncate(count, relations, change, true);
+}
+
+// A relation's cached descriptor may change only after its cache entry was invalidated.
+void relation_invalidated(Datum, Oid relid) {
+    if (the_decoder) the_decoder->InvalidateLayouts(relid);
+}
+
+OutputPluginCallbacks Callbacks() {
+    OutputPluginCallbacks callbacks = {};
+    callbacks.begin_cb = begin_transaction;
+    callbacks.change_cb = change_row;
+    callbacks.truncate_cb = truncate_tables;
+    callbacks.commit_cb = commit;
+    callbacks.stream_start_cb = stream_start;
+    callbacks.stream_stop_cb = stream_stop;
+    callbacks.stream_abort_cb = stream_abort;
+    callbacks.stream_commit_cb = stream_commit;
+    callbacks.stream_change_cb = stream_change;
+    callbacks.stream_truncate_cb = stream_truncate;
+    return callbacks;
+}
+
+DefElem* Option(const char* name, const char* value) {
+    return makeDefElem(pstrdup(name), reinterpret_cast<Node*>(makeString(pstrdup(value))), -1);
+}
+
+Xid TopXid(ReorderBufferTXN* txn) { return pg::WidenXid(rbtxn_get_toptxn(txn)->xid); }
+
+}  // namespace
+
+Decoder* Decoder::Start(EngineLink* link) {
+    Decoder* decoder = pg::Guard([] { return new Decoder(); });
+    decoder->link_ = link;
+    decoder->row_context_ = AllocSetContextCreate(TopMemoryContext, "decoded row", ALLOCSET_DEFAULT_SIZES);
+    the_decoder = decoder;
+    CacheRegisterRelcacheCallback(relation_invalidated, 0);
+
+    XLogReaderRoutine reader = {};
+    reader.page_read = read_page;
+    reader.segment_open = wal_segment_open;
+    reader.segment_close = wal_segment_close;
+    MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
+    List* options = list_make3(Option("proto_version", "4"), Option("publication_names", "ivy_mooncake"),
+                               Option("streaming", "on"));
+    decoder->context_ = CreateDecodingContext(InvalidXLogRecPtr, options, false, &reader, nullptr, nullptr, nullptr);
+    decoder->context_->callbacks = Callbacks();
+    MemoryContextSwitchTo(caller);
+    LeaveDecodingStatus();
+    XLogBeginRead(decoder->context_->reader, MyReplicationSlot->data.restart_lsn);
+    return decoder;
+}
+
+// --- mirrors ---------------------------------------------------------------------------------------------------------
+
+CapturedMirror* Decoder::AddMirror(CapturedMirror* mirror) {
+    pg::Guard([&] {
+        mirrors_.push_back(mirror);
+        by_source_.emplace(mirror->source, mirror);
+        // Room for all of them: noting one never fails.
+        dirty_.reserve(mirrors_.size());
+    });
+    return mirror;
+}
+
+void Decoder::RemoveMirror(Oid id) {
+    CapturedMirror* mirror = FindMirror(id);
+    if (!mirror) return;
+    pg::Guard([&] {
+        std::erase(mirrors_, mirror);
+        std::erase(dirty_, mirror);
+        std::erase_if(by_source_, [&](const auto& entry) { return entry.second == mirror; });
+    });
+    if (culprit_ == mirror) culprit_ = nullptr;
+    if (mirror->layout) FreeRowLayout(mirror->layout);
+    delete mirror;
+}
+
+CapturedMirror* Decoder::FindMirror(Oid id) const {
+    for (CapturedMirror* mirror : mirrors_) {
+        if (mirror->id == id) return mirror;
+    }
+    return nullptr;
+}
+
+void Decoder::InvalidateLayouts(Oid relid) {
+    for (CapturedMirror* mirror : mirrors_) {
+        if (relid == InvalidOid || mirror->source == relid) mirror->layout_checked = false;
+    }
+}
+
+// --- records ---------------------------------------------------------------------------------------------------------
+
+Decoder::Step Decoder::DecodeRecord() {
+    char* error = nullptr;
+    culprit_ = nullptr;
+    if (!XLogReadRecord(context_->reader, &error)) {
+        if (error) {
+            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("could not read the WAL for the mirrors: %s", error)));
+        }
+        return Step::kEnd;
+    }
+    LogicalDecodingProcessRecord(context_, context_->reader);
+    culprit_ = nullptr;
+    return held_.xid != kInvalidXid ? Step::kHeld : Step::kMore;
+}
+
+XLogRecPtr Decoder::decoded_lsn() const { return context_->reader->EndRecPtr; }
+
+bool Decoder::MoreWal() const { return GetFlushRecPtr(nullptr) > flushed_when_read; }
+
+// --- changes ---------------------------------------------------------------------------------------------------------
+
+void Decoder::OnBegin(ReorderBufferTXN* txn) {
+    current_xid_ = TopXid(txn);
+    current_touched_ = false;
+    AnnounceLongWork(txn);
+}
+
+void Decoder::AnnounceLongWork(ReorderBufferTXN* txn) {
+    if (txn->total_size < kLongTransaction) return;
+    link_->Queue(MessageType::kProgress, Progress{context_->reader->ReadRecPtr, progress_xmin_});
+    link_->Flush();
+}
+
+void Decoder::NoteDirty(CapturedMirror* mirror) {
+    if (std::find(dirty_.begin(), dirty_.end(), mirror) == dirty_.end()) dirty_.push_back(mirror);
+}
+
+// The subtransaction that made a change. That of a whole transaction does not matter: what aborted is left out.
+Xid Decoder::SubXid(ReorderBufferChange* change, bool streamed) {
+    if (!streamed) return current_xid_;
+    if (change->txn->xid != last_subxid_) {
+        last_subxid_ = change->txn->xid;
+        last_wide_subxid_ = pg::WidenXid(last_subxid_);
+    }
+    return last_wide_subxid_;
+}
+
+void Decoder::PrepareMirror(CapturedMirror* mirror, Relation relation, Xid subxid) {
+    if (!mirror->layout_checked) {
+        TupleDesc descriptor = RelationGetDescr(relation);
+        if (!mirror->layout || !LayoutFits(*mirror->layout, descriptor)) {
+            RowLayout* layout = MakeRowLayout(TopMemoryContext, descriptor, mirror->key.data(),
+                                              static_cast<int>(mirror->key.size()));
+            mirror->builder.Send(link_, mirror->id);
+            mirror->builder.SetLayout(*layout);
+            if (mirror->layout) FreeRowLayout(mirror->layout);
+            mirror->layout = layout;
+        }
+        mirror->layout_checked = true;
+    }
+    if (!mirror->builder.empty() && !mirror->builder.IsOf(current_xid_, subxid)) {
+        mirror->builder.Send(link_, mirror->id);
+    }
+    mirror->builder.SetTransaction(current_xid_, subxid);
+    NoteDirty(mirror);
+}
+
+void Decoder::AppendChange(CapturedMirror* mirror, Relation relation, ReorderBufferChange* change) {
+    TupleDesc descriptor = RelationGetDescr(relation);
+    RowLayout* layout = mirror->layout;
+    HeapTuple old_row = change->data.tp.oldtuple;
+    HeapTuple new_row = change->data.tp.newtuple;
+    if (old_row) heap_deform_tuple(old_row, descriptor, layout->old_values, layout->old_nulls);
+    if (new_row) heap_deform_tuple(new_row, descriptor, layout->values, layout->nulls);
+    switch (change->action) {
+        case REORDER_BUFFER_CHANGE_INSERT:
+        case REORDER_BUFFER_CHANGE_UPDATE:
+            if (!new_row) {
+                ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
+                                errmsg("a change of table \"%s\" has no new row in the WAL",
+                                       RelationGetRelationName(relation))));
+            }
+            if (change->action == REORDER_BUFFER_CHANGE_INSERT) {
+                mirror->builder.Insert(layout);
+            } else {
+                mirror->builder.Update(layout, old_row != nullptr);
+            }
+            break;
+        case REORDER_BUFFER_CHANGE_DELETE:
+            mirror->builder.Delete(layout, old_row != nullptr);
+            break;
+        default:
+            return;
+    }
+    if (mirror->builder.full()) mirror->builder.Send(link_, mirror->id);
+}
+
+void Decoder::OnChange(Relation relation, ReorderBufferChange* change, bool streamed) {
+    const auto [first, last] = by_source_.equal_range(RelationGetRelid(relation));
+    if (first == last) return;
+    const Xid subxid = SubXid(change, streamed);
+    MemoryContext caller = MemoryContextSwitchTo(row_context_);
+    for (auto entry = first; entry != last; ++entry) {
+        CapturedMirror* mirror = entry->second;
+        culprit_ = mirror;
+        PrepareMirror(mirror, relation, subxid);
+        AppendChange(mirror, relation, change);
+        culprit_ = nullptr;
+    }
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(row_context_);
+    current_touched_ = true;
+}
+
+void Decoder::OnTruncate(int count, Relation relations[], ReorderBufferChange* change, bool streamed) {
+    const Xid subxid = SubXid(change, streamed);
+    for (int i = 0; i < count; i++) {
+        const auto [first, last] = by_source_.equal_range(RelationGetRelid(relations[i]));
+        for (auto entry = first; entry != last; ++entry) {
+            culprit_ = entry->second;
+            PrepareMirror(entry->second, relations[i], subxid);
+            entry->second->builder.Truncate();
+            culprit_ = nullptr;
+            current_touched_ = true;
+        }
+    }
+}
+
+void Decoder::SendBuilders() {
+    for (CapturedMirror* mirror : dirty_) mirror->builder.Send(link_, mirror->id);
+    dirty_.clear();
+}
+
+// --- ends of transactions --------------------------------------------------------------------------------------------
+
+bool Decoder::TouchesDefinitions(ReorderBufferTXN* txn) const {
+    for (uint32 i = 0; i < txn->ninvalidations; i++) {
+        const SharedInvalidationMessage& message = txn->invalidations[i];
+        if (message.id != SHAREDINVALRELCACHE_ID) continue;
+        if (message.rc.relId == InvalidOid || by_source_.count(message.rc.relId) > 0) return true;
+    }
+    return false;
+}
+
+void Decoder::OnCommit(ReorderBufferTXN* txn, XLogRecPtr commit_lsn, bool streamed) {
+    const Xid xid = streamed ? pg::WidenXid(txn->xid) : current_xid_;
+    bool touched = current_touched_;
+    if (streamed) {
+        pg::Guard([&] {
+            streamed_.erase(xid);
+            touched = touched_.erase(xid) > 0;
+        });
+    } else {
+        SendBuilders();
+    }
+    Commit commit;
+    commit.xid = xid;
+    commit.commit_lsn = commit_lsn;
+    commit.end_lsn = txn->end_lsn;
+    commit.commit_time = txn->xact_time.commit_time + kPostgresEpochMicros;
+    if (TouchesDefinitions(txn)) {
+        held_ = commit;
+        held_touched_ = touched;
+    } else if (touched) {
+        link_->Queue(MessageType::kCommit, commit);
+        newest_commit_ = std::max(newest_commit_, xid);
+    }
+}
+
+void Decoder::ReleaseHeldCommit() {
+    if (held_touched_) {
+        link_->Queue(MessageType::kCommit, held_);
+        newest_commit_ = std::max(newest_commit_, held_.xid);
+    }
+    held_ = Commit();
+}
+
+void Decoder::OnStreamStart(ReorderBufferTXN* txn) {
+    current_xid_ = TopXid(txn);
+    current_touched_ = false;
+    culprit_ = nullptr;
+    pg::Guard([&] { streamed_.insert(current_xid_); });
+    AnnounceLongWork(txn);
+}
+
+void Decoder::OnStreamStop() {
+    // Also after an error because the transaction was found to have aborted: what is complete is sent.
+    culprit_ = nullptr;
+    if (!dirty_.empty()) current_touched_ = true;
+    SendBuilders();
+    if (current_touched_) {
+        pg::Guard([&] { touched_.insert(current_xid_); });
+    }
+}
+
+void Decoder::OnStreamAbort(ReorderBufferTXN* txn) {
+    const Xid xid = TopXid(txn);
+    const Xid subxid = pg::WidenXid(txn->xid);
+    const bool touched = touched_.count(xid) > 0;
+    if (touched) link_->Queue(MessageType::kAbort, Abort{xid, subxid});
+    if (xid == subxid) {
+        pg::Guard([&] {
+            streamed_.erase(xid);
+            touched_.erase(xid);
+        });
+    }
+}
+
+}  // namespace ivy::capture

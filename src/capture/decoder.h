@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Decoder: logical decoding of the slot, in this process, with real tuples.
+//
+// The slot's output plugin is pgoutput, because that is the one that every server trusts (output_plugin_libraries) and
+// has; but its callbacks are replaced by ours in the decoding context, so that no protocol and no publication is
+// involved: ours get HeapTuples and the relation's descriptor as of the change.
+//
+// Transactions arrive whole at their commit, in commit order, except that large ones are streamed in parts while they
+// run; the engine stages parts until Commit or Abort. Two-phase decoding stays off: a prepared transaction arrives at its
+// COMMIT PREPARED as any other does at its commit. (With it on, the slot would not bring such a transaction again after
+// a restart between PREPARE and COMMIT PREPARED, though the engine had it in memory only.)
+//
+// Schema changes: the layout of rows follows the historic descriptor by itself. When a transaction that touched the
+// definition of a source commits, its Commit message is held back (HeldCommit) until the caller, outside of decoding,
+// has told the engine of the new columns.
+//
+// One decoder per process; its state is the process's (see pg/guard.h for the rules that this follows).
+#pragma once
+
+#include "pg/postgres_api.h"
+
+extern "C" {
+#include "access/xlogdefs.h"
+#include "replication/reorderbuffer.h"
+}
+
+#include <unordered_map>
+#include <unordered_set>
+
+#include "capture/change_builder.h"
+#include "capture/row_layout.h"
+#include "protocol/messages.h"
+
+struct LogicalDecodingContext;
+
+namespace ivy::capture {
+
+class EngineLink;
+
+// A mirror whose source's changes are captured.
+struct CapturedMirror {
+    Oid id = InvalidOid;
+    Oid source = InvalidOid;
+    int generation = 0;
+    std::vector<int16> key;
+    MirrorOpen told;              // what the engine was told last
+    RowLayout* layout = nullptr;  // of the rows decoded last; null before the first
+    bool layout_checked = false;  // the source's descriptor can't have changed since
+    ChangeBuilder builder;
+};
+
+class Decoder {
+  public:
+    // Starts decoding from the acquired slot's confirmed position, all changes going to "link".
+    static Decoder* Start(EngineLink* link);
+
+    // --- mirrors; call between records only ---
+
+    // The decoder owns the mirror from here on.
+    CapturedMirror* AddMirror(CapturedMirror* mirror);
+    void RemoveMirror(Oid id);
+    CapturedMirror* FindMirror(Oid id) const;
+    const std::vector<CapturedMirror*>& mirrors() const { return mirrors_; }
+
+    // Transactions of which parts have been sent already, and which go on. A mirror added now misses those parts.
+    const std::unordered_set<Xid>& streamed() const { return streamed_; }
+
+    // --- decoding ---
+
+    enum class Step : uint8_t {
+        kMore,     // a record was decoded
+        kEnd,      // there is no more flushed WAL
+        kHeld,     // as kMore, and it ended with a commit that is held back: see HeldCommit
+    };
+    Step DecodeRecord();
+
+    // The commit that DecodeRecord has held back, if it returned kHeld: announce the sources' new columns, then release it.
+    Xid held_xid() const { return held_.xid; }
+    void ReleaseHeldCommit();
+
+    // Everything that committed at or before has been queued.
+    XLogRecPtr decoded_lsn() const;
+    // Whether WAL was flushed since DecodeRecord last looked for some.
+    bool MoreWal() const;
+    // The largest transaction id whose commit was sent.
+    Xid newest_commit() const { return newest_commit_; }
+
+    // Before a long transaction is sent, readers of what came before are let go by a Progress of its own; this is the
+    // horizon that it carries.
+    void set_progress_xmin(Xid oldest_xmin) { progress_xmin_ = oldest_xmin; }
+
+    // The mirror whose change was being processed when an error was raised, or null if it had nothing to do with one.
+    const CapturedMirror* culprit() const { return culprit_; }
+
+    // Forgets which descriptors were checked: "relid" was invalidated, or all were if it is InvalidOid.
+    void InvalidateLayouts(Oid relid);
+
+    // Callbacks of the decoding context.
+    void OnBegin(ReorderBufferTXN* txn);
+    void OnChange(Relation relation, ReorderBufferChange* change, bool streamed);
+    void OnTruncate(int count, Relation relations[], ReorderBufferChange* change, bool streamed);
+    void OnCommit(ReorderBufferTXN* txn, XLogRecPtr commit_lsn, bool streamed);
+    void OnStreamStart(ReorderBufferTXN* txn);
+    void OnStreamStop();
+    void OnStreamAbort(ReorderBufferTXN* txn);
+
+  private:
+    Decoder() = default;
+    Xid SubXid(ReorderBufferChange* change, bool streamed);
+    void PrepareMirror(CapturedMirror* mirror, Relation relation, Xid subxid);
+    void AppendChange(CapturedMirror* mirror, Relation relation, ReorderBufferChange* change);
+    void SendBuilders();
+    void AnnounceLongWork(ReorderBufferTXN* txn);
+    bool TouchesDefinitions(ReorderBufferTXN* txn) const;
+    void NoteDirty(CapturedMirror* mirror);
+
+    LogicalDecodingContext* context_ = nullptr;
+    EngineLink* link_ = nullptr;
+    MemoryContext row_context_ = nullptr;  // reset after each change
+    std::vector<CapturedMirror*> mirrors_;
+    std::unordered_multimap<Oid, CapturedMirror*> by_source_;
+    std::vector<CapturedMirror*> dirty_;   // whose builders hold something
+    std::unordered_set<Xid> streamed_;     // transactions with parts sent
+    std::unordered_set<Xid> touched_;      // ...of which those with changes to mirrors
+    Xid current_xid_ = kInvalidXid;        // top-level transaction that is being replayed or streamed...
+    bool current_touched_ = false;         // ...and whether it has changed a mirror
+    TransactionId last_subxid_ = InvalidTransactionId;  // the subtransaction widened last...
+    Xid last_wide_subxid_ = kInvalidXid;                // ...and the result
+    Commit held_;
+    bool held_touched_ = false;
+    Xid newest_commit_ = kInvalidXid;
+    Xid progress_xmin_ = kInvalidXid;
+    const CapturedMirror* culprit_ = nullptr;
+};
+
+}  // namespace ivy::capture
