@@ -27,7 +27,7 @@ COMMENT ON TABLE mooncake.mirrors IS 'mirrors and their published Iceberg tables
 CREATE FUNCTION mooncake.restore_mirror() RETURNS pg_catalog.trigger
     LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_restore_mirror';
 REVOKE ALL ON FUNCTION mooncake.restore_mirror() FROM PUBLIC;
-CREATE TRIGGER restore_mirror BEFORE INSERT OR UPDATE ON mooncake.mirrors
+CREATE TRIGGER restore_mirror BEFORE INSERT ON mooncake.mirrors
     FOR EACH ROW EXECUTE FUNCTION mooncake.restore_mirror();
 
 -- Folders of dropped mirrors, until the capture worker has deleted them.

@@ -160,10 +160,25 @@ MirrorRow* RowFromTuple(HeapTuple tuple, TupleDesc desc) {
     return row;
 }
 
+// Changing a tuple whose long texts are stored apart needs an active snapshot; workers and commit have none.
+bool PushSnapshotIfNone() {
+    if (ActiveSnapshotSet()) return false;
+    PushActiveSnapshot(GetTransactionSnapshot());
+    return true;
+}
+
 void Update(Relation mirrors, HeapTuple tuple, RowBuffer* row) {
+    const bool pushed = PushSnapshotIfNone();
     HeapTuple changed = heap_modify_tuple(tuple, RelationGetDescr(mirrors), row->values, row->nulls, row->replace);
     CatalogTupleUpdate(mirrors, &tuple->t_self, changed);
     heap_freetuple(changed);
+    if (pushed) PopActiveSnapshot();
+}
+
+void Delete(Relation rel, HeapTuple tuple) {
+    const bool pushed = PushSnapshotIfNone();
+    CatalogTupleDelete(rel, &tuple->t_self);
+    if (pushed) PopActiveSnapshot();
 }
 
 // Makes cached plans that use the mirror, and the cached row of it, be looked at again, here and in other backends.
@@ -171,14 +186,19 @@ void InvalidateMirror(Oid mirror) {
     if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(mirror))) CacheInvalidateRelcacheByRelid(mirror);
 }
 
-// The tuple of a mirror in an open table: a copy, or null.
-HeapTuple FetchMirror(Relation mirrors, Oid mirror) {
+// The tuple of a mirror in an open table (a copy) and what it says; false if there is none. The row is made while the
+// scan is open: long texts are fetched under its snapshot.
+bool FetchMirror(Relation mirrors, Oid mirror, HeapTuple* copy, MirrorRow** row) {
     ScanKeyData key;
     SysScanDesc scan = ScanForMirror(mirrors, mirror, &key);
     HeapTuple tuple = systable_getnext(scan);
-    if (HeapTupleIsValid(tuple)) tuple = heap_copytuple(tuple);
+    const bool found = HeapTupleIsValid(tuple);
+    if (found) {
+        *copy = heap_copytuple(tuple);
+        *row = RowFromTuple(tuple, RelationGetDescr(mirrors));
+    }
     systable_endscan(scan);
-    return tuple;
+    return found;
 }
 
 // For the workers' changes: the open table and a tuple that nobody else changes until the end of the transaction.
@@ -192,12 +212,10 @@ ChangeResult LockMirror(Oid mirror, LockedMirror* out) {
     if (!ConditionalLockRelationOid(mirror, ShareUpdateExclusiveLock)) return ChangeResult::kBusy;
     out->mirrors = OpenTable("mirrors", RowExclusiveLock);
     if (!out->mirrors) return ChangeResult::kGone;
-    out->tuple = FetchMirror(out->mirrors, mirror);
-    if (!HeapTupleIsValid(out->tuple)) {
+    if (!FetchMirror(out->mirrors, mirror, &out->tuple, &out->row)) {
         table_close(out->mirrors, RowExclusiveLock);
         return ChangeResult::kGone;
     }
-    out->row = RowFromTuple(out->tuple, RelationGetDescr(out->mirrors));
     return ChangeResult::kDone;
 }
 
@@ -255,6 +273,7 @@ void Restart(Relation mirrors, HeapTuple tuple, const MirrorRow* old, const char
     row.SetNull(kPreviousMetadataLocation);
     row.SetNull(kFlushedLsn);
     row.SetNull(kCopySnapshot);
+    row.Set(kKey, Int16sDatum(old->key, old->key_count));
     row.SetNull(kInexact);
     row.Set(kRowCount, Int64GetDatum(0));
     row.Set(kByteCount, Int64GetDatum(0));
@@ -326,8 +345,9 @@ List* ListMirrors(void) {
 MirrorRow* FindMirror(Oid mirror) {
     Relation mirrors = OpenTable("mirrors", AccessShareLock);
     if (!mirrors) return nullptr;
-    HeapTuple tuple = FetchMirror(mirrors, mirror);
-    MirrorRow* row = HeapTupleIsValid(tuple) ? RowFromTuple(tuple, RelationGetDescr(mirrors)) : nullptr;
+    HeapTuple tuple;
+    MirrorRow* row = nullptr;
+    FetchMirror(mirrors, mirror, &tuple, &row);
     table_close(mirrors, AccessShareLock);
     return row;
 }
@@ -495,7 +515,7 @@ void ForgetDropped(const char* location) {
     SysScanDesc scan = systable_beginscan(dropped, InvalidOid, false, nullptr, 0, nullptr);
     while (HeapTuple tuple = systable_getnext(scan)) {
         if (strcmp(TextAt(tuple, RelationGetDescr(dropped), kDroppedLocation), location) == 0) {
-            CatalogTupleDelete(dropped, &tuple->t_self);
+            Delete(dropped, tuple);
         }
     }
     systable_endscan(scan);
@@ -550,40 +570,43 @@ void InsertMirror(Oid mirror, Oid source, const int16* key, int key_count, int f
 bool DeleteMirror(Oid mirror) {
     Relation mirrors = OpenTable("mirrors", RowExclusiveLock);
     if (!mirrors) return false;
-    HeapTuple tuple = FetchMirror(mirrors, mirror);
-    if (HeapTupleIsValid(tuple)) {
-        const char* location = TextAt(tuple, RelationGetDescr(mirrors), kLocation);
-        if (OwnsLocation(location)) NoteDropped(mirror, location);
-        CatalogTupleDelete(mirrors, &tuple->t_self);
+    HeapTuple tuple;
+    MirrorRow* row;
+    const bool found = FetchMirror(mirrors, mirror, &tuple, &row);
+    if (found) {
+        if (OwnsLocation(row->location)) NoteDropped(mirror, row->location);
+        Delete(mirrors, tuple);
         WakeWorkerAtCommit();
     }
     table_close(mirrors, RowExclusiveLock);
-    return HeapTupleIsValid(tuple);
+    return found;
 }
 
 void FailMirrorLocked(Oid mirror, const char* error) {
+    CommandCounterIncrement();
     Relation mirrors = OpenTable("mirrors", RowExclusiveLock);
     if (!mirrors) return;
-    HeapTuple tuple = FetchMirror(mirrors, mirror);
-    if (HeapTupleIsValid(tuple)) {
+    HeapTuple tuple;
+    MirrorRow* row;
+    if (FetchMirror(mirrors, mirror, &tuple, &row)) {
         Fail(mirrors, tuple, mirror, MirrorState::kError, error);
         WakeWorkerAtCommit();
+        CommandCounterIncrement();
     }
     table_close(mirrors, RowExclusiveLock);
 }
 
 void RestartCopyLocked(Oid mirror, const int16* key, int key_count, const char* reason) {
+    CommandCounterIncrement();
     Relation mirrors = OpenTable("mirrors", RowExclusiveLock);
     if (!mirrors) return;
-    HeapTuple tuple = FetchMirror(mirrors, mirror);
-    if (HeapTupleIsValid(tuple)) {
-        const MirrorRow* old = RowFromTuple(tuple, RelationGetDescr(mirrors));
-        RowBuffer row = {};
-        row.Set(kKey, Int16sDatum(key, key_count));
-        Update(mirrors, tuple, &row);
-        CommandCounterIncrement();
-        tuple = FetchMirror(mirrors, mirror);
+    HeapTuple tuple;
+    MirrorRow* old;
+    if (FetchMirror(mirrors, mirror, &tuple, &old)) {
+        old->key = key;
+        old->key_count = key_count;
         Restart(mirrors, tuple, old, reason);
+        CommandCounterIncrement();
     }
     table_close(mirrors, RowExclusiveLock);
 }

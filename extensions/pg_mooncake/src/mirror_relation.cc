@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making mirror relations, and keeping their columns in step with the source's by difference: whatever command changed
+// the source (ALTER TABLE, a parent's ALTER TABLE, DROP TYPE ... CASCADE), the outcome is compared, not the command.
+#include "mirror_relation.h"
+
+extern "C" {
+#include "access/tableam.h"
+#include "catalog/dependency.h"
+#include "catalog/heap.h"
+#include "catalog/pg_am.h"
+#include "catalog/pg_attrdef.h"
+#include "catalog/pg_authid.h"
+#include "catalog/pg_inherits.h"
+#include "commands/defrem.h"
+#include "commands/event_trigger.h"
+#include "commands/tablecmds.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "tcop/utility.h"
+#include "utils/acl.h"
+}
+
+#include "types/type_map.h"
+
+namespace ivy::mooncake {
+namespace {
+
+int changing_mirror = 0;
+
+// Marks errors that the state of the source caused: they heal when the source does.
+constexpr char kSourcePrefix[] = "the source table can't be captured: ";
+
+const char* PlaceholderName(int attnum) { return psprintf("........mooncake.%d........", attnum); }
+
+Node* VirtualExpression(TupleDesc desc, int attnum) { return TupleDescGetDefault(desc, static_cast<AttrNumber>(attnum)); }
+
+bool IsVirtual(const FormData_pg_attribute* att) { return att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL; }
+
+bool IsValidNotNull(TupleDesc desc, int i) {
+    return TupleDescAttr(desc, i)->attnotnull &&
+           TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID;
+}
+
+// A column of the source as a column definition for the mirror; a dropped one gets a placeholder.
+ColumnDef* MirrorColumn(TupleDesc desc, int i) {
+    const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+    ColumnDef* def;
+    if (att->attisdropped) {
+        def = makeColumnDef(PlaceholderName(att->attnum), INT4OID, -1, InvalidOid);
+    } else {
+        def = makeColumnDef(NameStr(att->attname), att->atttypid, att->atttypmod, att->attcollation);
+        if (IsVirtual(att)) def->generated = ATTRIBUTE_GENERATED_VIRTUAL;
+#ifdef PACKAGE_IVORYSQL_VERSION
+        def->is_invisible = att->attisinvisible;
+#endif
+    }
+    return def;
+}
+
+AlterTableCmd* Command(AlterTableType type, const char* name, Node* def) {
+    AlterTableCmd* command = makeNode(AlterTableCmd);
+    command->subtype = type;
+    command->name = name ? pstrdup(name) : nullptr;
+    command->def = def;
+    command->behavior = DROP_RESTRICT;
+    return command;
+}
+
+// Runs one ALTER TABLE command on a mirror, on which AccessExclusiveLock is held.
+void Alter(Oid mirror, AlterTableCmd* command) {
+    AlterTableStmt* statement = makeNode(AlterTableStmt);
+    statement->relation = makeRangeVar(get_namespace_name(get_rel_namespace(mirror)), get_rel_name(mirror), -1);
+    statement->objtype = OBJECT_TABLE;
+    statement->cmds = list_make1(command);
+    AlterTableUtilityContext context = {};
+    context.queryString = "";
+    context.relid = mirror;
+    AlterTable(statement, AccessExclusiveLock, &context);
+    CommandCounterIncrement();
+}
+
+void DropColumn(Oid mirror, const char* name, DropBehavior behavior) {
+    AlterTableCmd* command = Command(AT_DropColumn, name, nullptr);
+    command->behavior = behavior;
+    Alter(mirror, command);
+}
+
+void RenameColumn(Oid mirror, const char* from, const char* to) {
+    RenameStmt* statement = makeNode(RenameStmt);
+    statement->renameType = OBJECT_COLUMN;
+    statement->relationType = OBJECT_TABLE;
+    statement->relation = makeRangeVar(get_namespace_name(get_rel_namespace(mirror)), get_rel_name(mirror), -1);
+    statement->relation->inh = false;
+    statement->subname = pstrdup(from);
+    statement->newname = pstrdup(to);
+    statement->behavior = DROP_RESTRICT;
+    renameatt(statement);
+    CommandCounterIncrement();
+}
+
+// Gives a virtual generated column its expression, in place of the one that it may have.
+void SetVirtualExpression(Oid mirror, AttrNumber attnum, Node* expression) {
+    Relation rel = table_open(mirror, NoLock);
+    const bool has = TupleDescGetDefault(RelationGetDescr(rel), attnum) != nullptr;
+    table_close(rel, NoLock);
+    if (has) {
+        RemoveAttrDefault(mirror, attnum, DROP_RESTRICT, true, true);
+        CommandCounterIncrement();
+    }
+    rel = table_open(mirror, NoLock);
+    StoreAttrDefault(rel, attnum, expression, true);
+    table_close(rel, NoLock);
+    CommandCounterIncrement();
+}
+
+// Whether a column's values keep their form in the engine when its type changes so.
+bool SameForm(const FormData_pg_attribute* a, const FormData_pg_attribute* b) {
+    if (a->atttypid != b->atttypid) return false;
+    if (a->atttypmod == b->atttypmod) return true;
+    const types::TypeMapping x = types::LookupType(a->atttypid, a->atttypmod);
+    const types::TypeMapping y = types::LookupType(b->atttypid, b->atttypmod);
+    return x.form == y.form && x.column.kind == y.column.kind && x.column.precision == y.column.precision &&
+           x.column.scale == y.column.scale;
+}
+
+// A descriptor that stays while the relation changes.
+TupleDesc CopiedDesc(Oid relid) {
+    Relation rel = table_open(relid, NoLock);
+    TupleDesc desc = CreateTupleDescCopyConstr(RelationGetDescr(rel));
+    table_close(rel, NoLock);
+    return desc;
+}
+
+bool NameTaken(TupleDesc desc, const char* name) {
+    for (int i = 0; i < desc->natts; i++) {
+        if (!TupleDescAttr(desc, i)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0) return true;
+    }
+    return false;
+}
+
+// Changes the mirror's columns into the source's. Returns whether the files must be written anew.
+bool SyncColumns(Oid mirror, TupleDesc source, DropBehavior behavior) {
+    bool recopy = false;
+    TupleDesc before = CopiedDesc(mirror);
+
+    for (int i = 0; i < before->natts && i < source->natts; i++) {
+        const FormData_pg_attribute* from = TupleDescAttr(before, i);
+        if (!from->attisdropped && TupleDescAttr(source, i)->attisdropped) {
+            DropColumn(mirror, NameStr(from->attname), behavior);
+        }
+    }
+
+    // Renames in two steps, because two columns may have exchanged their names.
+    TupleDesc dropped = CopiedDesc(mirror);
+    for (int pass = 0; pass < 2; pass++) {
+        for (int i = 0; i < dropped->natts && i < source->natts; i++) {
+            const FormData_pg_attribute* from = TupleDescAttr(dropped, i);
+            const FormData_pg_attribute* to = TupleDescAttr(source, i);
+            if (from->attisdropped || to->attisdropped || namestrcmp(const_cast<Name>(&from->attname), NameStr(to->attname)) == 0) {
+                continue;
+            }
+            const bool detour = NameTaken(dropped, NameStr(to->attname));
+            if (pass == 0) {
+                RenameColumn(mirror, NameStr(from->attname), detour ? PlaceholderName(to->attnum) : NameStr(to->attname));
+            } else if (detour) {
+                RenameColumn(mirror, PlaceholderName(to->attnum), NameStr(to->attname));
+            }
+        }
+    }
+
+    for (int i = 0; i < before->natts && i < source->natts; i++) {
+        const FormData_pg_attribute* from = TupleDescAttr(before, i);
+        const FormData_pg_attribute* to = TupleDescAttr(source, i);
+        if (to->attisdropped || from->attisdropped) continue;
+        if (from->atttypid != to->atttypid || from->atttypmod != to->atttypmod || from->attcollation != to->attcollation) {
+            ColumnDef* def = MirrorColumn(source, i);
+            def->generated = '\0';
+            if (!IsVirtual(from)) {
+                def->cooked_default = reinterpret_cast<Node*>(makeNullConst(to->atttypid, to->atttypmod, to->attcollation));
+            }
+            Alter(mirror, Command(AT_AlterColumnType, NameStr(to->attname), reinterpret_cast<Node*>(def)));
+            if (!IsVirtual(to) && !SameForm(from, to)) recopy = true;
+        }
+    }
+
+    for (int i = before->natts; i < source->natts; i++) {
+        const FormData_pg_attribute* to = TupleDescAttr(source, i);
+        Alter(mirror, Command(AT_AddColumn, nullptr, reinterpret_cast<Node*>(MirrorColumn(source, i))));
+        if (to->attisdropped) DropColumn(mirror, PlaceholderName(to->attnum), DROP_RESTRICT);
+        // Rows that are in files already have another value than NULL in the new column.
+        if (!to->attisdropped && to->atthasmissing) recopy = true;
+    }
+
+    TupleDesc after = CopiedDesc(mirror);
+    for (int i = 0; i < after->natts && i < source->natts; i++) {
+        const FormData_pg_attribute* to = TupleDescAttr(source, i);
+        if (to->attisdropped) continue;
+        if (IsVirtual(to) && !equal(VirtualExpression(after, i + 1), VirtualExpression(source, i + 1))) {
+            SetVirtualExpression(mirror, to->attnum, VirtualExpression(source, i + 1));
+        }
+        const bool not_null = IsValidNotNull(source, i);
+        if (not_null == IsValidNotNull(after, i)) continue;
+        Alter(mirror, Command(not_null ? AT_SetNotNull : AT_DropNotNull, NameStr(to->attname), nullptr));
+    }
+    return recopy;
+}
+
+// SyncColumns as the bootstrap superuser: the mirror may belong to another role than the source by now.
+bool SyncColumnsAsSuperuser(Oid mirror, TupleDesc source, DropBehavior behavior) {
+    Oid user;
+    int context;
+    volatile bool recopy = false;
+    GetUserIdAndSecContext(&user, &context);
+    changing_mirror++;
+    EventTriggerInhibitCommandCollection();
+    PG_TRY();
+    {
+        SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
+        recopy = SyncColumns(mirror, source, behavior);
+    }
+    PG_FINALLY();
+    {
+        changing_mirror--;
+        EventTriggerUndoInhibitCommandCollection();
+        SetUserIdAndSecContext(user, context);
+    }
+    PG_END_TRY();
+    return recopy;
+}
+
+bool SameKey(const MirrorRow* row, const int16* key, int key_count) {
+    return row->key_count == key_count && memcmp(row->key, key, sizeof(int16) * key_count) == 0;
+}
+
+void SyncMirror(const MirrorRow* row, Relation source, bool rewritten, DropBehavior behavior) {
+    const Oid mirror = row->mirror;
+    Relation rel = try_table_open(mirror, AccessShareLock);
+    if (!rel) return;  // dropped in this transaction
+    const bool differs = ColumnDifference(rel, source) != nullptr;
+    table_close(rel, differs ? NoLock : AccessShareLock);
+
+    bool recopy = rewritten;
+    if (differs) {
+        LockRelationOid(mirror, AccessExclusiveLock);
+        TupleDesc desc = CreateTupleDescCopyConstr(RelationGetDescr(source));
+        recopy = SyncColumnsAsSuperuser(mirror, desc, behavior) || recopy;
+    }
+
+    int16* key;
+    int key_count;
+    const char* problem = SourceProblem(source, &key, &key_count);
+    const bool failed_by_source = row->state == MirrorState::kError && row->error &&
+                                  strncmp(row->error, kSourcePrefix, strlen(kSourcePrefix)) == 0;
+    if (problem) {
+        const char* error = psprintf("%s%s", kSourcePrefix, problem);
+        if (failed_by_source && strcmp(row->error, error) == 0) return;
+        LockRelationOid(mirror, ShareUpdateExclusiveLock);
+        FailMirrorLocked(mirror, error);
+        ereport(WARNING, errmsg("mirror \"%s\" stops following its source table", get_rel_name(mirror)),
+                errdetail("The source table can't be captured: %s.", problem),
+                errhint("Queries on the mirror use the source table. The mirror is copied anew when the cause is gone."));
+    } else if (recopy || failed_by_source || !SameKey(row, key, key_count)) {
+        LockRelationOid(mirror, ShareUpdateExclusiveLock);
+        RestartCopyLocked(mirror, key, key_count,
+                          rewritten         ? "the source table was rewritten"
+                          : recopy          ? "a column's type or default changed its stored values"
+                          : failed_by_source ? "the source table can be captured again"
+                                            : "the source table's identity changed");
+    }
+}
+
+}  // namespace
+
+Oid MirrorAccessMethod(void) { return ExtensionExists() ? get_table_am_oid("mooncake", true) : InvalidOid; }
+
+bool HasMirrorAccessMethod(Oid relid) {
+    const Oid am = MirrorAccessMethod();
+    if (!OidIsValid(am)) return false;
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+    if (!HeapTupleIsValid(tuple)) return false;
+    const bool mirror = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relam == am;
+    ReleaseSysCache(tuple);
+    return mirror;
+}
+
+const char* SourceProblem(Relation source, int16** key, int* key_count) {
+    const FormData_pg_class* form = source->rd_rel;
+    *key = nullptr;
+    *key_count = 0;
+    if (form->relkind == RELKIND_PARTITIONED_TABLE) return "it is partitioned (its partitions can be mirrored)";
+    if (form->relkind != RELKIND_RELATION) return "it is not a table";
+    if (form->relpersistence == RELPERSISTENCE_TEMP) return "it is temporary, so its changes are not in the WAL";
+    if (form->relpersistence == RELPERSISTENCE_UNLOGGED) return "it is unlogged, so its changes are not in the WAL";
+    if (form->relam != HEAP_TABLE_AM_OID) return "it is not a row table (access method heap)";
+    if (form->relhassubclass && find_inheritance_children(RelationGetRelid(source), NoLock) != NIL) {
+        return "it has child tables";
+    }
+    const char* reason = nullptr;
+    *key_count = SourceIdentity(source, key, &reason);
+    return *key_count > 0 ? nullptr : reason;
+}
+
+Oid CreateMirrorRelation(RangeVar* name, Relation source, Oid owner) {
+    TupleDesc desc = RelationGetDescr(source);
+    CreateStmt* statement = makeNode(CreateStmt);
+    statement->relation = name;
+    statement->oncommit = ONCOMMIT_NOOP;
+    statement->accessMethod = pstrdup("mooncake");
+    for (int i = 0; i < desc->natts; i++) {
+        ColumnDef* def = MirrorColumn(desc, i);
+        if (def->generated) def->cooked_default = static_cast<Node*>(copyObjectImpl(VirtualExpression(desc, i + 1)));
+        statement->tableElts = lappend(statement->tableElts, def);
+        if (!IsValidNotNull(desc, i) || TupleDescAttr(desc, i)->attisdropped) continue;
+        Constraint* constraint = makeNode(Constraint);
+        constraint->contype = CONSTR_NOTNULL;
+        constraint->location = -1;
+        constraint->keys = list_make1(makeString(pstrdup(def->colname)));
+        constraint->initially_valid = true;
+        statement->nnconstraints = lappend(statement->nnconstraints, constraint);
+    }
+
+    volatile Oid mirror = InvalidOid;
+    changing_mirror++;
+    EventTriggerInhibitCommandCollection();
+    PG_TRY();
+    {
+        mirror = DefineRelation(statement, RELKIND_RELATION, owner, nullptr, "").objectId;
+        CommandCounterIncrement();
+        LockRelationOid(mirror, AccessExclusiveLock);
+        for (int i = 0; i < desc->natts; i++) {
+            if (TupleDescAttr(desc, i)->attisdropped) DropColumn(mirror, PlaceholderName(i + 1), DROP_RESTRICT);
+        }
+    }
+    PG_FINALLY();
+    {
+        changing_mirror--;
+        EventTriggerUndoInhibitCommandCollection();
+    }
+    PG_END_TRY();
+    return mirror;
+}
+
+const char* ColumnDifference(Relation mirror, Relation source) {
+    TupleDesc a = RelationGetDescr(mirror);
+    TupleDesc b = RelationGetDescr(source);
+    if (a->natts != b->natts) return "its columns are not those of its source";
+    for (int i = 0; i < a->natts; i++) {
+        const FormData_pg_attribute* x = TupleDescAttr(a, i);
+        const FormData_pg_attribute* y = TupleDescAttr(b, i);
+        if (x->attisdropped != y->attisdropped) return "its columns are not those of its source";
+        if (x->attisdropped) continue;
+        if (namestrcmp(const_cast<Name>(&x->attname), NameStr(y->attname)) != 0) {
+            return "its column names are not those of its source";
+        }
+        if (x->atttypid != y->atttypid || x->atttypmod != y->atttypmod || x->attcollation != y->attcollation) {
+            return "its column types are not those of its source";
+        }
+        if (IsVirtual(x) != IsVirtual(y) ||
+            (IsVirtual(x) && !equal(VirtualExpression(a, i + 1), VirtualExpression(b, i + 1)))) {
+            return "its generated columns are not those of its source";
+        }
+        if (IsValidNotNull(a, i) != IsValidNotNull(b, i)) return "its NOT NULL columns are not those of its source";
+    }
+    return nullptr;
+}
+
+void SyncMirrors(Oid source, bool rewritten, DropBehavior behavior) {
+    List* rows = FindMirrorsOfSource(source);
+    if (rows == NIL) return;
+    Relation rel = try_table_open(source, AccessShareLock);
+    if (!rel) return;
+    ListCell* cell;
+    foreach (cell, rows) SyncMirror(static_cast<MirrorRow*>(lfirst(cell)), rel, rewritten, behavior);
+    table_close(rel, NoLock);
+}
+
+void DropMirrorRelation(Oid mirror) {
+    LockRelationOid(mirror, AccessExclusiveLock);
+    if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(mirror))) return;
+    ObjectAddress address;
+    ObjectAddressSet(address, RelationRelationId, mirror);
+    performDeletion(&address, DROP_CASCADE, PERFORM_DELETION_QUIETLY);
+}
+
+void RestoreMirror(Oid mirror, Oid source) {
+    if (!HasMirrorAccessMethod(mirror)) {
+        ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("relation %u can't be a mirror", mirror),
+                errdetail("Its access method is not \"mooncake\"."), errhint("Use CALL mooncake.create_table."));
+    }
+    Relation rel = table_open(source, AccessShareLock);
+    int16* key;
+    int key_count;
+    const char* problem = SourceProblem(rel, &key, &key_count);
+    table_close(rel, NoLock);
+    LockRelationOid(mirror, ShareUpdateExclusiveLock);
+    InsertMirror(mirror, source, key, key_count, 3);
+    // A dump makes primary keys after it has loaded the data: the mirror recovers then.
+    if (problem) FailMirrorLocked(mirror, psprintf("%s%s", kSourcePrefix, problem));
+}
+
+bool ChangingMirror(void) { return changing_mirror > 0; }
+
+}  // namespace ivy::mooncake

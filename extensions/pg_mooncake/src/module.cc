@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+// _PG_init of pg_mooncake: settings, the link to pg_duckdb, hooks, and the mirror launcher.
+#include "module.h"
+
+#include "pg/postgres_api.h"
+
+extern "C" {
+#include "utils/guc.h"
+
+PG_MODULE_MAGIC_EXT(.name = "pg_mooncake", .version = IVY_VERSION);
+PGDLLEXPORT void _PG_init(void);
+}
+
+#include "ddl.h"
+#include "launcher.h"
+#include "pg/server_check.h"
+#include "provider.h"
+#include "statistics.h"
+#include "worker.h"
+
+namespace ivy::mooncake {
+
+bool enable_bgworker = true;
+int max_retained_wal_mb = 10 * 1024;
+
+namespace {
+
+const DuckdbApi* api = nullptr;
+
+void DefineSettings() {
+    DefineCustomBoolVariable("pg_mooncake.enable_bgworker", "Runs the processes that keep mirrors up to date.",
+                             "Off reduces pg_mooncake to reading: mirrors are neither made nor followed.",
+                             &enable_bgworker, true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mooncake.max_retained_wal",
+                            "Amount of WAL that the slot of a database's mirrors may hold back.",
+                            "Beyond it the mirrors are given up, their queries use the row tables, and they are copied "
+                            "anew. -1 means no limit.",
+                            &max_retained_wal_mb, 10 * 1024, -1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr,
+                            nullptr);
+    MarkGUCPrefixReserved("pg_mooncake");
+    MarkGUCPrefixReserved("mooncake");  // pg_duckdb, loaded earlier, has defined its own by now
+}
+
+void ConnectToPgDuckdb() {
+    api = static_cast<const DuckdbApi*>(*find_rendezvous_variable(kDuckdbApiName));
+    if (!api) {
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("pg_mooncake needs pg_duckdb to be loaded before it"),
+                errhint("Set \"shared_preload_libraries\" to 'pg_duckdb,pg_mooncake' and restart the server."));
+    }
+    if (api->version < kDuckdbApiVersion || api->size < sizeof(DuckdbApi)) {
+        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                errmsg("pg_duckdb is too old for this pg_mooncake"),
+                errdetail("Its interface has version %d; version %d is needed.", api->version, kDuckdbApiVersion),
+                errhint("Install both extensions from the same build."));
+    }
+}
+
+}  // namespace
+
+const DuckdbApi& Api(void) { return *api; }
+
+}  // namespace ivy::mooncake
+
+extern "C" {
+
+void _PG_init(void) {
+    ivy::pg::CheckServer("pg_mooncake");
+    if (!process_shared_preload_libraries_in_progress) {
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("pg_mooncake must be loaded at server start"),
+                errhint("Set \"shared_preload_libraries\" to 'pg_duckdb,pg_mooncake' and restart the server."));
+    }
+    ivy::mooncake::DefineSettings();
+    ivy::mooncake::ConnectToPgDuckdb();
+    ivy::mooncake::InitLauncher(ivy::mooncake::enable_bgworker && !IsBinaryUpgrade);
+    ivy::mooncake::InitProvider();
+    ivy::mooncake::InitStatistics();
+    ivy::mooncake::InitDdl();
+}
+}

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+// SQL functions that show and drive what runs: bgworker_status, engine_status, create_snapshot; and two for the script.
+#include "pg/postgres_api.h"
+
+extern "C" {
+#include "access/xlog.h"
+#include "access/xloginsert.h"
+#include "catalog/namespace.h"
+#include "commands/trigger.h"
+#include "funcapi.h"
+#include "replication/slot.h"
+#include "utils/acl.h"
+#include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "utils/varlena.h"
+}
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "catalog.h"
+#include "launcher.h"
+#include "mirror_relation.h"
+#include "module.h"
+#include "protocol/messages.h"
+#include "worker.h"
+
+namespace ivy::mooncake {
+namespace {
+
+constexpr int kChainTimeoutMs = 5 * 1000;   // bgworker_status waits so long for a chain that is starting
+constexpr int kStatusTimeoutMs = 5 * 1000;
+
+// The links of the chain from a commit to a mirror, in the order of bgworker_status()'s columns.
+struct Chain {
+    bool guc_enabled;
+    bool wal_level_logical;
+    bool launcher_running;
+    bool worker_running;
+    bool slot_exists;
+    bool socket_exists;
+    bool socket_listening;
+
+    bool Complete() const { return worker_running && slot_exists && socket_exists && socket_listening; }
+};
+
+bool SocketExists() {
+    struct stat status;
+    const char* path = psprintf("pg_duckdb/%u/engine.sock", MyDatabaseId);
+    return stat(path, &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+// Whether an engine accepts a connection and answers its greeting.
+bool EngineAnswers(int timeout_ms) {
+    char* error = nullptr;
+    const int fd = Api().connect_engine(MyDatabaseId, static_cast<int>(Role::kControl), timeout_ms, &error);
+    if (fd < 0) return false;
+    close(fd);
+    return true;
+}
+
+Chain LookAtChain() {
+    Chain chain = {};
+    char slot[NAMEDATALEN];
+    SlotName(MyDatabaseId, slot);
+    chain.guc_enabled = enable_bgworker;
+    chain.wal_level_logical = wal_level >= WAL_LEVEL_LOGICAL;
+    chain.launcher_running = LauncherRunning();
+    chain.worker_running = GetWorkerState(MyDatabaseId) == WorkerState::kRunning;
+    chain.slot_exists = SearchNamedReplicationSlot(slot, true) != nullptr;
+    chain.socket_exists = SocketExists();
+    chain.socket_listening = chain.socket_exists && EngineAnswers(0);
+    return chain;
+}
+
+// The mirror that a name means, checked for the right to use it as its owner may.
+Oid OwnMirror(text* name) {
+    const Oid relid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(name)), AccessShareLock, false);
+    if (!HasMirrorAccessMethod(relid)) {
+        ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a mirror", get_rel_name(relid)));
+    }
+    if (!object_ownercheck(RelationRelationId, relid, GetUserId())) {
+        aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+    }
+    return relid;
+}
+
+}  // namespace
+}  // namespace ivy::mooncake
+
+extern "C" {
+
+PG_FUNCTION_INFO_V1(mooncake_bgworker_status);
+Datum mooncake_bgworker_status(PG_FUNCTION_ARGS) {
+    using namespace ivy::mooncake;
+    TupleDesc desc;
+    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row type");
+    Chain chain = LookAtChain();
+    // A chain that is just starting, after CREATE EXTENSION or a server start, gets a moment.
+    const bool can_start = chain.guc_enabled && chain.wal_level_logical && ExtensionExists() && !RecoveryInProgress();
+    if (can_start && !chain.Complete()) {
+        RequestWorker(MyDatabaseId);
+        const TimestampTz start = GetCurrentTimestamp();
+        while (!chain.Complete() && !TimestampDifferenceExceeds(start, GetCurrentTimestamp(), kChainTimeoutMs)) {
+            WaitForWorkerChange(20);
+            chain = LookAtChain();
+        }
+        EndWaitForWorkerChange();
+    }
+    Datum values[] = {BoolGetDatum(chain.guc_enabled),     BoolGetDatum(chain.wal_level_logical),
+                      BoolGetDatum(chain.launcher_running), BoolGetDatum(chain.worker_running),
+                      BoolGetDatum(chain.slot_exists),      BoolGetDatum(chain.socket_exists),
+                      BoolGetDatum(chain.socket_listening)};
+    bool nulls[lengthof(values)] = {};
+    PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+// The engine's "status" reply, or NULL if no engine runs.
+PG_FUNCTION_INFO_V1(mooncake_engine_status);
+Datum mooncake_engine_status(PG_FUNCTION_ARGS) {
+    using namespace ivy::mooncake;
+    if (!SocketExists() || !EngineAnswers(0)) PG_RETURN_NULL();
+    char* reply = Api().control(MyDatabaseId, "status", InvalidOid, 0, kStatusTimeoutMs);
+    PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(reply)));
+}
+
+// Publishes everything that has committed so far as an Iceberg snapshot.
+PG_FUNCTION_INFO_V1(mooncake_create_snapshot);
+Datum mooncake_create_snapshot(PG_FUNCTION_ARGS) {
+    using namespace ivy::mooncake;
+    if (PG_ARGISNULL(0)) ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
+    const Oid mirror = OwnMirror(PG_GETARG_TEXT_PP(0));
+    const MirrorRow* row = FindMirror(mirror);
+    if (!row || row->state != MirrorState::kLive) {
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("mirror \"%s\" is not live", get_rel_name(mirror)),
+                row ? errdetail("Its state is \"%s\".", MirrorStateName(row->state)) : 0);
+    }
+    const XLogRecPtr end = GetXLogInsertEndRecPtr();
+    XLogFlush(end);
+    Api().control(MyDatabaseId, "flush", mirror, end, 0);
+    PG_RETURN_VOID();
+}
+
+// At the end of the extension's script: the chain comes up when CREATE EXTENSION commits.
+PG_FUNCTION_INFO_V1(mooncake_start_capture);
+Datum mooncake_start_capture(PG_FUNCTION_ARGS) {
+    if (ivy::mooncake::enable_bgworker) ivy::mooncake::WakeWorkerAtCommit();
+    PG_RETURN_VOID();
+}
+
+// BEFORE INSERT on mooncake.mirrors: a row that SQL inserts comes from a dump (C++ code fires no triggers). Its names have
+// been resolved to this database's relations; everything else was true elsewhere. It becomes an order for a new copy.
+PG_FUNCTION_INFO_V1(mooncake_restore_mirror);
+Datum mooncake_restore_mirror(PG_FUNCTION_ARGS) {
+    using namespace ivy::mooncake;
+    if (!CALLED_AS_TRIGGER(fcinfo)) elog(ERROR, "not called by a trigger");
+    auto* trigger = reinterpret_cast<TriggerData*>(fcinfo->context);
+    if (!TRIGGER_FIRED_BEFORE(trigger->tg_event) || !TRIGGER_FIRED_BY_INSERT(trigger->tg_event)) {
+        elog(ERROR, "not fired before an insert");
+    }
+    HeapTuple tuple = trigger->tg_trigtuple;
+    TupleDesc desc = RelationGetDescr(trigger->tg_relation);
+    bool null;
+    const Oid mirror = DatumGetObjectId(heap_getattr(tuple, 1, desc, &null));
+    const Oid source = DatumGetObjectId(heap_getattr(tuple, 2, desc, &null));
+    RestoreMirror(mirror, source);
+    return PointerGetDatum(nullptr);  // the row has been inserted by RestoreMirror
+}
+}
