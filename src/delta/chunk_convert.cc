@@ -324,7 +324,7 @@ Result<ColumnType> FromDuckType(const LogicalType& type) {
     }
 }
 
-Status AppendToVector(const ColumnView& column, size_t offset, size_t count, Vector* out, size_t at) {
+Status CopyValues(const ColumnView& column, size_t offset, size_t count, Vector* out, size_t at) {
     switch (column.type.kind) {
         case TypeKind::kBool: {
             auto* to = FlatVector::GetDataMutable(*out) + at;
@@ -354,6 +354,11 @@ Status AppendToVector(const ColumnView& column, size_t offset, size_t count, Vec
             std::memcpy(FlatVector::GetDataMutable(*out) + at * width, column.fixed + offset * width, count * width);
         }
     }
+    return Status::Ok();
+}
+
+Status AppendToVector(const ColumnView& column, size_t offset, size_t count, Vector* out, size_t at) {
+    IVY_RETURN_IF_ERROR(CopyValues(column, offset, count, out, at));
     ValidityMask& validity = FlatVector::ValidityMutable(*out);
     if (column.validity) {
         for (size_t i = 0; i < count; i++) {

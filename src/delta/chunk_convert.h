@@ -22,9 +22,12 @@ duckdb::vector<duckdb::LogicalType> ToDuckTypes(const std::vector<ColumnType>& t
 // (0A000) for types without one, such as unsigned integers and nested types: the query must cast them.
 Result<ColumnType> FromDuckType(const duckdb::LogicalType& type);
 
-// Copies rows [offset, offset + count) of a column to positions [at, at + count) of a flat vector of ToDuckType's type,
+// Copies the values, but not which of them are NULL, of rows [offset, offset + count) of a column to positions [at, at + count) of a flat vector of ToDuckType's type,
 // whose capacity the caller has checked. Strings are copied to the vector's own heap. Does not set the vector's size.
 // An error (08P01) for a decimal that exceeds its precision.
+Status CopyValues(const ColumnView& column, size_t offset, size_t count, duckdb::Vector* out, size_t at);
+
+// The same with NULLs.
 Status AppendToVector(const ColumnView& column, size_t offset, size_t count, duckdb::Vector* out, size_t at);
 
 // Replaces the content of "out", initialised with ToDuckTypes of the view's types and a capacity of at least "count", by
