@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+// How values of Postgres types look in DuckDB, and what collations mean to it.
+#include "translate/translator.h"
+
+#include "types/type_map.h"
+
+extern "C" {
+#include "catalog/pg_collation.h"
+#include "mb/pg_wchar.h"
+#include "nodes/value.h"
+#include "utils/pg_locale.h"
+}
+
+namespace ivy::translate {
+
+bool Refuse(Translator* t, const char* format, ...) {
+    StringInfoData text;
+    initStringInfo(&text);
+    for (;;) {
+        va_list args;
+        va_start(args, format);
+        const int needed = appendStringInfoVA(&text, format, args);
+        va_end(args);
+        if (needed == 0) break;
+        enlargeStringInfo(&text, needed);
+    }
+    String* reason = makeString(text.data);
+    t->reasons = list_append_unique(t->reasons, reason);
+    return false;
+}
+
+const char* TypeName(ColumnType type) {
+    switch (type.kind) {
+        case TypeKind::kBool: return "BOOLEAN";
+        case TypeKind::kInt16: return "SMALLINT";
+        case TypeKind::kInt32: return "INTEGER";
+        case TypeKind::kInt64: return "BIGINT";
+        case TypeKind::kFloat: return "FLOAT";
+        case TypeKind::kDouble: return "DOUBLE";
+        case TypeKind::kDecimal: return psprintf("DECIMAL(%d,%d)", type.precision, type.scale);
+        case TypeKind::kText: return "VARCHAR";
+        case TypeKind::kBytes: return "BLOB";
+        case TypeKind::kDate: return "DATE";
+        case TypeKind::kTime: return "TIME";
+        case TypeKind::kTimestamp: return "TIMESTAMP";
+        case TypeKind::kTimestampTz: return "TIMESTAMPTZ";
+        case TypeKind::kUuid: return "UUID";
+        case TypeKind::kInterval: return "INTERVAL";
+    }
+    elog(ERROR, "unknown column type %d", static_cast<int>(type.kind));
+}
+
+ColumnType Native(TypeKind kind) {
+    ColumnType type;
+    type.kind = kind;
+    return type;
+}
+
+ColumnType Decimal(int precision, int scale) {
+    ColumnType type;
+    type.kind = TypeKind::kDecimal;
+    type.precision = static_cast<uint8_t>(Min(precision, 38));
+    type.scale = static_cast<uint8_t>(scale);
+    return type;
+}
+
+Sql ColumnOf(Oid type, int32 typmod, const char* text) {
+    const types::TypeMapping mapping = types::LookupType(type, typmod);
+    Sql out;
+    out.text = text;
+    out.type = mapping.base;
+    out.rep = mapping.column;
+    out.text_form = mapping.form == types::Form::kTextForm;
+    return out;
+}
+
+const char* CastTo(const Sql& expression, ColumnType type) {
+    if (expression.rep == type) return expression.text;
+    return psprintf("CAST(%s AS %s)", expression.text, TypeName(type));
+}
+
+bool CommonType(Translator* t, const Sql* expressions, int count, const char* what, Sql* out) {
+    const Sql* first = nullptr;
+    bool same_scale = true;
+    bool unknown = false;
+    int scale = 0;
+    int digits = 0;  // before the point
+    for (int i = 0; i < count; i++) {
+        const Sql& e = expressions[i];
+        if (e.is_null) continue;
+        if (first == nullptr) first = &e;
+        if (e.rep.kind != first->rep.kind || e.text_form != first->text_form ||
+            (e.text_form && e.type != first->type)) {
+            return Refuse(t, "%s of values with different representations", what);
+        }
+        if (!IsNumeric(e)) continue;
+        if (e.scale_kind == NumericScale::kUnknown) unknown = true;
+        if (e.scale_kind == NumericScale::kByRow || e.rep.scale != first->rep.scale) same_scale = false;
+        scale = Max(scale, static_cast<int>(e.rep.scale));
+        digits = Max(digits, e.rep.precision - e.rep.scale);
+    }
+    const Sql& model = first != nullptr ? *first : expressions[0];
+    out->type = model.type;
+    out->rep = model.rep;
+    out->text_form = model.text_form;
+    out->is_null = first == nullptr;
+    out->scale_kind = NumericScale::kFixed;
+    if (first != nullptr && IsNumeric(model)) {
+        out->rep = Decimal(Max(digits + scale, 1), scale);
+        if (unknown) {
+            out->scale_kind = NumericScale::kUnknown;
+        } else if (!same_scale) {
+            out->scale_kind = NumericScale::kByRow;
+        }
+    }
+    return true;
+}
+
+bool IsDeterministic(Oid collation) {
+    if (!OidIsValid(collation)) return false;
+    return pg_newlocale_from_collation(collation)->deterministic;
+}
+
+bool SortsByBytes(Oid collation) {
+    if (!OidIsValid(collation) || GetDatabaseEncoding() != PG_UTF8) return false;
+    return pg_newlocale_from_collation(collation)->collate_is_c;
+}
+
+bool HasAsciiCase(Oid collation) {
+    if (!OidIsValid(collation)) return false;
+    return pg_newlocale_from_collation(collation)->ctype_is_c;
+}
+
+}  // namespace ivy::translate

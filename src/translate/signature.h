@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Signatures: the functions, operators, casts, aggregates and window functions that are shipped, each by the OID of the
+// function (an operator is its function), with what DuckDB is told instead. What is not here is not shipped.
+//
+// A signature is a row of data. "types" names what the SQL expects and gives, one letter each, as in "24>4":
+//
+//   b boolean   2 4 8 integers   f d floats    n DECIMAL     t text       c bpchar (compared without trailing blanks)
+//   p bpchar (as it is)          y bytes       D date        T time       s timestamp  z timestamptz
+//   u uuid      i interval       e text form with textual equality    * anything native    ? anything
+//
+// An argument with a narrower type is cast. "sql" is an infix comparison operator without '$', or a template in which $1
+// is the first argument and so on. In an aggregate's template $a is its parenthesised arguments with DISTINCT, FILTER and
+// OVER. Where a template can't say it, "rewrite" does.
+#pragma once
+
+#include "translate/translator.h"
+
+namespace ivy::translate {
+
+// What the input collation must be for DuckDB, which knows bytes only, to be right.
+enum class Needs : uint8_t {
+    kNothing,
+    kDeterministic,  // equal means equal bytes
+    kBytes,          // and the order is that of bytes
+    kAsciiCase,      // upper and lower case are known for ASCII only
+};
+
+struct Signature;
+
+// One call being translated. Arguments have been translated and cast to what the signature says.
+struct Call {
+    Translator* t;
+    const Signature* signature;
+    List* nodes;        // the argument expressions
+    Sql* args;
+    int count;
+    Oid collation;
+    Oid result_type;
+    int32 result_typmod;
+    const char* aggregate = nullptr;  // what $a stands for
+};
+
+using RewriteFn = bool (*)(const Call& call, Sql* out);
+
+struct Signature {
+    Oid function;
+    const char* types;
+    const char* sql;
+    Needs needs = Needs::kNothing;
+    RewriteFn rewrite = nullptr;
+
+    bool IsComparison() const { return sql != nullptr && strchr(sql, '$') == nullptr && rewrite == nullptr; }
+};
+
+// A category's rows; the tables are in signatures_*.cc.
+struct SignatureTable {
+    const Signature* rows;
+    int count;
+};
+SignatureTable NumericSignatures();
+SignatureTable TextSignatures();
+SignatureTable DatetimeSignatures();
+SignatureTable CastSignatures();
+SignatureTable AggregateSignatures();
+SignatureTable WindowSignatures();
+
+// The row for a function, or null. Functions that a server has under OIDs of its own but with the code of a built-in one
+// (language internal) count as that one; a function whose EXECUTE privilege was changed isn't shipped.
+const Signature* FindSignature(Oid function);
+// The operator's function, with the reason noted if there is none.
+const Signature* FindOperator(Translator* t, Oid op, List* args);
+
+// Casts translated arguments to what the signature wants and checks its needs.
+bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int count, Oid collation);
+// Puts arguments into the template and sets the result's type.
+bool ApplySignature(const Call& call, Sql* out);
+// "$1" and so on in "sql" replaced by the arguments' texts, "$a" by "aggregate".
+const char* Expand(const char* sql, const Sql* args, int count, const char* aggregate = nullptr);
+// Sets type and rep of a result by its letter. Not for 'n'.
+void SetResult(const Call& call, char letter, const char* text, Sql* out);
+
+// Whether the argument is a Const that isn't NULL.
+bool ConstText(const Call& call, int argument, char** out);
+bool ConstInt(const Call& call, int argument, int32* out);
+bool RefuseCall(const Call& call, const char* why);
+
+// "function to_char(timestamp without time zone, text)", "operator ~(text, text)": for reasons.
+const char* DescribeFunction(Oid function);
+const char* DescribeOperator(Oid op);
+
+}  // namespace ivy::translate

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Aggregates and window functions. The order of additions of floats is nobody's promise; all other sums are exact.
+#include "translate/signature.h"
+
+extern "C" {
+#include "utils/fmgroids.h"
+}
+
+namespace ivy::translate {
+
+namespace {
+
+// Postgres raises an error when a sum of floats overflows, which can't be told from an infinite or NaN input by the
+// result. The row table decides.
+#define IVY_FINITE(SUM) \
+    "CASE WHEN NOT isfinite(" SUM ") THEN CAST(error('sum of floats is not finite') AS DOUBLE) ELSE " SUM " END"
+
+bool SumNumeric(const Call& call, Sql* out) {
+    const Sql& a = call.args[0];
+    if (a.scale_kind == NumericScale::kUnknown ||
+        (a.scale_kind == NumericScale::kByRow && !call.t->sums_are_rescaled)) {
+        call.t->varying_sum |= a.scale_kind == NumericScale::kByRow;
+        return RefuseCall(call, "display scale varies by row");
+    }
+    *out = Sql{};
+    out->type = NUMERICOID;
+    out->rep = Decimal(38, a.rep.scale);
+    out->text = psprintf("CAST(sum%s AS %s)", call.aggregate, TypeName(out->rep));
+    return true;
+}
+
+bool SumBigint(const Call& call, Sql* out) {
+    *out = Sql{};
+    out->type = NUMERICOID;
+    out->rep = Decimal(38, 0);
+    out->text = psprintf("CAST(sum%s AS DECIMAL(38,0))", call.aggregate);
+    return true;
+}
+
+// min, max, and window functions that give one of their argument's values.
+bool SameAsArgument(const Call& call, Sql* out) {
+    const Sql& a = call.args[0];
+    if (IsNumeric(a) && a.scale_kind != NumericScale::kFixed) return RefuseCall(call, "display scale varies by row");
+    *out = a;
+    out->is_null = false;
+    out->text = Expand(call.signature->sql, call.args, call.count, call.aggregate);
+    return true;
+}
+
+// lag and lead with a default.
+bool SameAsArgumentOrDefault(const Call& call, Sql* out) {
+    const Sql sides[2] = {call.args[0], call.args[2]};
+    if (!CommonType(call.t, sides, 2, "default of a window function", out)) return false;
+    if (out->rep != call.args[0].rep || out->scale_kind != NumericScale::kFixed) {
+        return RefuseCall(call, "default of another representation");
+    }
+    return SameAsArgument(call, out);
+}
+
+constexpr Signature kAggregates[] = {
+    {F_COUNT_, ">8", "count$a"},
+    {F_COUNT_ANY, "?>8", "count$a"},
+    {F_SUM_INT2, "2>8", "CAST(sum$a AS BIGINT)"},
+    {F_SUM_INT4, "4>8", "CAST(sum$a AS BIGINT)"},
+    {F_SUM_INT8, "8>n", "sum", Needs::kNothing, SumBigint},
+    {F_SUM_NUMERIC, "n>n", "sum", Needs::kNothing, SumNumeric},
+    {F_SUM_FLOAT8, "d>d", IVY_FINITE("sum$a")},
+    {F_AVG_FLOAT4, "d>d", IVY_FINITE("avg$a")},
+    {F_AVG_FLOAT8, "d>d", IVY_FINITE("avg$a")},
+
+    {F_MIN_INT2, "2>2", "min$a"},
+    {F_MIN_INT4, "4>4", "min$a"},
+    {F_MIN_INT8, "8>8", "min$a"},
+    {F_MIN_FLOAT4, "f>f", "min$a"},
+    {F_MIN_FLOAT8, "d>d", "min$a"},
+    {F_MIN_NUMERIC, "n>n", "min$a", Needs::kNothing, SameAsArgument},
+    {F_MIN_DATE, "D>D", "min$a"},
+    {F_MIN_TIME, "T>T", "min$a"},
+    {F_MIN_TIMESTAMP, "s>s", "min$a"},
+    {F_MIN_TIMESTAMPTZ, "z>z", "min$a"},
+    {F_MIN_TEXT, "t>t", "min$a", Needs::kBytes},
+    {F_MIN_OID, "8>8", "min$a"},
+    {F_MAX_INT2, "2>2", "max$a"},
+    {F_MAX_INT4, "4>4", "max$a"},
+    {F_MAX_INT8, "8>8", "max$a"},
+    {F_MAX_FLOAT4, "f>f", "max$a"},
+    {F_MAX_FLOAT8, "d>d", "max$a"},
+    {F_MAX_NUMERIC, "n>n", "max$a", Needs::kNothing, SameAsArgument},
+    {F_MAX_DATE, "D>D", "max$a"},
+    {F_MAX_TIME, "T>T", "max$a"},
+    {F_MAX_TIMESTAMP, "s>s", "max$a"},
+    {F_MAX_TIMESTAMPTZ, "z>z", "max$a"},
+    {F_MAX_TEXT, "t>t", "max$a", Needs::kBytes},
+    {F_MAX_OID, "8>8", "max$a"},
+
+    {F_BOOL_AND, "b>b", "bool_and$a"},
+    {F_BOOL_OR, "b>b", "bool_or$a"},
+    {F_EVERY, "b>b", "bool_and$a"},
+    {F_BIT_AND_INT2, "2>2", "bit_and$a"},
+    {F_BIT_AND_INT4, "4>4", "bit_and$a"},
+    {F_BIT_AND_INT8, "8>8", "bit_and$a"},
+    {F_BIT_OR_INT2, "2>2", "bit_or$a"},
+    {F_BIT_OR_INT4, "4>4", "bit_or$a"},
+    {F_BIT_OR_INT8, "8>8", "bit_or$a"},
+    {F_BIT_XOR_INT2, "2>2", "bit_xor$a"},
+    {F_BIT_XOR_INT4, "4>4", "bit_xor$a"},
+    {F_BIT_XOR_INT8, "8>8", "bit_xor$a"},
+};
+
+constexpr Signature kWindows[] = {
+    {F_ROW_NUMBER, ">8", "row_number$a"},
+    {F_RANK_, ">8", "rank$a"},
+    {F_DENSE_RANK_, ">8", "dense_rank$a"},
+    {F_PERCENT_RANK_, ">d", "percent_rank$a"},
+    {F_CUME_DIST_, ">d", "cume_dist$a"},
+    {F_NTILE, "4>4", "CAST(ntile$a AS INTEGER)"},
+    {F_LAG_ANYELEMENT, "?>*", "lag$a", Needs::kNothing, SameAsArgument},
+    {F_LAG_ANYELEMENT_INT4, "?4>*", "lag$a", Needs::kNothing, SameAsArgument},
+    {F_LAG_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lag$a", Needs::kNothing, SameAsArgumentOrDefault},
+    {F_LEAD_ANYELEMENT, "?>*", "lead$a", Needs::kNothing, SameAsArgument},
+    {F_LEAD_ANYELEMENT_INT4, "?4>*", "lead$a", Needs::kNothing, SameAsArgument},
+    {F_LEAD_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lead$a", Needs::kNothing, SameAsArgumentOrDefault},
+    {F_FIRST_VALUE, "?>*", "first_value$a", Needs::kNothing, SameAsArgument},
+    {F_LAST_VALUE, "?>*", "last_value$a", Needs::kNothing, SameAsArgument},
+    {F_NTH_VALUE, "?4>*", "nth_value$a", Needs::kNothing, SameAsArgument},
+};
+
+}  // namespace
+
+SignatureTable AggregateSignatures() { return {kAggregates, lengthof(kAggregates)}; }
+SignatureTable WindowSignatures() { return {kWindows, lengthof(kWindows)}; }
+
+}  // namespace ivy::translate

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+// Dates, times, timestamps and intervals.
+//
+// Infinity is a value in both systems, but DuckDB answers NULL for most functions of it where Postgres answers infinity or
+// raises an error: those are guarded by an error of ours, which sends the query to the row table.
+//
+// What depends on the session's time zone is shipped only while that is UTC under one of its names. The plan may live
+// longer than the setting: the name is a value of the query and is checked when it runs.
+#include "translate/signature.h"
+
+extern "C" {
+#include "catalog/pg_collation.h"
+#include "nodes/makefuncs.h"
+#include "parser/scansup.h"
+#include "pgtime.h"
+#include "utils/datetime.h"
+#include "utils/fmgroids.h"
+#include "utils/timestamp.h"
+}
+
+namespace ivy::translate {
+
+namespace {
+
+// --- units -----------------------------------------------------------------------------------------------------------------
+
+// The DTK_ code of a constant unit name in any spelling that Postgres takes, or -1.
+int ConstUnit(const Call& call) {
+    char* name;
+    if (!ConstText(call, 0, &name)) return -1;
+    char* lower = downcase_truncate_identifier(name, static_cast<int>(strlen(name)), false);
+    int value;
+    const int kind = DecodeUnits(0, lower, &value);
+    if (kind == UNITS) return value;
+    if (kind == UNKNOWN_FIELD && DecodeSpecial(0, lower, &value) == RESERV && value == DTK_EPOCH) return DTK_EPOCH;
+    return -1;
+}
+
+const char* TruncUnitName(int unit) {
+    switch (unit) {
+        case DTK_MICROSEC: return "microseconds";
+        case DTK_MILLISEC: return "milliseconds";
+        case DTK_SECOND: return "second";
+        case DTK_MINUTE: return "minute";
+        case DTK_HOUR: return "hour";
+        case DTK_DAY: return "day";
+        case DTK_WEEK: return "week";
+        case DTK_MONTH: return "month";
+        case DTK_QUARTER: return "quarter";
+        case DTK_YEAR: return "year";
+        case DTK_DECADE: return "decade";
+        case DTK_CENTURY: return "century";
+        case DTK_MILLENNIUM: return "millennium";
+        default: return nullptr;
+    }
+}
+
+// --- the session's time zone -------------------------------------------------------------------------------------------------
+
+constexpr char kUtcNames[] = "'UTC', 'Etc/UTC', 'GMT', 'Etc/GMT', 'Etc/UCT', 'UCT', 'Zulu', 'Etc/Zulu', 'Universal', "
+                             "'Etc/Universal', 'Greenwich', 'Etc/Greenwich'";
+
+// "text" guarded by the name of the time zone, as an expression of DuckDB's type "type".
+bool InUtc(const Call& call, const char* type, const char** text) {
+    const char* name = pg_get_timezone_name(session_timezone);
+    if (name == nullptr || strstr(kUtcNames, psprintf("'%s'", name)) == nullptr) {
+        return RefuseCall(call, "the session's time zone is not UTC");
+    }
+    Const* setting = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum("TimeZone"), false, false);
+    FuncExpr* zone = makeFuncExpr(F_CURRENT_SETTING_TEXT, TEXTOID, list_make1(setting), DEFAULT_COLLATION_OID, InvalidOid,
+                                  COERCE_EXPLICIT_CALL);
+    Sql value;
+    if (!TranslateValue(call.t, reinterpret_cast<Node*>(zone), &value)) return false;
+    *text = psprintf("CASE WHEN %s IN (%s) THEN %s ELSE CAST(error('the time zone was changed') AS %s) END", value.text,
+                     kUtcNames, *text, type);
+    return true;
+}
+
+const char* ToLocal(const char* stamp) { return psprintf("(%s AT TIME ZONE 'UTC')", stamp); }
+
+bool CastInUtc(const Call& call, Sql* out) {
+    const char letter = strchr(call.signature->types, '>')[1];
+    const char* text = Expand(call.signature->sql, call.args, call.count);
+    SetResult(call, letter, nullptr, out);
+    if (!InUtc(call, TypeName(out->rep), &text)) return false;
+    out->text = text;
+    return true;
+}
+
+// --- truncation ------------------------------------------------------------------------------------------------------------------
+
+bool Trunc(const Call& call, Sql* out) {
+    const char* unit = TruncUnitName(ConstUnit(call));
+    if (unit == nullptr) return RefuseCall(call, "unit is not a known constant");
+    SetResult(call, 's', psprintf("ivy_date_trunc('%s', %s)", unit, call.args[1].text), out);
+    return true;
+}
+
+bool TruncInUtc(const Call& call, Sql* out) {
+    const char* unit = TruncUnitName(ConstUnit(call));
+    if (unit == nullptr) return RefuseCall(call, "unit is not a known constant");
+    const char* text = psprintf("(ivy_date_trunc('%s', %s) AT TIME ZONE 'UTC')", unit, ToLocal(call.args[1].text));
+    if (!InUtc(call, "TIMESTAMPTZ", &text)) return false;
+    SetResult(call, 'z', text, out);
+    return true;
+}
+
+// --- extraction ------------------------------------------------------------------------------------------------------------------
+
+struct Field {
+    int unit;
+    const char* sql;   // BIGINT, of $1
+    int scale;         // digits after the point of what the field is: sql is that times 10^scale
+    bool monotonic;    // infinity's is infinite
+    bool of_date;      // dates have it
+};
+
+// DuckDB's year() counts 1 BC as year 0, as Postgres does inside. Postgres has no year 0 in its answers.
+constexpr Field kFields[] = {
+    {DTK_MICROSEC, "microsecond($1)", 0, false, false},
+    {DTK_MILLISEC, "microsecond($1)", 3, false, false},
+    {DTK_SECOND, "microsecond($1)", 6, false, false},
+    {DTK_MINUTE, "minute($1)", 0, false, false},
+    {DTK_HOUR, "hour($1)", 0, false, false},
+    {DTK_DAY, "day($1)", 0, false, true},
+    {DTK_MONTH, "month($1)", 0, false, true},
+    {DTK_QUARTER, "quarter($1)", 0, false, true},
+    {DTK_WEEK, "week($1)", 0, false, true},
+    {DTK_DOW, "dayofweek($1)", 0, false, true},
+    {DTK_ISODOW, "isodow($1)", 0, false, true},
+    {DTK_DOY, "dayofyear($1)", 0, false, true},
+    {DTK_YEAR, "CASE WHEN year($1) > 0 THEN year($1) ELSE year($1) - 1 END", 0, true, true},
+    {DTK_ISOYEAR, "CASE WHEN isoyear($1) > 0 THEN isoyear($1) ELSE isoyear($1) - 1 END", 0, true, true},
+    {DTK_DECADE, "CASE WHEN year($1) >= 0 THEN year($1) // 10 ELSE -((8 - (year($1) - 1)) // 10) END", 0, true, true},
+    {DTK_CENTURY, "CASE WHEN year($1) > 0 THEN (year($1) + 99) // 100 ELSE -((99 - (year($1) - 1)) // 100) END", 0, true,
+     true},
+    {DTK_MILLENNIUM, "CASE WHEN year($1) > 0 THEN (year($1) + 999) // 1000 ELSE -((999 - (year($1) - 1)) // 1000) END", 0,
+     true, true},
+};
+
+const Field* FindField(int unit) {
+    for (const Field& field : kFields) {
+        if (field.unit == unit) return &field;
+    }
+    return nullptr;
+}
+
+// extract() gives a numeric with the field's digits, date_part() a float8. "source" is a DATE or a TIMESTAMP.
+bool ExtractFrom(const Call& call, const char* source, bool is_date, Sql* out) {
+    const bool numeric = strchr(call.signature->types, '>')[1] == 'n';
+    const int unit = ConstUnit(call);
+    Sql argument;
+    argument.text = source;
+    const char* text = nullptr;
+    int scale = 0;
+    bool monotonic = true;
+    if (unit == DTK_EPOCH && numeric) {
+        // A date's has no digits after the point, a timestamp's has six.
+        text = is_date ? Expand("CAST($1 - make_date(CAST(0 AS INTEGER)) AS BIGINT) * 86400", &argument, 1)
+                       : Expand("epoch_us($1)", &argument, 1);
+        scale = is_date ? 0 : 6;
+    } else {
+        const Field* field = FindField(unit);
+        if (field == nullptr || (is_date && !field->of_date)) return RefuseCall(call, "field is not a known constant");
+        if (!numeric && field->scale > 0) return RefuseCall(call, "field with digits after the point");
+        text = Expand(field->sql, &argument, 1);
+        scale = field->scale;
+        monotonic = field->monotonic;
+    }
+    if (monotonic) {
+        text = psprintf("CASE WHEN isinf(%s) THEN CAST(error('field of an infinite date') AS BIGINT) ELSE %s END", source, text);
+    }
+    *out = Sql{};
+    if (!numeric) {
+        out->type = FLOAT8OID;
+        out->rep = Native(TypeKind::kDouble);
+        out->text = psprintf("CAST(%s AS DOUBLE)", text);
+        return true;
+    }
+    out->type = NUMERICOID;
+    out->rep = Decimal(19 + scale, scale);
+    out->text = scale == 0 ? psprintf("CAST(%s AS DECIMAL(19,0))", text)
+                           : psprintf("CAST(CAST(%s AS DECIMAL(19,0)) * CAST('0.%0*d' AS DECIMAL(%d,%d)) AS DECIMAL(%d,%d))",
+                                      text, scale, 1, scale, scale, 19 + scale, scale);
+    return true;
+}
+
+bool Extract(const Call& call, Sql* out) {
+    return ExtractFrom(call, call.args[1].text, call.signature->types[1] == 'D', out);
+}
+
+bool ExtractInUtc(const Call& call, Sql* out) {
+    if (ConstUnit(call) == DTK_EPOCH) {
+        // The instant itself; no time zone is involved.
+        return ExtractFrom(call, ToLocal(call.args[1].text), false, out);
+    }
+    if (!ExtractFrom(call, ToLocal(call.args[1].text), false, out)) return false;
+    const char* text = out->text;
+    if (!InUtc(call, TypeName(out->rep), &text)) return false;
+    out->text = text;
+    return true;
+}
+
+// --- arithmetic --------------------------------------------------------------------------------------------------------------------
+
+// Without days and months an interval is a number of microseconds wherever one is.
+bool AddMicros(const Call& call, Sql* out) {
+    const Node* node = static_cast<Node*>(lsecond(call.nodes));
+    if (!IsA(node, Const) || reinterpret_cast<const Const*>(node)->constisnull) {
+        return RefuseCall(call, "interval that is not a constant");
+    }
+    const Interval* interval = DatumGetIntervalP(reinterpret_cast<const Const*>(node)->constvalue);
+    if (interval->month != 0 || interval->day != 0) return RefuseCall(call, "days and months depend on the time zone");
+    SetResult(call, 'z', Expand(call.signature->sql, call.args, 2), out);
+    return true;
+}
+
+#define IVY_COMPARE(PREFIX, TYPES)                                                                                   \
+    {PREFIX##EQ, TYPES, "="}, {PREFIX##NE, TYPES, "<>"}, {PREFIX##LT, TYPES, "<"}, {PREFIX##LE, TYPES, "<="}, \
+        {PREFIX##GT, TYPES, ">"}, {PREFIX##GE, TYPES, ">="}
+#define IVY_COMPARE_CROSS(LEFT, RIGHT, TYPES)                                                         \
+    {LEFT##EQ##RIGHT, TYPES, "="}, {LEFT##NE##RIGHT, TYPES, "<>"}, {LEFT##LT##RIGHT, TYPES, "<"}, \
+        {LEFT##LE##RIGHT, TYPES, "<="}, {LEFT##GT##RIGHT, TYPES, ">"}, {LEFT##GE##RIGHT, TYPES, ">="}
+
+constexpr Signature kRows[] = {
+    IVY_COMPARE(F_DATE_, "DD>b"),
+    IVY_COMPARE(F_TIME_, "TT>b"),
+    IVY_COMPARE(F_TIMESTAMP_, "ss>b"),
+    IVY_COMPARE(F_TIMESTAMPTZ_, "zz>b"),
+    IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMP, "ss>b"),
+    IVY_COMPARE_CROSS(F_TIMESTAMP_, _DATE, "ss>b"),
+
+    {F_DATE_PLI, "D4>D", "($1 + $2)"},
+    {F_DATE_MII, "D4>D", "($1 - $2)"},
+    {F_DATE_MI, "DD>4",
+     "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('cannot subtract infinite dates') AS INTEGER) "
+     "ELSE CAST($1 - $2 AS INTEGER) END"},
+    {F_DATE_PL_INTERVAL, "si>s", "($1 + $2)"},
+    {F_DATE_MI_INTERVAL, "si>s", "($1 - $2)"},
+    {F_TIMESTAMP_PL_INTERVAL, "si>s", "($1 + $2)"},
+    {F_TIMESTAMP_MI_INTERVAL, "si>s", "($1 - $2)"},
+    {F_TIMESTAMPTZ_PL_INTERVAL, "zi>z", "($1 + $2)", Needs::kNothing, AddMicros},
+    {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", "($1 - $2)", Needs::kNothing, AddMicros},
+    {F_TIMESTAMP_MI, "ss>i",
+     "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) ELSE $1 - $2 END"},
+    {F_ISFINITE_DATE, "D>b", "isfinite($1)"},
+    {F_ISFINITE_TIMESTAMP, "s>b", "isfinite($1)"},
+    {F_ISFINITE_TIMESTAMPTZ, "z>b", "isfinite($1)"},
+
+    {F_DATE_TRUNC_TEXT_TIMESTAMP, "ts>s", "", Needs::kNothing, Trunc},
+    {F_DATE_TRUNC_TEXT_TIMESTAMPTZ, "tz>z", "", Needs::kNothing, TruncInUtc},
+    {F_EXTRACT_TEXT_DATE, "tD>n", "", Needs::kNothing, Extract},
+    {F_EXTRACT_TEXT_TIMESTAMP, "ts>n", "", Needs::kNothing, Extract},
+    {F_EXTRACT_TEXT_TIMESTAMPTZ, "tz>n", "", Needs::kNothing, ExtractInUtc},
+    {F_DATE_PART_TEXT_TIMESTAMP, "ts>d", "", Needs::kNothing, Extract},
+    {F_DATE_PART_TEXT_TIMESTAMPTZ, "tz>d", "", Needs::kNothing, ExtractInUtc},
+
+    {F_TIMESTAMP_DATE, "D>s", "CAST($1 AS TIMESTAMP)"},
+    {F_DATE_TIMESTAMP, "s>D", "CAST($1 AS DATE)"},
+    {F_TIMESTAMPTZ_DATE, "D>z", "(CAST($1 AS TIMESTAMP) AT TIME ZONE 'UTC')", Needs::kNothing, CastInUtc},
+    {F_TIMESTAMPTZ_TIMESTAMP, "s>z", "($1 AT TIME ZONE 'UTC')", Needs::kNothing, CastInUtc},
+    {F_TIMESTAMP_TIMESTAMPTZ, "z>s", "($1 AT TIME ZONE 'UTC')", Needs::kNothing, CastInUtc},
+    {F_DATE_TIMESTAMPTZ, "z>D", "CAST(($1 AT TIME ZONE 'UTC') AS DATE)", Needs::kNothing, CastInUtc},
+};
+
+}  // namespace
+
+SignatureTable DatetimeSignatures() { return {kRows, lengthof(kRows)}; }
+
+}  // namespace ivy::translate

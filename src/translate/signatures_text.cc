@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Text, bpchar, bytea, uuid and types that are compared as text.
+//
+// To DuckDB text is UTF-8 bytes. Equality is that of Postgres under every deterministic collation; order only under those
+// that sort by bytes; the case of letters only where it is ASCII's. Positions and lengths are code points in both.
+#include "translate/signature.h"
+
+extern "C" {
+#include "utils/fmgroids.h"
+}
+
+namespace ivy::translate {
+
+namespace {
+
+// In Postgres a backslash escapes in every LIKE, in DuckDB only where ESCAPE says so.
+bool Like(const Call& call, Sql* out) {
+    char* pattern;
+    const bool plain = ConstText(call, 1, &pattern) && strchr(pattern, '\\') == nullptr;
+    SetResult(call, 'b',
+              psprintf("(%s %s %s%s)", call.args[0].text, call.signature->sql, call.args[1].text,
+                       plain ? "" : " ESCAPE '\\'"),
+              out);
+    return true;
+}
+
+// Positions before the first character count differently.
+bool Substring(const Call& call, Sql* out) {
+    int32 start;
+    int32 length = 0;
+    if (!ConstInt(call, 1, &start) || (call.count == 3 && !ConstInt(call, 2, &length)) || start < 1 || length < 0) {
+        return RefuseCall(call, "start and length that are not constants from 1 and 0");
+    }
+    SetResult(call, 't', Expand(call.signature->sql, call.args, call.count), out);
+    return true;
+}
+
+bool Prefix(const Call& call, Sql* out) {
+    int32 length;
+    if (!ConstInt(call, 1, &length) || length < 0) return RefuseCall(call, "length that is not a constant from 0");
+    SetResult(call, 't', Expand(call.signature->sql, call.args, call.count), out);
+    return true;
+}
+
+bool Concatenate(const Call& call, Sql* out) {
+    // Where an empty string is NULL, this isn't strict.
+    if (!func_strict(call.signature->function)) return RefuseCall(call, "not strict");
+    SetResult(call, 't', Expand(call.signature->sql, call.args, call.count), out);
+    return true;
+}
+
+// An explicit cast to varchar(n) cuts; an implicit one raises an error for what is too long.
+bool VarcharTypmod(const Call& call, Sql* out) {
+    int32 typmod;
+    const auto* is_explicit = static_cast<Const*>(list_nth(call.nodes, 2));
+    if (!ConstInt(call, 1, &typmod) || typmod < VARHDRSZ || !IsA(is_explicit, Const) || is_explicit->constisnull ||
+        !DatumGetBool(is_explicit->constvalue)) {
+        return RefuseCall(call, "not an explicit cast");
+    }
+    SetResult(call, 't', psprintf("left(%s, %d)", call.args[0].text, typmod - VARHDRSZ), out);
+    return true;
+}
+
+#define IVY_LOWER "'abcdefghijklmnopqrstuvwxyz'"
+#define IVY_UPPER "'ABCDEFGHIJKLMNOPQRSTUVWXYZ'"
+
+constexpr Signature kRows[] = {
+    {F_TEXTEQ, "tt>b", "=", Needs::kDeterministic},
+    {F_TEXTNE, "tt>b", "<>", Needs::kDeterministic},
+    {F_TEXT_LT, "tt>b", "<", Needs::kBytes},
+    {F_TEXT_LE, "tt>b", "<=", Needs::kBytes},
+    {F_TEXT_GT, "tt>b", ">", Needs::kBytes},
+    {F_TEXT_GE, "tt>b", ">=", Needs::kBytes},
+    {F_BPCHAREQ, "cc>b", "=", Needs::kDeterministic},
+    {F_BPCHARNE, "cc>b", "<>", Needs::kDeterministic},
+    {F_BPCHARLT, "cc>b", "<", Needs::kBytes},
+    {F_BPCHARLE, "cc>b", "<=", Needs::kBytes},
+    {F_BPCHARGT, "cc>b", ">", Needs::kBytes},
+    {F_BPCHARGE, "cc>b", ">=", Needs::kBytes},
+    {F_BYTEAEQ, "yy>b", "="},
+    {F_BYTEANE, "yy>b", "<>"},
+    {F_BYTEALT, "yy>b", "<"},
+    {F_BYTEALE, "yy>b", "<="},
+    {F_BYTEAGT, "yy>b", ">"},
+    {F_BYTEAGE, "yy>b", ">="},
+    {F_UUID_EQ, "uu>b", "="},
+    {F_UUID_NE, "uu>b", "<>"},
+    {F_UUID_LT, "uu>b", "<"},
+    {F_UUID_LE, "uu>b", "<="},
+    {F_UUID_GT, "uu>b", ">"},
+    {F_UUID_GE, "uu>b", ">="},
+    {F_ENUM_EQ, "ee>b", "="},
+    {F_ENUM_NE, "ee>b", "<>"},
+    {F_NETWORK_EQ, "ee>b", "="},
+    {F_NETWORK_NE, "ee>b", "<>"},
+    {F_MACADDR_EQ, "ee>b", "="},
+    {F_MACADDR_NE, "ee>b", "<>"},
+    {F_MACADDR8_EQ, "ee>b", "="},
+    {F_MACADDR8_NE, "ee>b", "<>"},
+    {F_BITEQ, "ee>b", "="},
+    {F_BITNE, "ee>b", "<>"},
+    {F_VARBITEQ, "ee>b", "="},
+    {F_VARBITNE, "ee>b", "<>"},
+
+    {F_TEXTLIKE, "tt>b", "LIKE", Needs::kDeterministic, Like},
+    {F_LIKE_TEXT_TEXT, "tt>b", "LIKE", Needs::kDeterministic, Like},
+    {F_BPCHARLIKE, "pt>b", "LIKE", Needs::kDeterministic, Like},
+    {F_TEXTNLIKE, "tt>b", "NOT LIKE", Needs::kDeterministic, Like},
+    {F_NOTLIKE_TEXT_TEXT, "tt>b", "NOT LIKE", Needs::kDeterministic, Like},
+    {F_BPCHARNLIKE, "pt>b", "NOT LIKE", Needs::kDeterministic, Like},
+    {F_STARTS_WITH, "tt>b", "starts_with($1, $2)", Needs::kDeterministic},
+
+    {F_LENGTH_TEXT, "t>4", "CAST(length($1) AS INTEGER)"},
+    {F_CHAR_LENGTH_TEXT, "t>4", "CAST(length($1) AS INTEGER)"},
+    {F_CHARACTER_LENGTH_TEXT, "t>4", "CAST(length($1) AS INTEGER)"},
+    {F_TEXTLEN, "t>4", "CAST(length($1) AS INTEGER)"},
+    {F_LENGTH_BPCHAR, "c>4", "CAST(length($1) AS INTEGER)"},
+    {F_CHAR_LENGTH_BPCHAR, "c>4", "CAST(length($1) AS INTEGER)"},
+    {F_CHARACTER_LENGTH_BPCHAR, "c>4", "CAST(length($1) AS INTEGER)"},
+    {F_OCTET_LENGTH_BYTEA, "y>4", "CAST(octet_length($1) AS INTEGER)"},
+    {F_TEXTCAT, "tt>t", "($1 || $2)", Needs::kNothing, Concatenate},
+    {F_SUBSTRING_TEXT_INT4_INT4, "t44>t", "substring($1, $2, $3)", Needs::kNothing, Substring},
+    {F_SUBSTRING_TEXT_INT4, "t4>t", "substring($1, $2)", Needs::kNothing, Substring},
+    {F_SUBSTR_TEXT_INT4_INT4, "t44>t", "substring($1, $2, $3)", Needs::kNothing, Substring},
+    {F_SUBSTR_TEXT_INT4, "t4>t", "substring($1, $2)", Needs::kNothing, Substring},
+    {F_LEFT, "t4>t", "left($1, $2)", Needs::kNothing, Prefix},
+    {F_RIGHT, "t4>t", "right($1, $2)", Needs::kNothing, Prefix},
+    {F_STRPOS, "tt>4", "CAST(strpos($1, $2) AS INTEGER)", Needs::kDeterministic},
+    {F_POSITION_TEXT_TEXT, "tt>4", "CAST(strpos($1, $2) AS INTEGER)", Needs::kDeterministic},
+    {F_REPLACE, "ttt>t", "replace($1, $2, $3)", Needs::kDeterministic},
+    {F_BTRIM_TEXT, "t>t", "trim($1, ' ')"},
+    {F_LTRIM_TEXT, "t>t", "ltrim($1, ' ')"},
+    {F_RTRIM_TEXT, "t>t", "rtrim($1, ' ')"},
+    {F_BTRIM_TEXT_TEXT, "tt>t", "trim($1, $2)"},
+    {F_LTRIM_TEXT_TEXT, "tt>t", "ltrim($1, $2)"},
+    {F_RTRIM_TEXT_TEXT, "tt>t", "rtrim($1, $2)"},
+    {F_UPPER_TEXT, "t>t", "translate($1, " IVY_LOWER ", " IVY_UPPER ")", Needs::kAsciiCase},
+    {F_LOWER_TEXT, "t>t", "translate($1, " IVY_UPPER ", " IVY_LOWER ")", Needs::kAsciiCase},
+
+    {F_TEXT_BPCHAR, "c>t", "$1"},
+    {F_TEXT_BOOL, "b>t", "CASE WHEN $1 THEN 'true' WHEN NOT $1 THEN 'false' END"},
+    {F_VARCHAR_VARCHAR_INT4_BOOL, "t4b>t", "$1", Needs::kNothing, VarcharTypmod},
+};
+
+}  // namespace
+
+SignatureTable TextSignatures() { return {kRows, lengthof(kRows)}; }
+
+}  // namespace ivy::translate

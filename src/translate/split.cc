@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The two-level form: what can't be shipped is only above FROM, WHERE and GROUP BY.
+//
+//   grouped      inner: the groups and their aggregates            outer: target list, HAVING, DISTINCT, ORDER BY, LIMIT...
+//   set          inner: the set operation                          outer: ORDER BY, LIMIT
+//   other        inner: the columns needed, joined and filtered    outer: the rest
+//
+// On the way down, aggregates become ones that DuckDB computes exactly:
+//   avg(x)                  sum(x) / count(x), as the server's own final function divides
+//   sum(numeric)            also with max(scale(x)), if the display scale varies by row: the sum's is the largest
+#include "translate/translator.h"
+
+extern "C" {
+#include "catalog/pg_aggregate.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/tlist.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
+}
+
+namespace ivy::translate {
+
+namespace {
+
+struct Splitter {
+    Query* query;
+    List* inner_targets;   // TargetEntry
+    bool grouped;
+    bool rescale;          // restore the display scale of every sum of numerics
+    int sublevels_up;
+    bool failed;
+};
+
+constexpr Index kInnerRti = 1;
+
+// The Var in the outer query for an expression that the inner one computes.
+Expr* InnerColumn(Splitter* s, Expr* expression) {
+    AttrNumber resno = 0;
+    const TargetEntry* found = nullptr;
+    foreach_node(TargetEntry, entry, s->inner_targets) {
+        resno++;
+        if (equal(entry->expr, expression)) {
+            found = entry;
+            break;
+        }
+    }
+    if (found == nullptr) {
+        resno = static_cast<AttrNumber>(list_length(s->inner_targets) + 1);
+        auto* copy = static_cast<Expr*>(copyObjectImpl(expression));
+        s->inner_targets = lappend(s->inner_targets, makeTargetEntry(copy, resno, psprintf("c%d", resno), false));
+    }
+    auto* node = reinterpret_cast<Node*>(expression);
+    Var* var = makeVar(kInnerRti, resno, exprType(node), exprTypmod(node), exprCollation(node),
+                       static_cast<Index>(s->sublevels_up));
+    return reinterpret_cast<Expr*>(var);
+}
+
+Aggref* MakeAggregate(const Aggref* model, Oid function, Oid result_type, Oid argument_type, Expr* argument) {
+    auto* aggregate = static_cast<Aggref*>(copyObjectImpl(model));
+    aggregate->aggfnoid = function;
+    aggregate->aggtype = result_type;
+    aggregate->aggcollid = InvalidOid;
+    aggregate->aggtranstype = InvalidOid;
+    aggregate->aggargtypes = list_make1_oid(argument_type);
+    if (argument != nullptr) {
+        castNode(TargetEntry, linitial(aggregate->args))->expr = argument;
+    }
+    return aggregate;
+}
+
+Expr* AggregateArgument(const Aggref* aggregate) { return castNode(TargetEntry, linitial(aggregate->args))->expr; }
+
+Expr* ToNumeric(Expr* integer) {
+    return reinterpret_cast<Expr*>(
+        makeFuncExpr(F_NUMERIC_INT8, NUMERICOID, list_make1(integer), InvalidOid, InvalidOid, COERCE_EXPLICIT_CAST));
+}
+
+// sum(x) for numeric x, with its display scale.
+Expr* NumericSum(Splitter* s, const Aggref* model) {
+    Aggref* sum = MakeAggregate(model, F_SUM_NUMERIC, NUMERICOID, NUMERICOID, nullptr);
+    Expr* column = InnerColumn(s, reinterpret_cast<Expr*>(sum));
+    if (!s->rescale) return column;
+    FuncExpr* scale = makeFuncExpr(F_SCALE, INT4OID, list_make1(AggregateArgument(model)), InvalidOid, InvalidOid,
+                                   COERCE_EXPLICIT_CALL);
+    Aggref* largest = MakeAggregate(model, F_MAX_INT4, INT4OID, INT4OID, reinterpret_cast<Expr*>(scale));
+    // Equal numerics of different scales are one value to DISTINCT.
+    if (model->aggdistinct != NIL) s->failed = true;
+    Expr* digits = InnerColumn(s, reinterpret_cast<Expr*>(largest));
+    return reinterpret_cast<Expr*>(makeFuncExpr(F_ROUND_NUMERIC_INT4, NUMERICOID, list_make2(column, digits), InvalidOid,
+                                                InvalidOid, COERCE_EXPLICIT_CALL));
+}
+
+// sum / count. Without any rows the sum is NULL, and so is the quotient.
+Expr* Average(Splitter* s, const Aggref* model, Expr* sum) {
+    const Oid argument_type = exprType(reinterpret_cast<Node*>(AggregateArgument(model)));
+    Aggref* count = MakeAggregate(model, F_COUNT_ANY, INT8OID, argument_type, nullptr);
+    Expr* rows = ToNumeric(InnerColumn(s, reinterpret_cast<Expr*>(count)));
+    return reinterpret_cast<Expr*>(makeFuncExpr(F_NUMERIC_DIV, NUMERICOID, list_make2(sum, rows), InvalidOid, InvalidOid,
+                                                COERCE_EXPLICIT_CALL));
+}
+
+Expr* SplitAggregate(Splitter* s, Aggref* aggregate) {
+    switch (aggregate->aggfnoid) {
+        case F_SUM_NUMERIC: return NumericSum(s, aggregate);
+        case F_AVG_NUMERIC: return Average(s, aggregate, NumericSum(s, aggregate));
+        case F_AVG_INT2:
+        case F_AVG_INT4: {
+            const bool small = aggregate->aggfnoid == F_AVG_INT2;
+            Aggref* sum = MakeAggregate(aggregate, small ? F_SUM_INT2 : F_SUM_INT4, INT8OID, small ? INT2OID : INT4OID, nullptr);
+            return Average(s, aggregate, ToNumeric(InnerColumn(s, reinterpret_cast<Expr*>(sum))));
+        }
+        case F_AVG_INT8: {
+            Aggref* sum = MakeAggregate(aggregate, F_SUM_INT8, NUMERICOID, INT8OID, nullptr);
+            return Average(s, aggregate, InnerColumn(s, reinterpret_cast<Expr*>(sum)));
+        }
+        default: return InnerColumn(s, reinterpret_cast<Expr*>(aggregate));
+    }
+}
+
+// Moves what the inner query computes out of an expression of the outer one.
+Node* SplitMutator(Node* node, void* context) {
+    auto* s = static_cast<Splitter*>(context);
+    if (node == nullptr) return nullptr;
+    switch (nodeTag(node)) {
+        case T_Aggref: {
+            auto* aggregate = castNode(Aggref, node);
+            if (static_cast<int>(aggregate->agglevelsup) == s->sublevels_up && s->sublevels_up == 0) {
+                return reinterpret_cast<Node*>(SplitAggregate(s, aggregate));
+            }
+            if (static_cast<int>(aggregate->agglevelsup) >= s->sublevels_up) {
+                s->failed = true;
+                return node;
+            }
+            break;
+        }
+        case T_GroupingFunc:
+            if (s->sublevels_up == 0) return reinterpret_cast<Node*>(InnerColumn(s, reinterpret_cast<Expr*>(node)));
+            if (static_cast<int>(castNode(GroupingFunc, node)->agglevelsup) >= s->sublevels_up) s->failed = true;
+            return node;
+        case T_Var: {
+            auto* var = castNode(Var, node);
+            if (static_cast<int>(var->varlevelsup) < s->sublevels_up) return node;
+            if (static_cast<int>(var->varlevelsup) > s->sublevels_up || var->varattno <= 0) {
+                s->failed = true;
+                return node;
+            }
+            auto* own = static_cast<Var*>(copyObjectImpl(var));
+            own->varlevelsup = 0;
+            return reinterpret_cast<Node*>(InnerColumn(s, reinterpret_cast<Expr*>(own)));
+        }
+        case T_RangeTblEntry: break;
+        case T_Query: {
+            s->sublevels_up++;
+            Query* result = query_tree_mutator(castNode(Query, node), SplitMutator, context, 0);
+            s->sublevels_up--;
+            return reinterpret_cast<Node*>(result);
+        }
+        default: break;
+    }
+    return expression_tree_mutator(node, SplitMutator, context);
+}
+
+Query* MakeInner(const Splitter* s, bool with_having) {
+    auto* inner = static_cast<Query*>(copyObjectImpl(s->query));
+    inner->targetList = static_cast<List*>(copyObjectImpl(s->inner_targets));
+    if (!with_having) inner->havingQual = nullptr;
+    inner->windowClause = NIL;
+    inner->hasWindowFuncs = false;
+    inner->distinctClause = NIL;
+    inner->hasDistinctOn = false;
+    inner->sortClause = NIL;
+    inner->limitOffset = nullptr;
+    inner->limitCount = nullptr;
+    inner->limitOption = LIMIT_OPTION_COUNT;
+    inner->hasTargetSRFs = false;
+    if (!s->grouped) return inner;
+    // Group clauses name target entries: those of the grouping step's columns.
+    int index = 0;
+    foreach_node(SortGroupClause, clause, inner->groupClause) {
+        index++;
+        TargetEntry* found = nullptr;
+        foreach_node(TargetEntry, entry, inner->targetList) {
+            if (!IsA(entry->expr, Var)) continue;
+            const auto* var = castNode(Var, entry->expr);
+            const RangeTblEntry* rte = rt_fetch(var->varno, inner->rtable);
+            if (rte->rtekind == RTE_GROUP && var->varattno == index) found = entry;
+        }
+        if (found == nullptr) {
+            const TargetEntry* original = get_sortgroupref_tle(clause->tleSortGroupRef, s->query->targetList);
+            const auto resno = static_cast<AttrNumber>(list_length(inner->targetList) + 1);
+            found = makeTargetEntry(static_cast<Expr*>(copyObjectImpl(original->expr)), resno, psprintf("c%d", resno), true);
+            inner->targetList = lappend(inner->targetList, found);
+        }
+        found->ressortgroupref = clause->tleSortGroupRef;
+    }
+    return inner;
+}
+
+Query* MakeOuter(Splitter* s, Query* inner, bool with_having) {
+    const Query* query = s->query;
+    auto* outer = makeNode(Query);
+    outer->commandType = CMD_SELECT;
+    outer->querySource = query->querySource;
+    outer->queryId = query->queryId;
+    outer->canSetTag = query->canSetTag;
+    outer->stmt_location = query->stmt_location;
+    outer->stmt_len = query->stmt_len;
+    outer->hasWindowFuncs = query->hasWindowFuncs;
+    outer->hasTargetSRFs = query->hasTargetSRFs;
+    outer->hasDistinctOn = query->hasDistinctOn;
+    outer->hasRowSecurity = query->hasRowSecurity;
+
+    auto* rte = makeNode(RangeTblEntry);
+    List* names = NIL;
+    foreach_node(TargetEntry, entry, inner->targetList) {
+        if (!entry->resjunk) names = lappend(names, makeString(pstrdup(entry->resname)));
+    }
+    rte->rtekind = RTE_SUBQUERY;
+    rte->subquery = inner;
+    rte->eref = makeAlias("mirrors", names);
+    rte->inFromCl = true;
+    outer->rtable = list_make1(rte);
+    auto* ref = makeNode(RangeTblRef);
+    ref->rtindex = kInnerRti;
+
+    Node* having = nullptr;
+    if (s->grouped && !with_having) having = SplitMutator(query->havingQual, s);
+    outer->jointree = makeFromExpr(list_make1(ref), having);
+    outer->targetList = reinterpret_cast<List*>(SplitMutator(reinterpret_cast<Node*>(query->targetList), s));
+    outer->windowClause = reinterpret_cast<List*>(SplitMutator(reinterpret_cast<Node*>(query->windowClause), s));
+    outer->distinctClause = static_cast<List*>(copyObjectImpl(query->distinctClause));
+    outer->sortClause = static_cast<List*>(copyObjectImpl(query->sortClause));
+    outer->limitOffset = SplitMutator(query->limitOffset, s);
+    outer->limitCount = SplitMutator(query->limitCount, s);
+    outer->limitOption = query->limitOption;
+    outer->hasSubLinks = query->hasSubLinks && (checkExprHasSubLink(reinterpret_cast<Node*>(outer->targetList)) ||
+                                                checkExprHasSubLink(having) || checkExprHasSubLink(outer->limitCount) ||
+                                                checkExprHasSubLink(outer->limitOffset));
+    return outer;
+}
+
+bool HasSubqueryBelow(const Query* query) {
+    return query->hasSubLinks && checkExprHasSubLink(reinterpret_cast<Node*>(query->jointree));
+}
+
+// Whether scans of its own for each mirror would do as well as an inner query that only joins nothing.
+bool IsSingleScan(const Query* query) {
+    if (list_length(query->jointree->fromlist) != 1 || !IsA(linitial(query->jointree->fromlist), RangeTblRef)) return false;
+    const RangeTblEntry* rte = rt_fetch(castNode(RangeTblRef, linitial(query->jointree->fromlist))->rtindex, query->rtable);
+    return rte->rtekind == RTE_RELATION && !HasSubqueryBelow(query);
+}
+
+struct Attempt {
+    bool having_below;
+    bool rescale;
+};
+
+Split* TrySplit(Query* query, IsMirrorFn is_mirror, Attempt attempt, bool* varying_sum) {
+    Splitter s{};
+    s.query = query;
+    s.grouped = query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != nullptr;
+    s.rescale = attempt.rescale;
+
+    // A set operation's columns keep their places.
+    if (query->setOperations != nullptr) {
+        s.inner_targets = static_cast<List*>(copyObjectImpl(query->targetList));
+        foreach_node(TargetEntry, entry, s.inner_targets) entry->ressortgroupref = 0;
+    }
+
+    // The outer query first: it tells what the inner one must compute.
+    auto* placeholder = makeNode(Query);
+    Query* outer = MakeOuter(&s, placeholder, attempt.having_below);
+    if (s.failed) return nullptr;
+    // Subqueries that stay above may not refer to what goes below.
+    if (outer->hasSubLinks && query->cteList != NIL) return nullptr;
+    if (s.inner_targets == NIL) {
+        InnerColumn(&s, reinterpret_cast<Expr*>(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true)));
+    }
+    Query* inner = MakeInner(&s, attempt.having_below);
+    auto* rte = castNode(RangeTblEntry, linitial(outer->rtable));
+    rte->subquery = inner;
+    rte->eref->colnames = NIL;
+    foreach_node(TargetEntry, entry, inner->targetList) {
+        if (!entry->resjunk) rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname)));
+    }
+
+    Translation* translation = TranslateInner(inner, is_mirror, attempt.rescale, varying_sum);
+    if (!translation->ok) return nullptr;
+    auto* split = static_cast<Split*>(palloc0(sizeof(Split)));
+    split->outer = outer;
+    split->inner_rti = kInnerRti;
+    split->inner = translation;
+    return split;
+}
+
+}  // namespace
+
+Split* SplitQuery(Query* query, IsMirrorFn is_mirror) {
+    if (query->commandType != CMD_SELECT || query->hasModifyingCTE || query->rowMarks != NIL) return nullptr;
+    const bool grouped =
+        query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != nullptr;
+    if (!grouped && query->setOperations == nullptr && IsSingleScan(query)) return nullptr;
+    bool varying_sum = false;
+    const bool having = query->havingQual != nullptr;
+    // HAVING below leaves fewer groups to read.
+    if (having) {
+        if (Split* split = TrySplit(query, is_mirror, {true, false}, &varying_sum)) return split;
+    }
+    if (Split* split = TrySplit(query, is_mirror, {false, false}, &varying_sum)) return split;
+    return varying_sum ? TrySplit(query, is_mirror, {false, true}, &varying_sum) : nullptr;
+}
+
+}  // namespace ivy::translate
