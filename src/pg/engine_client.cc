@@ -64,14 +64,9 @@ uint32 EngineWaitEvent() {
 
 void OnContextReset(void* arg) { CloseEngine(static_cast<EngineLease*>(arg)); }
 
-void BeginUse(EngineLease* lease) {
-    engine_supervisor->begin_use(lease->database);
-    lease->in_use = true;
-}
-
 void EndUse(EngineLease* lease) {
-    if (lease->in_use) engine_supervisor->end_use(lease->database);
-    lease->in_use = false;
+    if (lease->use) engine_supervisor->end_use(lease->use);
+    lease->use = nullptr;
 }
 
 bool Fail(EngineLease* lease, const char* why) {
@@ -185,7 +180,7 @@ EngineLease* LeaseEngine(MemoryContext context, Oid database, Role role, int tim
     lease->callback.arg = lease;
     MemoryContextRegisterResetCallback(context, &lease->callback);
 
-    BeginUse(lease);
+    lease->use = engine_supervisor->begin_use(database);
     if (role == Role::kQuery && (lease->connection = TakeIdle(database))) return lease;
 
     lease->connection = Guard([&] { return new EngineConnection(database); });

@@ -24,15 +24,15 @@ class EngineConnection;  // sockets and buffers; see engine_client.cc
 struct EngineSupervisor {
     const char* (*folder)(Oid database);  // relative to the data directory; in static memory
     void (*request)(Oid database);        // asks for a start, returns at once
-    void (*begin_use)(Oid database);      // a connection is in use: the engine is not idle
-    void (*end_use)(Oid database);
+    void* (*begin_use)(Oid database);     // a connection is in use: the engine is not idle. Gives a token, never null
+    void (*end_use)(void* token);
 };
 void SetEngineSupervisor(const EngineSupervisor* supervisor);
 
 struct EngineLease {
     EngineConnection* connection;  // null after it was returned or closed
     Oid database;
-    bool in_use;                   // begin_use was called
+    void* use;                     // token of begin_use, until end_use
     const char* failure;           // why the connection could not be made, or broke; in static memory
     MemoryContextCallback callback;
 };

@@ -1,0 +1,375 @@
+// SPDX-License-Identifier: Apache-2.0
+// ColumnarScan: execution. No C++ object lives in a frame here; those of EngineQuery belong to run_context.
+#include "columnar_scan.h"
+
+#include "freshness.h"
+#include "mirrors.h"
+#include "own_writes.h"
+#include "row_upload.h"
+#include "settings.h"
+#include "types/type_map.h"
+
+extern "C" {
+#include "executor/executor.h"
+#include "nodes/extensible.h"
+#include "nodes/nodeFuncs.h"
+#include "storage/lmgr.h"
+}
+
+namespace ivy::duck {
+
+namespace {
+
+ColumnarScanState* State(CustomScanState* node) { return reinterpret_cast<ColumnarScanState*>(node); }
+EState* Estate(ColumnarScanState* state) { return state->css.ss.ps.state; }
+
+// --- why not the engine ----------------------------------------------------------------------------------------------
+
+// Whether something known beforehand keeps the engine from answering.
+bool MayServe(ColumnarScanState* state, const char** reason) {
+    if (!SnapshotIsServable(Estate(state)->es_snapshot, reason)) return false;
+    for (int i = 0; i < list_length(state->plan.mirrors); i++) {
+        const Oid source = list_nth_oid(state->plan.sources, i);
+        if (MayHaveOwnWrites(source)) {
+            *reason = psprintf("this transaction has changed table \"%s\"", get_rel_name(source));
+            return false;
+        }
+        if (!MirrorReady(list_nth_oid(state->plan.mirrors, i), reason)) return false;
+    }
+    return true;
+}
+
+void RegisterReads(ColumnarScanState* state) {
+    if (!IsolationIsSerializable()) return;
+    for (int i = 0; i < list_length(state->plan.sources); i++) {
+        Relation source = table_open(list_nth_oid(state->plan.sources, i), AccessShareLock);
+        RegisterSerializableRead(source, Estate(state)->es_snapshot);
+        table_close(source, NoLock);
+    }
+}
+
+// --- the text --------------------------------------------------------------------------------------------------------
+
+// The literal of {value:i}, or null.
+const char* ValueLiteral(ColumnarScanState* state, int i) {
+    const auto* plan = reinterpret_cast<const CustomScan*>(state->css.ss.ps.plan);
+    const auto* expression = static_cast<const Node*>(list_nth(plan->custom_exprs, i));
+    bool is_null;
+    const Datum value = ExecEvalExprSwitchContext(static_cast<ExprState*>(list_nth(state->values, i)),
+                                                  state->css.ss.ps.ps_ExprContext, &is_null);
+    return translate::LiteralFor(exprType(expression), exprTypmod(expression), value, is_null);
+}
+
+// The plan's SQL with every {value:i} outside quotes replaced. Null if one has no literal.
+char* CompleteSql(ColumnarScanState* state) {
+    constexpr char kPlaceholder[] = "{value:";
+    StringInfoData out;
+    initStringInfo(&out);
+    char quote = '\0';
+    for (const char* at = state->plan.sql; *at; at++) {
+        if (quote) {
+            if (*at == quote) quote = '\0';  // a doubled quote opens again at once
+        } else if (*at == '\'' || *at == '"') {
+            quote = *at;
+        } else if (strncmp(at, kPlaceholder, sizeof kPlaceholder - 1) == 0) {
+            char* end;
+            const long i = strtol(at + sizeof kPlaceholder - 1, &end, 10);
+            const char* literal = ValueLiteral(state, static_cast<int>(i));
+            if (!literal) return nullptr;
+            appendStringInfoString(&out, literal);
+            at = end;  // the closing brace
+            continue;
+        }
+        appendStringInfoChar(&out, *at);
+    }
+    return out.data;
+}
+
+// --- one run ---------------------------------------------------------------------------------------------------------
+
+// Sends everything that the engine needs and waits for its first chunk.
+bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
+    EngineQuery* engine = &state->engine;
+    const char* sql = CompleteSql(state);
+    if (!sql) {
+        *engine = EngineQuery{};
+        SetFailure(engine, Unavailable::kInexact, "a value in the query has no exact equivalent in the columnar engine");
+        return false;
+    }
+    if (!OpenEngineQuery(engine, state->run_context)) return false;
+    ListCell* cell;
+    foreach (cell, state->plan.row_queries) {
+        if (!UploadRows(engine, static_cast<::Query*>(lfirst(cell)), Estate(state), mode == QueryMode::kExplain)) return false;
+        if (!engine->lease->connection) {
+            SetFailure(engine, Unavailable::kNotReady, engine->lease->failure);
+            return false;
+        }
+    }
+    const QueryText text = {sql,
+                            state->plan.mirrors,
+                            state->plan.result_types,
+                            Estate(state)->es_snapshot,
+                            lsn,
+                            mode};
+    return SendEngineQuery(engine, text) && NextEngineChunk(engine);
+}
+
+void TakeSummary(ColumnarScanState* state) {
+    const EngineQuery& engine = state->engine;
+    state->engine_done = true;
+    state->freshness_wait_us += engine.freshness_wait_us;
+    state->file_rows += engine.file_rows;
+    state->delta_rows += engine.delta_rows;
+    state->files = engine.files;
+    if (engine.plan) state->profile = MemoryContextStrdup(Estate(state)->es_query_cxt, engine.plan);
+}
+
+[[noreturn]] void RaiseFailure(const EngineFailure& failure) {
+    if (failure.unavailable == Unavailable::kNo || failure.unavailable == Unavailable::kFailed) {
+        pg::RaiseCaptured(failure.error);
+    }
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                    errmsg("the columnstore mirror can't serve this query: %s",
+                           failure.error.message ? failure.error.message : "unknown reason"),
+                    failure.error.detail ? errdetail_internal("%s", failure.error.detail) : 0,
+                    errhint("Set \"mooncake.fallback\" to on to let such queries run on the row table.")));
+    pg_unreachable();
+}
+
+void StartFallback(ColumnarScanState* state) {
+    const EngineFailure& failure = state->engine.failure;
+    if (!fallback) RaiseFailure(failure);
+    CloseEngineQuery(&state->engine);
+    state->fallback_runs++;
+    if (failure.error.message) {
+        state->fallback_reason = MemoryContextStrdup(Estate(state)->es_query_cxt, failure.error.message);
+    }
+    elog(DEBUG1, "columnar scan runs on the row table: %s", state->fallback_reason ? state->fallback_reason : "");
+    state->fallback = BeginFallback(state->plan.fallback, Estate(state), state->css.ss.ps.ps_ExprContext,
+                                    &state->css.ss.ps);
+}
+
+void InitReaders(ColumnarScanState* state) {
+    if (state->readers) return;
+    const int count = list_length(state->plan.result_types);
+    TupleDesc desc = state->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor;
+    MemoryContext before = MemoryContextSwitchTo(Estate(state)->es_query_cxt);
+    auto* readers = static_cast<types::DatumReader*>(palloc0(sizeof(types::DatumReader) * Max(count, 1)));
+    for (int i = 0; i < count; i++) {
+        const int column = state->slot_column[i];
+        if (column < 0) continue;
+        const FormData_pg_attribute* attribute = TupleDescAttr(desc, column);
+        types::InitDatumReader(&readers[i], attribute->atttypid, attribute->atttypmod,
+                               UnpackType(static_cast<const Node*>(list_nth(state->plan.result_types, i))));
+    }
+    state->readers = readers;
+    MemoryContextSwitchTo(before);
+}
+
+void Start(ColumnarScanState* state) {
+    MemoryContext before = MemoryContextSwitchTo(state->run_context);
+    state->started = true;
+    state->runs++;
+    state->engine = EngineQuery{};
+    const char* reason = nullptr;
+    if (!MayServe(state, &reason)) {
+        SetFailure(&state->engine, Unavailable::kNotReady, reason);
+        StartFallback(state);
+    } else {
+        InitReaders(state);
+        RegisterReads(state);
+        const QueryMode mode = state->css.ss.ps.instrument ? QueryMode::kProfile : QueryMode::kExecute;
+        if (!AskEngine(state, mode, FlushVisibleWal())) {
+            StartFallback(state);
+        } else if (state->engine.done) {
+            TakeSummary(state);
+        }
+    }
+    MemoryContextSwitchTo(before);
+}
+
+// Moves to the next chunk with rows. False at the end.
+bool NextChunk(ColumnarScanState* state) {
+    MemoryContext before = MemoryContextSwitchTo(state->run_context);
+    state->row = 0;
+    const bool received = NextEngineChunk(&state->engine);
+    MemoryContextSwitchTo(before);
+    if (!received) RaiseFailure(state->engine.failure);
+    if (state->engine.done) TakeSummary(state);
+    return !state->engine.done;
+}
+
+TupleTableSlot* StoreEngineRow(ColumnarScanState* state) {
+    TupleTableSlot* slot = state->css.ss.ss_ScanTupleSlot;
+    ExecClearTuple(slot);
+    const int natts = slot->tts_tupleDescriptor->natts;
+    const int count = list_length(state->plan.result_types);
+    if (count != natts) memset(slot->tts_isnull, true, sizeof(bool) * natts);
+    MemoryContext before = MemoryContextSwitchTo(state->css.ss.ps.ps_ExprContext->ecxt_per_tuple_memory);
+    for (int i = 0; i < count; i++) {
+        const int column = state->slot_column[i];
+        if (column < 0) continue;
+        const ColumnView* view = EngineColumn(&state->engine, i);
+        slot->tts_isnull[column] = view->IsNull(state->row);
+        if (slot->tts_isnull[column]) continue;
+        types::DatumReader* reader = &state->readers[i];
+        slot->tts_values[column] = reader->read(reader, view, state->row);
+    }
+    MemoryContextSwitchTo(before);
+    state->row++;
+    state->returned_rows = true;
+    return ExecStoreVirtualTuple(slot);
+}
+
+TupleTableSlot* StoreFallbackRow(ColumnarScanState* state) {
+    TupleTableSlot* slot = state->css.ss.ss_ScanTupleSlot;
+    ExecClearTuple(slot);
+    TupleTableSlot* row = NextFallbackRow(state->fallback);
+    if (!row) return nullptr;
+    slot_getallattrs(row);
+    memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+    for (int i = 0; i < list_length(state->plan.result_types); i++) {
+        const int column = state->slot_column[i];
+        if (column < 0) continue;
+        slot->tts_values[column] = row->tts_values[i];
+        slot->tts_isnull[column] = row->tts_isnull[i];
+    }
+    return ExecStoreVirtualTuple(slot);
+}
+
+// The scan's access method: the next row in the scan slot, or null.
+TupleTableSlot* NextRow(ScanState* node) {
+    auto* state = reinterpret_cast<ColumnarScanState*>(node);
+    if (!state->started) Start(state);
+    if (state->fallback) return StoreFallbackRow(state);
+    if (state->row >= state->engine.rows && (state->engine_done || !NextChunk(state))) return nullptr;
+    return StoreEngineRow(state);
+}
+
+bool Recheck(ScanState*, TupleTableSlot*) { return true; }
+
+void EndRun(ColumnarScanState* state) {
+    CloseEngineQuery(&state->engine);
+    if (state->fallback) EndFallback(state->fallback);
+    state->fallback = nullptr;
+    state->started = state->engine_done = state->returned_rows = false;
+    state->row = 0;
+    state->engine = EngineQuery{};
+}
+
+// --- callbacks -------------------------------------------------------------------------------------------------------
+
+void begin_custom_scan(CustomScanState* node, EState* estate, int eflags) {
+    ColumnarScanState* state = State(node);
+    auto* plan = reinterpret_cast<CustomScan*>(node->ss.ps.plan);
+    state->plan = UnpackPlan(plan->custom_private);
+    state->values = ExecInitExprList(plan->custom_exprs, &node->ss.ps);
+    state->run_context = AllocSetContextCreate(estate->es_query_cxt, "columnar scan", ALLOCSET_DEFAULT_SIZES);
+
+    const int count = list_length(state->plan.result_types);
+    state->slot_column = static_cast<int*>(palloc(sizeof(int) * Max(count, 1)));
+    for (int i = 0; i < count; i++) {
+        if (state->plan.level != PlanLevel::kScan) {
+            state->slot_column[i] = i;
+        } else if (i < list_length(state->plan.attributes)) {
+            state->slot_column[i] = list_nth_int(state->plan.attributes, i) - 1;
+        } else {
+            state->slot_column[i] = -1;  // a scan that only counts rows returns a column that fills nothing
+        }
+    }
+    if (eflags & EXEC_FLAG_EXPLAIN_ONLY) return;
+    // As a scan of the row table itself would.
+    ListCell* cell;
+    foreach (cell, state->plan.sources) LockRelationOid(lfirst_oid(cell), AccessShareLock);
+}
+
+TupleTableSlot* exec_custom_scan(CustomScanState* node) { return ExecScan(&node->ss, NextRow, Recheck); }
+
+void end_custom_scan(CustomScanState* node) {
+    EndRun(State(node));
+    MemoryContextDelete(State(node)->run_context);
+}
+
+void rescan_custom_scan(CustomScanState* node) {
+    EndRun(State(node));
+    MemoryContextReset(State(node)->run_context);
+    ExecScanReScan(&node->ss);
+}
+
+const CustomExecMethods kExecMethods = {
+    .CustomName = "ColumnarScan",
+    .BeginCustomScan = begin_custom_scan,
+    .ExecCustomScan = exec_custom_scan,
+    .EndCustomScan = end_custom_scan,
+    .ReScanCustomScan = rescan_custom_scan,
+    .MarkPosCustomScan = nullptr,
+    .RestrPosCustomScan = nullptr,
+    .EstimateDSMCustomScan = nullptr,
+    .InitializeDSMCustomScan = nullptr,
+    .ReInitializeDSMCustomScan = nullptr,
+    .InitializeWorkerCustomScan = nullptr,
+    .ShutdownCustomScan = nullptr,
+    .ExplainCustomScan = ExplainColumnarScan,
+};
+
+Node* create_custom_scan_state(CustomScan*) {
+    auto* state = static_cast<ColumnarScanState*>(palloc0(sizeof(ColumnarScanState)));
+    NodeSetTag(&state->css, T_CustomScanState);
+    state->css.methods = &kExecMethods;
+    return reinterpret_cast<Node*>(state);
+}
+
+// Whether expressions need values that EXPLAIN has not.
+bool NeedsParams(Node* node, void* context) {
+    if (!node) return false;
+    if (IsA(node, Param)) {
+        auto* estate = static_cast<EState*>(context);
+        return reinterpret_cast<Param*>(node)->paramkind != PARAM_EXTERN || !estate->es_param_list_info;
+    }
+    return expression_tree_walker(node, NeedsParams, context);
+}
+
+}  // namespace
+
+const CustomScanMethods columnar_scan_methods = {
+    .CustomName = "ColumnarScan",
+    .CreateCustomScanState = create_custom_scan_state,
+};
+
+void RegisterColumnarScan() { RegisterCustomScanMethods(&columnar_scan_methods); }
+
+CustomScan* MakeColumnarScan(const ColumnarPlan& plan, List* values, List* target_list, List* quals,
+                             List* scan_target_list, Index scan_relid) {
+    CustomScan* scan = makeNode(CustomScan);
+    scan->methods = &columnar_scan_methods;
+    scan->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+    scan->custom_private = PackPlan(plan);
+    scan->custom_exprs = values;
+    scan->custom_scan_tlist = scan_target_list;
+    scan->scan.scanrelid = scan_relid;
+    scan->scan.plan.targetlist = target_list;
+    scan->scan.plan.qual = quals;
+    return scan;
+}
+
+char* ExplainOnEngine(ColumnarScanState* state, const char** why) {
+    auto* plan = reinterpret_cast<CustomScan*>(state->css.ss.ps.plan);
+    if (NeedsParams(reinterpret_cast<Node*>(plan->custom_exprs), Estate(state))) {
+        *why = "it depends on parameters";
+        return nullptr;
+    }
+    if (!SnapshotIsServable(Estate(state)->es_snapshot, why)) return nullptr;
+    MemoryContext before = MemoryContextSwitchTo(state->run_context);
+    char* text = nullptr;
+    if (AskEngine(state, QueryMode::kExplain, InvalidXLogRecPtr)) {
+        text = state->engine.plan ? MemoryContextStrdup(before, state->engine.plan) : nullptr;
+        *why = "the columnar engine sent none";
+    } else {
+        *why = MemoryContextStrdup(before, state->engine.failure.error.message);
+    }
+    CloseEngineQuery(&state->engine);
+    MemoryContextSwitchTo(before);
+    return text;
+}
+
+}  // namespace ivy::duck

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// ColumnarScan: the custom scan node whose rows come from the engine, or, where the engine can't give exactly what the
+// row table would, from the row table.
+//
+// The choice is made when the first row is asked for: the query's text is completed with the values that Postgres
+// computes, row sources are uploaded, the query is sent, and the first chunk is awaited. Whatever fails until then sends
+// the node to the row table (mooncake.fallback); a failure after rows were returned is an error.
+#pragma once
+
+#include "pg/postgres_api.h"
+
+extern "C" {
+#include "nodes/execnodes.h"
+#include "nodes/plannodes.h"
+}
+
+#include "columnar_plan.h"
+#include "engine_query.h"
+#include "fallback.h"
+
+struct ExplainState;
+
+namespace ivy::types {
+struct DatumReader;
+}
+
+namespace ivy::duck {
+
+// Register with Postgres in _PG_init.
+void RegisterColumnarScan();
+
+extern const CustomScanMethods columnar_scan_methods;
+
+// A node for a plan at PlanLevel::kWhole or kSplit, whose output columns are described by custom_scan_tlist; or, at
+// kScan, one that fills the attributes of relation scan_relid. "values" are the expressions of {value:i}.
+CustomScan* MakeColumnarScan(const ColumnarPlan& plan, List* values, List* target_list, List* quals,
+                             List* scan_target_list, Index scan_relid);
+
+// Execution state. Plain data in the executor's query context.
+struct ColumnarScanState {
+    CustomScanState css;  // first
+    ColumnarPlan plan;
+    List* values;                    // ExprState
+    MemoryContext run_context;       // everything of one run; reset by a rescan
+    MemoryContext value_context;     // the current row's values
+
+    // One run.
+    bool started;
+    bool engine_done;                // no more chunks
+    EngineQuery engine;
+    types::DatumReader* readers;     // one a result column
+    size_t row;                      // next in the current chunk
+    bool returned_rows;
+    FallbackRun* fallback;           // not null: rows come from the row table
+    int* slot_column;                // of each result column: its index in the scan slot
+
+    // For EXPLAIN ANALYZE.
+    const char* fallback_reason;     // or null
+    uint64 runs;
+    uint64 fallback_runs;
+    uint64 freshness_wait_us, file_rows, delta_rows;
+    uint32 files;
+    const char* profile;             // DuckDB's plan with times, of the last run
+};
+
+// The DuckDB plan of a node that is not executed, palloc'ed; or null and *why. Uploads no rows.
+char* ExplainOnEngine(ColumnarScanState* state, const char** why);
+
+// In explain.cc.
+void ExplainColumnarScan(CustomScanState* node, List* ancestors, ExplainState* es);
+
+}  // namespace ivy::duck

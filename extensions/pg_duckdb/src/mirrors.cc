@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mirrors in queries: finding and exchanging them.
+#include "mirrors.h"
+
+extern "C" {
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "parser/parse_relation.h"
+#include "parser/parsetree.h"
+#include "storage/lmgr.h"
+}
+
+namespace ivy::duck {
+
+namespace {
+
+const ColumnRelationProvider* provider;
+
+// --- survey ----------------------------------------------------------------------------------------------------------
+
+void AddMirror(List** mirrors, const ColumnRelation& relation) {
+    ListCell* cell;
+    foreach (cell, *mirrors) {
+        if (static_cast<ColumnRelation*>(lfirst(cell))->relid == relation.relid) return;
+    }
+    auto* copy = static_cast<ColumnRelation*>(palloc(sizeof(ColumnRelation)));
+    *copy = relation;
+    *mirrors = lappend(*mirrors, copy);
+}
+
+// Also of a CTE: exchanging a mirror that a statement changes would change its row table.
+void RefuseChanges(const ::Query* query) {
+    if (query->resultRelation == 0) return;
+    const RangeTblEntry* rte = rt_fetch(query->resultRelation, query->rtable);
+    ColumnRelation relation;
+    if (!LookupMirror(rte, &relation)) return;
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("cannot change columnstore mirror \"%s\"", get_rel_name(rte->relid)),
+                    errhint("Change table \"%s\": the mirror follows.", get_rel_name(relation.source))));
+}
+
+bool SurveyWalker(Node* node, void* context) {
+    auto* survey = static_cast<MirrorSurvey*>(context);
+    if (!node) return false;
+    if (IsA(node, RangeTblEntry)) {
+        ColumnRelation relation;
+        if (LookupMirror(reinterpret_cast<RangeTblEntry*>(node), &relation)) AddMirror(&survey->mirrors, relation);
+        return false;
+    }
+    if (IsA(node, Query)) {
+        auto* query = reinterpret_cast<::Query*>(node);
+        RefuseChanges(query);
+        survey->locks_rows |= query->rowMarks != NIL;
+        survey->modifies |= query->hasModifyingCTE;
+        return query_tree_walker(query, SurveyWalker, context, QTW_EXAMINE_RTES_BEFORE);
+    }
+    return expression_tree_walker(node, SurveyWalker, context);
+}
+
+// --- exchange --------------------------------------------------------------------------------------------------------
+
+struct ExchangeContext {
+    List* levels;  // Query*, innermost first
+    bool all;
+    List* exchanged;
+};
+
+void Exchange(ExchangeContext* context, ::Query* query, RangeTblEntry* rte, const ColumnRelation& relation) {
+    auto* before = static_cast<ExchangedMirror*>(palloc0(sizeof(ExchangedMirror)));
+    before->source = relation.source;
+    before->rte = static_cast<RangeTblEntry*>(copyObjectImpl(rte));
+    if (rte->perminfoindex > 0) {
+        RTEPermissionInfo* permissions = getRTEPermissionInfo(query->rteperminfos, rte);
+        before->permissions = static_cast<RTEPermissionInfo*>(copyObjectImpl(permissions));
+        permissions->relid = relation.source;
+        permissions->requiredPerms = 0;
+    }
+    LockRelationOid(relation.source, rte->rellockmode);
+    rte->relid = relation.source;
+    context->exchanged = lappend(context->exchanged, before);
+}
+
+// A relation that only its row table can give in this query.
+void ExchangeIndex(ExchangeContext* context, ::Query* query, Index rti) {
+    if (rti == 0 || rti > static_cast<Index>(list_length(query->rtable))) return;
+    RangeTblEntry* rte = rt_fetch(rti, query->rtable);
+    ColumnRelation relation;
+    if (LookupMirror(rte, &relation)) Exchange(context, query, rte, relation);
+}
+
+bool ExchangeWalker(Node* node, void* arg) {
+    auto* context = static_cast<ExchangeContext*>(arg);
+    if (!node) return false;
+    if (IsA(node, Var)) {
+        const auto* var = reinterpret_cast<Var*>(node);
+        if (var->varattno >= 0 || var->varlevelsup >= static_cast<Index>(list_length(context->levels))) return false;
+        auto* query = static_cast<::Query*>(list_nth(context->levels, static_cast<int>(var->varlevelsup)));
+        ExchangeIndex(context, query, static_cast<Index>(var->varno));
+        return false;
+    }
+    if (IsA(node, RangeTblEntry)) {
+        auto* rte = reinterpret_cast<RangeTblEntry*>(node);
+        ColumnRelation relation;
+        if (!LookupMirror(rte, &relation)) return false;
+        if (context->all || !relation.usable || rte->tablesample) {
+            Exchange(context, static_cast<::Query*>(linitial(context->levels)), rte, relation);
+        }
+        return false;
+    }
+    if (IsA(node, Query)) {
+        auto* query = reinterpret_cast<::Query*>(node);
+        context->levels = lcons(query, context->levels);
+        ListCell* cell;
+        foreach (cell, query->rowMarks) ExchangeIndex(context, query, lfirst_node(RowMarkClause, cell)->rti);
+        query_tree_walker(query, ExchangeWalker, context, QTW_EXAMINE_RTES_BEFORE);
+        context->levels = list_delete_first(context->levels);
+        return false;
+    }
+    return expression_tree_walker(node, ExchangeWalker, context);
+}
+
+bool ClearWalker(Node* node, void* context) {
+    if (!node) return false;
+    if (IsA(node, Query)) {
+        auto* query = reinterpret_cast<::Query*>(node);
+        ListCell* cell;
+        foreach (cell, query->rteperminfos) lfirst_node(RTEPermissionInfo, cell)->requiredPerms = 0;
+        return query_tree_walker(query, ClearWalker, context, 0);
+    }
+    return expression_tree_walker(node, ClearWalker, context);
+}
+
+}  // namespace
+
+void RegisterProvider(const ColumnRelationProvider* registered) { provider = registered; }
+
+bool LookupMirror(Oid relid, ColumnRelation* out) {
+    if (!provider) return false;
+    const Oid access_method = provider->access_method();
+    if (!OidIsValid(access_method) || get_rel_relam(relid) != access_method) return false;
+    return provider->lookup(relid, out);
+}
+
+bool LookupMirror(const RangeTblEntry* rte, ColumnRelation* out) {
+    return rte->rtekind == RTE_RELATION && rte->relkind == RELKIND_RELATION && LookupMirror(rte->relid, out);
+}
+
+bool IsUsableMirror(Oid relid) {
+    ColumnRelation relation;
+    return LookupMirror(relid, &relation) && relation.usable;
+}
+
+bool MirrorReady(Oid relid, const char** reason) {
+    if (!provider) {
+        *reason = "the extension pg_mooncake is not loaded";
+        return false;
+    }
+    return provider->ready(relid, reason);
+}
+
+MirrorSurvey SurveyMirrors(::Query* query) {
+    MirrorSurvey survey{};
+    if (provider && OidIsValid(provider->access_method())) SurveyWalker(reinterpret_cast<Node*>(query), &survey);
+    return survey;
+}
+
+List* ExchangeForRowTables(::Query* query, bool all) {
+    ExchangeContext context{NIL, all, NIL};
+    ExchangeWalker(reinterpret_cast<Node*>(query), &context);
+    return context.exchanged;
+}
+
+void AddExchanged(PlannedStmt* plan, List* exchanged) {
+    ListCell* cell;
+    foreach (cell, exchanged) {
+        auto* before = static_cast<ExchangedMirror*>(lfirst(cell));
+        // The entry is in no plan node, so nobody opens the relation; it is locked and checked like any other.
+        if (before->permissions) {
+            plan->permInfos = lappend(plan->permInfos, before->permissions);
+            before->rte->perminfoindex = static_cast<Index>(list_length(plan->permInfos));
+        }
+        before->rte->tablesample = nullptr;
+        before->rte->securityQuals = NIL;
+        plan->rtable = lappend(plan->rtable, before->rte);
+        plan->relationOids = list_append_unique_oid(plan->relationOids, before->rte->relid);
+    }
+}
+
+void ClearPermissions(::Query* query) { ClearWalker(reinterpret_cast<Node*>(query), nullptr); }
+
+}  // namespace ivy::duck

@@ -1,0 +1,437 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Planning of queries on mirrors.
+//
+// Four levels, the first that fits: the whole SELECT on the engine; its lower part (split); single scans; the row tables.
+// The last is also mixed in: mirrors that the engine can't serve in this query are exchanged for their row tables
+// before anything else, and the rest is planned around them.
+//
+// A shipped part of a query is a subquery in the range table that Postgres plans around: a security barrier keeps it
+// from being pulled up, and set_rel_pathlist_hook gives it a ColumnarScan as its only path. Which part it is travels in
+// the entry itself, in fields that subqueries don't use, because the planner copies entries as it goes.
+#include "planner.h"
+
+#include "columnar_scan.h"
+#include "mirrors.h"
+#include "settings.h"
+#include "translate/translate.h"
+
+extern "C" {
+#include "access/sysattr.h"
+#include "access/xlog.h"
+#include "catalog/pg_am.h"
+#include "nodes/extensible.h"
+#include "nodes/makefuncs.h"
+#include "nodes/nodeFuncs.h"
+#include "nodes/value.h"
+#include "optimizer/clauses.h"
+#include "optimizer/cost.h"
+#include "optimizer/optimizer.h"
+#include "optimizer/pathnode.h"
+#include "optimizer/paths.h"
+#include "optimizer/planmain.h"
+#include "optimizer/planner.h"
+#include "optimizer/restrictinfo.h"
+#include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
+}
+
+namespace ivy::duck {
+
+namespace {
+
+using translate::Translation;
+
+planner_hook_type previous_planner;
+set_rel_pathlist_hook_type previous_pathlist;
+
+// --- the planning in progress ----------------------------------------------------------------------------------------
+
+struct ShippedPart {
+    Translation* translation;
+    ::Query* query;
+};
+
+// What set_rel_pathlist_hook must know. Planning nests: evaluating a constant may run a function that plans a query.
+struct Planning {
+    List* shipped;  // ShippedPart*
+};
+Planning* planning;
+
+constexpr char kShippedMark[] = "mooncake";
+
+void MarkShipped(Planning* context, RangeTblEntry* rte, Translation* translation, ::Query* query) {
+    auto* part = static_cast<ShippedPart*>(palloc0(sizeof(ShippedPart)));
+    part->translation = translation;
+    part->query = static_cast<::Query*>(copyObjectImpl(query));
+    rte->security_barrier = true;
+    rte->enrname = pstrdup(kShippedMark);
+    rte->enrtuples = list_length(context->shipped);
+    context->shipped = lappend(context->shipped, part);
+}
+
+ShippedPart* FindShipped(const RangeTblEntry* rte) {
+    if (!planning || rte->rtekind != RTE_SUBQUERY || !rte->enrname) return nullptr;
+    const int i = static_cast<int>(rte->enrtuples);
+    return i < list_length(planning->shipped) ? static_cast<ShippedPart*>(list_nth(planning->shipped, i)) : nullptr;
+}
+
+PlannedStmt* CallPlanner(::Query* query, const char* text, int options, ParamListInfo params) {
+    return previous_planner ? previous_planner(query, text, options, params)
+                            : standard_planner(query, text, options, params);
+}
+
+PlannedStmt* CallPlannerIn(Planning* context, ::Query* query, const char* text, int options, ParamListInfo params) {
+    if (!context && !planning) return CallPlanner(query, text, options, params);
+    Planning* const outer = planning;
+    PlannedStmt* volatile plan = nullptr;
+    planning = context;
+    PG_TRY();
+    {
+        plan = CallPlanner(query, text, options, params);
+    }
+    PG_FINALLY();
+    {
+        planning = outer;
+    }
+    PG_END_TRY();
+    return plan;
+}
+
+// --- costs -----------------------------------------------------------------------------------------------------------
+
+// In the planner's unit, a page read in order. A round trip to the engine takes about half a millisecond; it reads tens
+// of millions of values a second; a row costs the backend about what a row of any scan does.
+constexpr double kStartupCost = 100;
+constexpr double kEngineCostPerValue = 0.0001;
+constexpr double kEngineShare = 0.05;  // of what the server would pay for the same work
+constexpr double kCostPerValue = 0.002;
+
+void SetCosts(Path* path, double engine_cost, double rows_out, int columns, int local_quals) {
+    path->startup_cost = kStartupCost + engine_cost;
+    path->total_cost = path->startup_cost +
+                       rows_out * (cpu_tuple_cost + kCostPerValue * columns + cpu_operator_cost * local_quals);
+}
+
+// --- scans of single mirrors -----------------------------------------------------------------------------------------
+
+struct ScanPath {
+    Translation* translation;
+    List* attributes;  // int list
+    List* remote;      // clauses
+    List* local;
+};
+
+List* AttributesNeeded(RelOptInfo* rel, Oid relid) {
+    Bitmapset* members = nullptr;
+    pull_varattnos(reinterpret_cast<Node*>(rel->reltarget->exprs), rel->relid, &members);
+    ListCell* cell;
+    foreach (cell, rel->baserestrictinfo) {
+        pull_varattnos(reinterpret_cast<Node*>(lfirst_node(RestrictInfo, cell)->clause), rel->relid, &members);
+    }
+    const bool whole_row = bms_is_member(0 - FirstLowInvalidHeapAttributeNumber, members);
+    List* attributes = NIL;
+    Relation relation = table_open(relid, NoLock);
+    TupleDesc desc = RelationGetDescr(relation);
+    for (int i = 0; i < desc->natts; i++) {
+        if (TupleDescAttr(desc, i)->attisdropped) continue;
+        const int attribute = i + 1;
+        const bool needed = whole_row || bms_is_member(attribute - FirstLowInvalidHeapAttributeNumber, members);
+        if (needed) attributes = lappend_int(attributes, attribute);
+    }
+    table_close(relation, NoLock);
+    return attributes;
+}
+
+// SELECT attributes FROM the relation WHERE the remote clauses, for the row table.
+::Query* ScanAsQuery(const RangeTblEntry* rte, Index rti, List* attributes, List* remote) {
+    auto* query = reinterpret_cast<::Query*>(newNode(sizeof(::Query), T_Query));
+    query->commandType = CMD_SELECT;
+    query->canSetTag = true;
+
+    auto* from = static_cast<RangeTblEntry*>(copyObjectImpl(rte));
+    from->perminfoindex = 0;
+    from->securityQuals = NIL;
+    from->inFromCl = true;
+    from->lateral = false;
+    query->rtable = list_make1(from);
+    RangeTblRef* reference = makeNode(RangeTblRef);
+    reference->rtindex = 1;
+
+    auto* quals = static_cast<List*>(copyObjectImpl(remote));
+    ChangeVarNodes(reinterpret_cast<Node*>(quals), static_cast<int>(rti), 1, 0);
+    query->jointree = makeFromExpr(list_make1(reference), reinterpret_cast<Node*>(make_ands_explicit(quals)));
+    if (quals == NIL) query->jointree->quals = nullptr;
+
+    int number = 0;
+    ListCell* cell;
+    foreach (cell, attributes) {
+        const auto attribute = static_cast<AttrNumber>(lfirst_int(cell));
+        Oid type, collation;
+        int32 typmod;
+        get_atttypetypmodcoll(rte->relid, attribute, &type, &typmod, &collation);
+        Var* var = makeVar(1, attribute, type, typmod, collation, 0);
+        query->targetList = lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr*>(var),
+                                                                       static_cast<AttrNumber>(++number), nullptr, false));
+    }
+    if (attributes == NIL) {  // rows are only counted; the engine's result has a column too
+        Expr* one = reinterpret_cast<Expr*>(makeBoolConst(true, false));
+        query->targetList = list_make1(makeTargetEntry(one, 1, nullptr, false));
+    }
+    return query;
+}
+
+Plan* PlanScan(PlannerInfo* root, RelOptInfo* rel, CustomPath* path, List* target_list, List* clauses, List*) {
+    auto* scan = static_cast<ScanPath*>(linitial(path->custom_private));
+    const RangeTblEntry* rte = planner_rt_fetch(rel->relid, root);
+    // "clauses" is in the planner's order of evaluation.
+    List* quals = NIL;
+    ListCell* cell;
+    foreach (cell, extract_actual_clauses(clauses, false)) {
+        if (!list_member_ptr(scan->remote, lfirst(cell))) quals = lappend(quals, lfirst(cell));
+    }
+    ColumnarPlan plan = MakeColumnarPlan(PlanLevel::kScan, scan->translation,
+                                         ScanAsQuery(rte, rel->relid, scan->attributes, scan->remote));
+    plan.attributes = scan->attributes;
+    return &MakeColumnarScan(plan, scan->translation->values, target_list, quals, NIL, rel->relid)->scan.plan;
+}
+
+const CustomPathMethods kScanPathMethods = {
+    .CustomName = "ColumnarScan",
+    .PlanCustomPath = PlanScan,
+    .ReparameterizeCustomPathByChild = nullptr,
+};
+
+CustomPath* NewPath(RelOptInfo* rel, const CustomPathMethods* methods, void* private_data) {
+    CustomPath* path = makeNode(CustomPath);
+    path->path.pathtype = T_CustomScan;
+    path->path.parent = rel;
+    path->path.pathtarget = rel->reltarget;
+    path->path.parallel_safe = false;
+    path->path.rows = rel->rows;
+    path->flags = CUSTOMPATH_SUPPORT_PROJECTION;
+    path->methods = methods;
+    path->custom_private = list_make1(private_data);
+    return path;
+}
+
+// The path takes the place of all others: only the engine has the rows.
+void ReplacePaths(RelOptInfo* rel, CustomPath* path) {
+    rel->pathlist = NIL;
+    rel->partial_pathlist = NIL;
+    rel->consider_parallel = false;
+    add_path(rel, &path->path);
+}
+
+void PlanMirrorScan(RelOptInfo* rel, const RangeTblEntry* rte) {
+    auto* scan = static_cast<ScanPath*>(palloc0(sizeof(ScanPath)));
+    scan->attributes = AttributesNeeded(rel, rte->relid);
+    List* quals = extract_actual_clauses(rel->baserestrictinfo, false);
+    scan->translation =
+        translate::TranslateScan(rel->relid, rte->relid, scan->attributes, quals, &scan->remote, &scan->local);
+    CustomPath* path = NewPath(rel, &kScanPathMethods, scan);
+    path->path.param_info = nullptr;
+    // Without filters of its own the server gets what the scan keeps; the estimate of both is the relation's.
+    const double rows_out = scan->local == NIL ? rel->rows : rel->tuples;
+    const int columns = list_length(scan->attributes);
+    SetCosts(&path->path, rel->tuples * kEngineCostPerValue * Max(columns, 1), rows_out, columns, list_length(scan->local));
+    ReplacePaths(rel, path);
+}
+
+// --- shipped subqueries ----------------------------------------------------------------------------------------------
+
+Plan* PlanShipped(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* target_list, List* clauses, List*) {
+    auto* part = static_cast<ShippedPart*>(linitial(path->custom_private));
+    List* columns = NIL;
+    ListCell* cell;
+    foreach (cell, part->query->targetList) {
+        const auto* entry = lfirst_node(TargetEntry, cell);
+        if (entry->resjunk) continue;
+        const auto number = static_cast<AttrNumber>(list_length(columns) + 1);
+        const auto* expression = reinterpret_cast<const Node*>(entry->expr);
+        Var* var = makeVar(static_cast<int>(rel->relid), entry->resno, exprType(expression), exprTypmod(expression),
+                           exprCollation(expression), 0);
+        columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr*>(var), number, entry->resname, false));
+    }
+    const ColumnarPlan plan = MakeColumnarPlan(PlanLevel::kSplit, part->translation, part->query);
+    List* values = NIL;
+    foreach (cell, part->translation->values) {
+        values = lappend(values, expression_planner(static_cast<Expr*>(copyObjectImpl(lfirst(cell)))));
+    }
+    return &MakeColumnarScan(plan, values, target_list, extract_actual_clauses(clauses, false), columns, 0)->scan.plan;
+}
+
+const CustomPathMethods kShippedPathMethods = {
+    .CustomName = "ColumnarScan",
+    .PlanCustomPath = PlanShipped,
+    .ReparameterizeCustomPathByChild = nullptr,
+};
+
+void PlanShippedPart(RelOptInfo* rel, ShippedPart* part) {
+    CustomPath* path = NewPath(rel, &kShippedPathMethods, part);
+    double server_cost = 0;
+    ListCell* cell;
+    foreach (cell, rel->pathlist) {
+        const double cost = static_cast<Path*>(lfirst(cell))->total_cost;
+        server_cost = server_cost == 0 ? cost : Min(server_cost, cost);
+    }
+    SetCosts(&path->path, server_cost * kEngineShare, rel->rows, list_length(rel->reltarget->exprs), 0);
+    ReplacePaths(rel, path);
+    // Not planned: setrefs.c then takes over the subquery's range table, with its privileges and dependencies.
+    rel->subroot = nullptr;
+}
+
+void OnPathList(PlannerInfo* root, RelOptInfo* rel, Index rti, RangeTblEntry* rte) {
+    if (previous_pathlist) previous_pathlist(root, rel, rti, rte);
+    if (IS_DUMMY_REL(rel)) return;
+    if (ShippedPart* part = FindShipped(rte)) {
+        PlanShippedPart(rel, part);
+        return;
+    }
+    ColumnRelation relation;
+    if (LookupMirror(rte, &relation)) PlanMirrorScan(rel, rte);
+}
+
+// --- whole queries ---------------------------------------------------------------------------------------------------
+
+// Puts one ColumnarScan in the place of the plan that Postgres made for the query. The range table, the privileges and
+// the dependencies of that plan stay.
+void ReplacePlan(PlannedStmt* stmt, ::Query* query, Translation* translation, int options) {
+    // The columns are described by a range table entry of their own, for EXPLAIN.
+    RangeTblEntry* result = makeNode(RangeTblEntry);
+    result->rtekind = RTE_RESULT;
+    result->eref = makeAlias("columnar", NIL);
+    stmt->rtable = lappend(stmt->rtable, result);
+    const int result_rti = list_length(stmt->rtable);
+
+    List* columns = NIL;
+    List* target_list = NIL;
+    ListCell* cell;
+    foreach (cell, query->targetList) {
+        const auto* entry = lfirst_node(TargetEntry, cell);
+        if (entry->resjunk) continue;
+        const auto number = static_cast<AttrNumber>(list_length(columns) + 1);
+        const auto* expression = reinterpret_cast<const Node*>(entry->expr);
+        const Oid type = exprType(expression);
+        const int32 typmod = exprTypmod(expression);
+        const Oid collation = exprCollation(expression);
+        result->eref->colnames =
+            lappend(result->eref->colnames, makeString(pstrdup(entry->resname ? entry->resname : "?column?")));
+        Var* column = makeVar(result_rti, number, type, typmod, collation, 0);
+        columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr*>(column), number, entry->resname, false));
+        Var* output = makeVar(INDEX_VAR, number, type, typmod, collation, 0);
+        TargetEntry* target = makeTargetEntry(reinterpret_cast<Expr*>(output), number, entry->resname, false);
+        target->resorigtbl = entry->resorigtbl;
+        target->resorigcol = entry->resorigcol;
+        target_list = lappend(target_list, target);
+    }
+    List* values = NIL;
+    foreach (cell, translation->values) {
+        values = lappend(values, expression_planner(static_cast<Expr*>(copyObjectImpl(lfirst(cell)))));
+    }
+    const ColumnarPlan plan = MakeColumnarPlan(PlanLevel::kWhole, translation, query);
+    CustomScan* scan = MakeColumnarScan(plan, values, target_list, NIL, columns, 0);
+
+    Path costs{};
+    SetCosts(&costs, stmt->planTree->total_cost * kEngineShare, stmt->planTree->plan_rows, list_length(columns), 0);
+    Plan* node = &scan->scan.plan;
+    node->startup_cost = costs.startup_cost;
+    node->total_cost = costs.total_cost;
+    node->plan_rows = stmt->planTree->plan_rows;
+    node->plan_width = stmt->planTree->plan_width;
+    if (options & CURSOR_OPT_SCROLL) node = materialize_finished_plan(node);
+
+    stmt->planTree = node;
+    stmt->subplans = NIL;
+    stmt->rewindPlanIDs = nullptr;
+    stmt->rowMarks = NIL;
+    stmt->partPruneInfos = NIL;
+    stmt->parallelModeNeeded = false;
+    stmt->jitFlags = 0;
+}
+
+// --- the hook --------------------------------------------------------------------------------------------------------
+
+bool IsWholeCandidate(const ::Query* query, const MirrorSurvey& survey) {
+    return query->commandType == CMD_SELECT && !survey.locks_rows && !survey.modifies && execution >= kExecutionWhole;
+}
+
+// The subquery of INSERT ... SELECT, or null.
+RangeTblEntry* InsertedSelect(::Query* query) {
+    if (query->commandType != CMD_INSERT || !query->jointree || list_length(query->jointree->fromlist) != 1) return nullptr;
+    auto* reference = static_cast<Node*>(linitial(query->jointree->fromlist));
+    if (!IsA(reference, RangeTblRef)) return nullptr;
+    RangeTblEntry* rte = rt_fetch(reinterpret_cast<RangeTblRef*>(reference)->rtindex, query->rtable);
+    return rte->rtekind == RTE_SUBQUERY && !OidIsValid(rte->relid) ? rte : nullptr;
+}
+
+// Finds a split of "query" and marks its inner part. Returns the outer query, or null.
+::Query* Split(Planning* context, ::Query* query) {
+    translate::Split* split = translate::SplitQuery(query, IsUsableMirror);
+    if (!split || !split->inner->ok) return nullptr;
+    RangeTblEntry* rte = rt_fetch(split->inner_rti, split->outer->rtable);
+    MarkShipped(context, rte, split->inner, rte->subquery);
+    return split->outer;
+}
+
+// Ships what it can of a query that can't go whole. Returns the query to plan.
+::Query* ShipParts(Planning* context, ::Query* query, const MirrorSurvey& survey) {
+    if (execution < kExecutionSplit || survey.locks_rows || survey.modifies) return query;
+    if (query->commandType == CMD_SELECT) {
+        ::Query* outer = Split(context, query);
+        return outer ? outer : query;
+    }
+    if (RangeTblEntry* rte = InsertedSelect(query)) {
+        Translation* translation = translate::TranslateQuery(rte->subquery, IsUsableMirror);
+        if (translation->ok && execution >= kExecutionWhole) {
+            MarkShipped(context, rte, translation, rte->subquery);
+        } else if (::Query* outer = Split(context, rte->subquery)) {
+            rte->subquery = outer;
+        }
+    }
+    return query;
+}
+
+// Statements whose rows may have to be fetched again by their place (after a concurrent update of the target) read
+// mirrors from the row table: rows of the engine have no place.
+bool RefetchesRows(const ::Query* query, const MirrorSurvey& survey) {
+    return query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE || query->commandType == CMD_MERGE ||
+           survey.locks_rows || survey.modifies;
+}
+
+PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListInfo params) {
+    const MirrorSurvey survey = SurveyMirrors(query);
+    if (survey.mirrors == NIL) return CallPlannerIn(nullptr, query, text, options, params);
+
+    const bool on_row_tables = execution == kExecutionRow || RecoveryInProgress() || RefetchesRows(query, survey);
+    List* exchanged = ExchangeForRowTables(query, on_row_tables);
+    Planning context{};
+    PlannedStmt* plan = nullptr;
+    Translation* whole = IsWholeCandidate(query, survey) ? translate::TranslateQuery(query, IsUsableMirror) : nullptr;
+    if (whole && whole->ok && whole->mirrors != NIL) {
+        auto* copy = static_cast<::Query*>(copyObjectImpl(query));
+        plan = CallPlannerIn(&context, query, text, options & ~(CURSOR_OPT_SCROLL | CURSOR_OPT_PARALLEL_OK), params);
+        ReplacePlan(plan, copy, whole, options);
+    } else {
+        ::Query* shipped = SurveyMirrors(query).mirrors == NIL ? query : ShipParts(&context, query, survey);
+        plan = CallPlannerIn(&context, shipped, text, options, params);
+    }
+    AddExchanged(plan, exchanged);
+    ListCell* cell;
+    foreach (cell, survey.mirrors) {
+        plan->relationOids =
+            list_append_unique_oid(plan->relationOids, static_cast<ColumnRelation*>(lfirst(cell))->source);
+    }
+    return plan;
+}
+
+}  // namespace
+
+void InstallPlanner() {
+    previous_planner = planner_hook;
+    planner_hook = PlanQuery;
+    previous_pathlist = set_rel_pathlist_hook;
+    set_rel_pathlist_hook = OnPathList;
+}
+
+}  // namespace ivy::duck
