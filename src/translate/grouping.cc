@@ -7,6 +7,7 @@
 #include "translate/query_parts.h"
 
 extern "C" {
+#include "catalog/pg_aggregate.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_agg.h"
