@@ -6,6 +6,7 @@
 
 extern "C" {
 #include "catalog/pg_collation.h"
+#include "catalog/pg_database.h"
 #include "mb/pg_wchar.h"
 #include "nodes/value.h"
 #include "utils/pg_locale.h"
@@ -116,6 +117,29 @@ bool CommonType(Translator* t, const Sql* expressions, int count, const char* wh
     return true;
 }
 
+namespace {
+
+// The C library's C.UTF-8 orders by code points by definition, and so by bytes. Postgres makes no use of that, but we can.
+bool IsLibcCodePointOrder(Oid collation, char provider) {
+    if (provider != COLLPROVIDER_LIBC) return false;
+    HeapTuple tuple = collation == DEFAULT_COLLATION_OID ? SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId))
+                                                         : SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
+    if (!HeapTupleIsValid(tuple)) return false;
+    bool isnull;
+    const Datum name = collation == DEFAULT_COLLATION_OID
+                           ? SysCacheGetAttr(DATABASEOID, tuple, Anum_pg_database_datcollate, &isnull)
+                           : SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collcollate, &isnull);
+    bool result = false;
+    if (!isnull) {
+        const char* locale = TextDatumGetCString(name);
+        result = pg_strcasecmp(locale, "C.UTF-8") == 0 || pg_strcasecmp(locale, "C.UTF8") == 0;
+    }
+    ReleaseSysCache(tuple);
+    return result;
+}
+
+}  // namespace
+
 bool IsDeterministic(Oid collation) {
     if (!OidIsValid(collation)) return false;
     return pg_newlocale_from_collation(collation)->deterministic;
@@ -123,7 +147,8 @@ bool IsDeterministic(Oid collation) {
 
 bool SortsByBytes(Oid collation) {
     if (!OidIsValid(collation) || GetDatabaseEncoding() != PG_UTF8) return false;
-    return pg_newlocale_from_collation(collation)->collate_is_c;
+    const pg_locale_t locale = pg_newlocale_from_collation(collation);
+    return locale->collate_is_c || IsLibcCodePointOrder(collation, locale->provider);
 }
 
 bool HasAsciiCase(Oid collation) {

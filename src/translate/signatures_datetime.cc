@@ -11,6 +11,7 @@
 extern "C" {
 #include "catalog/pg_collation.h"
 #include "nodes/makefuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/scansup.h"
 #include "pgtime.h"
 #include "utils/datetime.h"
@@ -215,20 +216,84 @@ bool AddMicros(const Call& call, Sql* out) {
     return true;
 }
 
+// --- comparison of different types --------------------------------------------------------------------------------------------------
+
+// "a op b" is "b flipped a".
+const char* Flip(const char* op) {
+    switch (op[0]) {
+        case '<': return strcmp(op, "<") == 0 ? ">" : strcmp(op, "<=") == 0 ? ">=" : op;
+        case '>': return strcmp(op, ">") == 0 ? "<" : "<=";
+        default: return op;
+    }
+}
+
+// A value of the query that Postgres computes from one of the arguments.
+bool ConvertValue(const Call& call, int argument, Oid function, Oid result_type, Sql* out) {
+    auto* node = static_cast<Node*>(copyObjectImpl(list_nth(call.nodes, argument)));
+    FuncExpr* converted =
+        makeFuncExpr(function, result_type, list_make1(node), InvalidOid, InvalidOid, COERCE_EXPLICIT_CAST);
+    return TranslateValue(call.t, eval_const_expressions(nullptr, reinterpret_cast<Node*>(converted)), out);
+}
+
+// A date with a timestamp. Where the timestamp is a value, so is its day; comparing the date with that too says nothing
+// new, but files can be pruned by it.
+bool CompareDate(const Call& call, Sql* out) {
+    const int date = call.args[0].rep.kind == TypeKind::kDate ? 0 : 1;
+    const char* op = call.signature->sql;
+    Sql sides[2] = {call.args[0], call.args[1]};
+    sides[date].text = CastTo(sides[date], Native(TypeKind::kTimestamp));
+    const char* text = psprintf("(%s %s %s)", sides[0].text, op, sides[1].text);
+    if (strcmp(op, "<>") != 0 && IsValue(static_cast<Node*>(list_nth(call.nodes, 1 - date)))) {
+        const char* by_date = date == 0 ? op : Flip(op);
+        const char* implied = by_date[0] == '<' ? "<=" : by_date[0] == '>' ? ">=" : "=";
+        Sql day;
+        if (!ConvertValue(call, 1 - date, F_DATE_TIMESTAMP, DATEOID, &day)) return false;
+        text = psprintf("(%s AND (%s %s %s))", text, call.args[date].text, implied, day.text);
+    }
+    SetResult(call, 'b', text, out);
+    return true;
+}
+
+// A timestamptz with a date or timestamp, which means an instant in the session's time zone.
+bool CompareZoned(const Call& call, Sql* out) {
+    const int zoned = call.args[0].rep.kind == TypeKind::kTimestampTz ? 0 : 1;
+    const int local = 1 - zoned;
+    Sql sides[2] = {call.args[0], call.args[1]};
+    const bool is_date = sides[local].rep.kind == TypeKind::kDate;
+    if (IsValue(static_cast<Node*>(list_nth(call.nodes, local)))) {
+        if (!ConvertValue(call, local, is_date ? F_TIMESTAMPTZ_DATE : F_TIMESTAMPTZ_TIMESTAMP, TIMESTAMPTZOID,
+                          &sides[local])) {
+            return false;
+        }
+        SetResult(call, 'b', psprintf("(%s %s %s)", sides[0].text, call.signature->sql, sides[1].text), out);
+        return true;
+    }
+    sides[local].text = psprintf("(%s AT TIME ZONE 'UTC')", CastTo(sides[local], Native(TypeKind::kTimestamp)));
+    const char* text = psprintf("(%s %s %s)", sides[0].text, call.signature->sql, sides[1].text);
+    if (!InUtc(call, "BOOLEAN", &text)) return false;
+    SetResult(call, 'b', text, out);
+    return true;
+}
+
 #define IVY_COMPARE(PREFIX, TYPES)                                                                                   \
     {PREFIX##EQ, TYPES, "="}, {PREFIX##NE, TYPES, "<>"}, {PREFIX##LT, TYPES, "<"}, {PREFIX##LE, TYPES, "<="}, \
         {PREFIX##GT, TYPES, ">"}, {PREFIX##GE, TYPES, ">="}
-#define IVY_COMPARE_CROSS(LEFT, RIGHT, TYPES)                                                         \
-    {LEFT##EQ##RIGHT, TYPES, "="}, {LEFT##NE##RIGHT, TYPES, "<>"}, {LEFT##LT##RIGHT, TYPES, "<"}, \
-        {LEFT##LE##RIGHT, TYPES, "<="}, {LEFT##GT##RIGHT, TYPES, ">"}, {LEFT##GE##RIGHT, TYPES, ">="}
+#define IVY_COMPARE_CROSS(LEFT, RIGHT, TYPES, REWRITE)                                                      \
+    {LEFT##EQ##RIGHT, TYPES, "=", Needs::kNothing, REWRITE}, {LEFT##NE##RIGHT, TYPES, "<>", Needs::kNothing, REWRITE},    \
+        {LEFT##LT##RIGHT, TYPES, "<", Needs::kNothing, REWRITE}, {LEFT##LE##RIGHT, TYPES, "<=", Needs::kNothing, REWRITE}, \
+        {LEFT##GT##RIGHT, TYPES, ">", Needs::kNothing, REWRITE}, {LEFT##GE##RIGHT, TYPES, ">=", Needs::kNothing, REWRITE}
 
 constexpr Signature kRows[] = {
     IVY_COMPARE(F_DATE_, "DD>b"),
     IVY_COMPARE(F_TIME_, "TT>b"),
     IVY_COMPARE(F_TIMESTAMP_, "ss>b"),
     IVY_COMPARE(F_TIMESTAMPTZ_, "zz>b"),
-    IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMP, "ss>b"),
-    IVY_COMPARE_CROSS(F_TIMESTAMP_, _DATE, "ss>b"),
+    IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMP, "Ds>b", CompareDate),
+    IVY_COMPARE_CROSS(F_TIMESTAMP_, _DATE, "sD>b", CompareDate),
+    IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMPTZ, "Dz>b", CompareZoned),
+    IVY_COMPARE_CROSS(F_TIMESTAMPTZ_, _DATE, "zD>b", CompareZoned),
+    IVY_COMPARE_CROSS(F_TIMESTAMP_, _TIMESTAMPTZ, "sz>b", CompareZoned),
+    IVY_COMPARE_CROSS(F_TIMESTAMPTZ_, _TIMESTAMP, "zs>b", CompareZoned),
 
     {F_DATE_PLI, "D4>D", "($1 + $2)"},
     {F_DATE_MII, "D4>D", "($1 - $2)"},

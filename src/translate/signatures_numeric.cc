@@ -63,7 +63,7 @@ bool NumericSameScale(const Call& call, Sql* out) {
     return true;
 }
 
-// ceil, floor, sign, trunc to an integer.
+// ceil, floor, sign.
 bool NumericInteger(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
     const int precision = Min(a.rep.precision - a.rep.scale + 1, 38);
@@ -72,25 +72,15 @@ bool NumericInteger(const Call& call, Sql* out) {
     return true;
 }
 
-// Casts to another scale, which rounds half away from zero in DuckDB as round() does in Postgres.
-bool NumericRescale(const Call& call, int precision, int scale, Sql* out) {
-    SetNumeric(call, nullptr, precision, scale, out);
-    out->text = psprintf("CAST(%s AS %s)", call.args[0].text, TypeName(out->rep));
-    return true;
-}
-
-bool NumericRound(const Call& call, Sql* out) {
-    int32 scale;
-    if (!ConstInt(call, 1, &scale)) return RefuseCall(call, "number of digits is not a constant");
-    if (scale < 0 || scale > 37) return RefuseCall(call, "number of digits is out of range");
+// round and trunc to a number of digits, which may be negative. The engine's functions give the same types.
+bool NumericDigits(const Call& call, Sql* out) {
+    int32 digits;
+    if (!ConstInt(call, 1, &digits)) return RefuseCall(call, "number of digits is not a constant");
     const Sql& a = call.args[0];
-    return NumericRescale(call, a.rep.precision - a.rep.scale + scale + (scale < a.rep.scale ? 1 : 0), scale, out);
-}
-
-bool NumericTrunc(const Call& call, Sql* out) {
-    int32 scale;
-    if (!ConstInt(call, 1, &scale) || scale != 0) return RefuseCall(call, "to other than an integer");
-    return NumericInteger(call, out);
+    const int scale = Max(digits, 0);
+    if (digits < -38 || scale > 37) return RefuseCall(call, "number of digits is out of range");
+    SetNumeric(call, Expand(call.signature->sql, call.args, 2), a.rep.precision - a.rep.scale + 1 + scale, scale, out);
+    return true;
 }
 
 bool NumericTypmod(const Call& call, Sql* out) {
@@ -99,7 +89,10 @@ bool NumericTypmod(const Call& call, Sql* out) {
     const int precision = types::NumericTypmodPrecision(typmod);
     const int scale = types::NumericTypmodScale(typmod);
     if (precision > 38 || scale < 0 || scale > precision) return RefuseCall(call, "more than 38 digits");
-    return NumericRescale(call, precision, scale, out);
+    // A cast to another scale rounds half away from zero in DuckDB too.
+    SetNumeric(call, nullptr, precision, scale, out);
+    out->text = psprintf("CAST(%s AS %s)", call.args[0].text, TypeName(out->rep));
+    return true;
 }
 
 bool NumericDisplayScale(const Call& call, Sql* out) {
@@ -153,9 +146,9 @@ constexpr Signature kRows[] = {
     {F_MOD_INT2_INT2, "22>2", "ivy_mod($1, $2)"},
     {F_MOD_INT4_INT4, "44>4", "ivy_mod($1, $2)"},
     {F_MOD_INT8_INT8, "88>8", "ivy_mod($1, $2)"},
-    {F_INT2UM, "2>2", "(-$1)"},
-    {F_INT4UM, "4>4", "(-$1)"},
-    {F_INT8UM, "8>8", "(-$1)"},
+    {F_INT2UM, "2>2", "ivy_neg($1)"},
+    {F_INT4UM, "4>4", "ivy_neg($1)"},
+    {F_INT8UM, "8>8", "ivy_neg($1)"},
     {F_INT2UP, "2>2", "$1"},
     {F_INT4UP, "4>4", "$1"},
     {F_INT8UP, "8>8", "$1"},
@@ -194,6 +187,7 @@ constexpr Signature kRows[] = {
     {F_CEILING_FLOAT8, "d>d", "ceil($1)"},
     {F_FLOOR_FLOAT8, "d>d", "floor($1)"},
     {F_TRUNC_FLOAT8, "d>d", "trunc($1)"},
+    {F_ROUND_FLOAT8, "d>d", "ivy_round_half_even($1)"},
     {F_SQRT_FLOAT8, "d>d",
      "CASE WHEN $1 < 0 THEN CAST(error('square root of a negative number') AS DOUBLE) ELSE sqrt($1) END"},
 
@@ -208,8 +202,8 @@ constexpr Signature kRows[] = {
     {F_CEILING_NUMERIC, "n>n", "ceil($1)", Needs::kNothing, NumericInteger},
     {F_FLOOR_NUMERIC, "n>n", "floor($1)", Needs::kNothing, NumericInteger},
     {F_SIGN_NUMERIC, "n>n", "sign($1)", Needs::kNothing, NumericInteger},
-    {F_TRUNC_NUMERIC_INT4, "n4>n", "trunc($1)", Needs::kNothing, NumericTrunc},
-    {F_ROUND_NUMERIC_INT4, "n4>n", "$1", Needs::kNothing, NumericRound},
+    {F_TRUNC_NUMERIC_INT4, "n4>n", "ivy_trunc($1, $2)", Needs::kNothing, NumericDigits},
+    {F_ROUND_NUMERIC_INT4, "n4>n", "ivy_round($1, $2)", Needs::kNothing, NumericDigits},
     {F_NUMERIC_NUMERIC_INT4, "n4>n", "$1", Needs::kNothing, NumericTypmod},
     {F_SCALE, "n>4", "$1", Needs::kNothing, NumericDisplayScale},
 };

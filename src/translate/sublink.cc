@@ -18,6 +18,22 @@ Sql Boolean(const char* text) {
     return out;
 }
 
+// EXISTS asks only whether there is a row: what the rows hold doesn't matter, and may be anything.
+Query* WithoutTargets(Query* query) {
+    if (query->setOperations != nullptr || query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||
+        query->havingQual != nullptr || query->hasTargetSRFs || query->distinctClause != NIL ||
+        query->limitOption == LIMIT_OPTION_WITH_TIES) {
+        return query;
+    }
+    auto* bare = static_cast<Query*>(palloc(sizeof(Query)));
+    *bare = *query;
+    bare->targetList = NIL;
+    bare->windowClause = NIL;
+    bare->hasWindowFuncs = false;
+    bare->sortClause = NIL;
+    return bare;
+}
+
 }  // namespace
 
 bool TranslateQuantified(Translator* t, const Signature* signature, Oid op, Sql left, Sql right, const char* rows,
@@ -49,7 +65,9 @@ bool TranslateSubLink(Translator* t, SubLink* link, bool as_qual, Sql* out) {
     Sql* subquery_columns = t->subquery_columns;
     t->case_value = nullptr;
     t->subquery_columns = nullptr;
-    const bool ok = TranslateOrFetch(t, castNode(Query, link->subselect), t->level, &rows, &columns);
+    Query* query = castNode(Query, link->subselect);
+    if (link->subLinkType == EXISTS_SUBLINK) query = WithoutTargets(query);
+    const bool ok = TranslateOrFetch(t, query, t->level, &rows, &columns);
     t->case_value = case_value;
     t->subquery_columns = subquery_columns;
     if (!ok) return false;
