@@ -144,8 +144,8 @@ Status ChangeSpool::ForEachBatch(uint64_t batch_bytes, const Take& take) const {
     std::vector<Changes> read;  // owns what came from a file
     std::vector<const Changes*> batch;
     uint64_t bytes = 0;
-    const auto give = [&]() -> Status {
-        if (!batch.empty()) IVY_RETURN_IF_ERROR(take(batch));
+    const auto give = [&](bool last) -> Status {
+        IVY_RETURN_IF_ERROR(take(batch, last));
         batch.clear();
         read.clear();
         bytes = 0;
@@ -156,15 +156,15 @@ Status ChangeSpool::ForEachBatch(uint64_t batch_bytes, const Take& take) const {
         read.push_back(std::move(changes));
         if (bytes < batch_bytes) return Status::Ok();
         for (const Changes& one : read) batch.push_back(&one);
-        return give();
+        return give(false);
     }));
     for (const Changes& one : read) batch.push_back(&one);
     for (const Changes& changes : memory_) {
         bytes += MemoryOf(changes);
         batch.push_back(&changes);
-        if (bytes >= batch_bytes) IVY_RETURN_IF_ERROR(give());
+        if (bytes >= batch_bytes) IVY_RETURN_IF_ERROR(give(false));
     }
-    return give();
+    return give(true);
 }
 
 }  // namespace ivy::engine

@@ -50,8 +50,8 @@ class ChangeSpool {
     void AbortSubtransaction(Xid subxid);
 
     // Gives everything in order, in batches of about "batch_bytes" that are valid during the call; stops at the first
-    // error. May be called again.
-    using Take = std::function<Status(const std::vector<const Changes*>&)>;
+    // error. "last" is true for exactly one batch, the last one, which may be empty. May be called again.
+    using Take = std::function<Status(const std::vector<const Changes*>&, bool last)>;
     Status ForEachBatch(uint64_t batch_bytes, const Take& take) const;
 
     // Moves what is in memory to "file". On an error it stays in memory.

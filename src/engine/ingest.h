@@ -13,13 +13,10 @@
 #include "base/snapshot.h"
 #include "base/status.h"
 
-namespace duckdb {
-class DatabaseInstance;
-}
-
 namespace ivy::engine {
 
 class Channel;
+class Instance;
 class Mirrors;
 
 struct IngestOptions {
@@ -37,8 +34,8 @@ struct IngestOptions {
 
 class Ingest {
   public:
-    // "database" must outlive the object. Starts the flusher thread.
-    Ingest(duckdb::DatabaseInstance& database, IngestOptions options);
+    // "instance" must outlive the object. Starts the flusher thread.
+    Ingest(Instance& instance, IngestOptions options);
     ~Ingest();  // as Stop()
 
     Mirrors& mirrors();

@@ -25,7 +25,7 @@ Changes Numbered(uint32_t mirror, Xid xid, Xid subxid, uint32_t number, size_t s
 
 std::vector<uint32_t> Numbers(const ChangeSpool& spool, uint64_t batch_bytes = 1000) {
     std::vector<uint32_t> numbers;
-    const Status status = spool.ForEachBatch(batch_bytes, [&](const std::vector<const Changes*>& batch) {
+    const Status status = spool.ForEachBatch(batch_bytes, [&](const std::vector<const Changes*>& batch, bool) {
         for (const Changes* changes : batch) numbers.push_back(changes->unchanged[0].row);
         return Status::Ok();
     });
@@ -88,7 +88,7 @@ TEST_F(StageTest, SpillsLargeTransactionsInOrder) {
     EXPECT_LE(parts.at(1).memory_bytes(), 2u << 20);
     size_t largest = 0;
     std::vector<uint32_t> numbers;
-    const Status status = parts.at(1).ForEachBatch(1 << 20, [&](const std::vector<const Changes*>& batch) {
+    const Status status = parts.at(1).ForEachBatch(1 << 20, [&](const std::vector<const Changes*>& batch, bool) {
         largest = std::max(largest, batch.size());
         for (const Changes* changes : batch) {
             numbers.push_back(changes->unchanged[0].row);

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/data_file.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+
+#include <duckdb/common/types/uuid.hpp>
+#include <duckdb/main/query_result_stream.hpp>
+
+#include "delta/chunk_convert.h"
+#include "engine/error_map.h"
+
+namespace ivy::engine {
+namespace {
+
+constexpr size_t kRowsOfOneQuery = 2000;
+
+std::vector<ColumnType> TypesOf(const std::vector<MirrorColumn>& columns) {
+    std::vector<ColumnType> types;
+    for (const MirrorColumn& column : columns) types.push_back(column.type);
+    return types;
+}
+
+std::string Quoted(const std::string& text) {
+    std::string quoted = "'";
+    for (const char c : text) {
+        if (c == '\'') quoted += '\'';
+        quoted += c;
+    }
+    return quoted + "'";
+}
+
+// "SELECT <columns, by field id, with the mirror's types>, file_row_number FROM <file>". Glob characters in the path do
+// not matter, since a path that exists is taken literally.
+std::string SelectFrom(const std::string& path, const std::vector<MirrorColumn>& columns) {
+    std::string schema, list;
+    for (const MirrorColumn& column : columns) {
+        const std::string name = "c" + std::to_string(column.id);
+        if (!schema.empty()) schema += ", ";
+        schema += std::to_string(column.id) + ": {name: '" + name + "', type: '" + column.type.DuckName() +
+                  "', default_value: NULL}";
+        list += name + ", ";
+    }
+    return "SELECT " + list + "file_row_number FROM read_parquet(" + Quoted(path) + ", schema = MAP {" + schema +
+           "}, file_row_number = true)";
+}
+
+// Gives the chunks of a query of SelectFrom without their last column.
+Status Run(Instance& instance, const std::string& path, const std::string& sql,
+           const std::function<Status(duckdb::DataChunk&)>& take) {
+    try {
+        const auto connection = instance.Connect();
+        auto result = connection->Submit(sql);
+        if (result->HasError()) return Status(ErrorFromDuck(result->GetErrorObject()));
+        duckdb::QueryResultStream<> stream(std::move(result));
+        while (true) {
+            const auto chunk = stream.Fetch();
+            if (stream.HasError()) return Status(ErrorFromDuck(stream.GetErrorObject()));
+            if (!chunk) return Status::Ok();
+            if (chunk->size() == 0) continue;
+            chunk->data.pop_back();
+            IVY_RETURN_IF_ERROR(take(*chunk));
+        }
+    } catch (const std::exception& exception) {
+        return StatusFromException(exception).Prepend("could not read \"" + path + "\"");
+    }
+}
+
+}  // namespace
+
+Result<std::vector<size_t>> KeyOrdinals(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key) {
+    std::vector<size_t> ordinals;
+    for (const uint32_t id : key) {
+        const auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.id == id; });
+        if (found == columns.end()) {
+            return Status::Make(sqlstate::kInvalidParameter, "key column " + std::to_string(id) + " is not in the mirror");
+        }
+        ordinals.push_back(static_cast<size_t>(found - columns.begin()));
+    }
+    return ordinals;
+}
+
+std::string NewDataPath(const std::string& location, const std::string& extension) {
+    return location + "/data/" + duckdb::UUID::ToString(duckdb::UUID::GenerateRandomUUID()) + extension;
+}
+
+Result<std::unique_ptr<DataFileWriter>> DataFileWriter::Open(Instance& instance, const std::string& location,
+                                                             const std::string& index_folder,
+                                                             const std::vector<MirrorColumn>& columns,
+                                                             const std::vector<uint32_t>& key) {
+    auto writer = std::make_unique<DataFileWriter>();
+    const std::string path = NewDataPath(location, ".parquet");
+    IVY_ASSIGN_OR_RETURN(writer->file_, ParquetWriter::Open(instance, path, columns));
+    if (key.empty()) return writer;
+    IVY_ASSIGN_OR_RETURN(writer->key_ordinals_, KeyOrdinals(columns, key));
+    std::vector<ColumnType> types;
+    for (const size_t ordinal : writer->key_ordinals_) types.push_back(columns[ordinal].type);
+    writer->index_path_ = delta::IndexPathFor(index_folder, path);
+    writer->keys_.InitializeEmpty(delta::ToDuckTypes(types));
+    writer->index_.emplace(delta::KeyColumns(std::move(types)));
+    return writer;
+}
+
+Status DataFileWriter::Append(duckdb::DataChunk& chunk) {
+    if (index_) {
+        for (size_t i = 0; i < key_ordinals_.size(); i++) keys_.data[i].Reference(chunk.data[key_ordinals_[i]]);
+        keys_.SetCardinalityUnsafe(chunk.size());
+        index_->Add(keys_);
+    }
+    return file_->Append(chunk);
+}
+
+Result<DataFileWriter::Written> DataFileWriter::Finish() {
+    Written written;
+    IVY_ASSIGN_OR_RETURN(written.file, file_->Finish());
+    if (index_) {
+        const Status indexed = index_->Finish(index_path_);
+        if (!indexed.ok()) {
+            unlink(written.file.path.c_str());
+            return indexed;
+        }
+    }
+    written.entry.path = written.file.path;
+    written.entry.rows = written.file.record_count;
+    written.entry.size = written.file.file_size;
+    written.entry.index_path = index_path_;
+    return written;
+}
+
+Status DataFileReader::Scan(const std::string& path, const std::vector<MirrorColumn>& columns, const Take& take) const {
+    const std::string sql = SelectFrom(path, columns) + " ORDER BY file_row_number";
+    uint64_t row = 0;
+    return Run(instance_, path, sql, [&](duckdb::DataChunk& chunk) -> Status {
+        const uint64_t first = row;
+        row += chunk.size();
+        return take(first, chunk);
+    });
+}
+
+Status DataFileReader::RebuildIndex(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& key_columns,
+                                    const std::string& index_path) const {
+    delta::IndexBuilder builder{delta::KeyColumns(TypesOf(key_columns))};
+    IVY_RETURN_IF_ERROR(Scan(path, key_columns, [&](uint64_t, duckdb::DataChunk& chunk) {
+        builder.Add(chunk);
+        return Status::Ok();
+    }));
+    if (builder.rows() != static_cast<uint64_t>(rows)) {
+        return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(builder.rows()) + " rows instead of " +
+                               std::to_string(rows));
+    }
+    return builder.Finish(index_path);
+}
+
+Status MirrorRowReader::ReadRows(const std::string& path, const std::vector<uint64_t>& rows,
+                                 const std::vector<size_t>& columns,
+                                 const std::function<Status(duckdb::DataChunk&)>& sink) {
+    std::vector<MirrorColumn> wanted;
+    for (const size_t ordinal : columns) wanted.push_back(columns_.at(ordinal));
+    const std::string select = SelectFrom(path, wanted);
+    size_t found = 0;
+    for (size_t begin = 0; begin < rows.size();) {
+        const size_t end = std::min(rows.size(), begin + kRowsOfOneQuery);
+        std::string sql = select + " WHERE file_row_number BETWEEN " + std::to_string(rows[begin]) + " AND " +
+                          std::to_string(rows[end - 1]);
+        if (rows[end - 1] - rows[begin] != end - 1 - begin) {
+            sql += " AND file_row_number IN (";
+            for (size_t i = begin; i < end; i++) sql += (i == begin ? "" : ", ") + std::to_string(rows[i]);
+            sql += ")";
+        }
+        IVY_RETURN_IF_ERROR(Run(instance_, path, sql + " ORDER BY file_row_number", [&](duckdb::DataChunk& chunk) {
+            found += chunk.size();
+            return sink(chunk);
+        }));
+        begin = end;
+    }
+    if (found != rows.size()) {
+        return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(found) + " of " +
+                               std::to_string(rows.size()) + " rows looked for");
+    }
+    return Status::Ok();
+}
+
+}  // namespace ivy::engine

@@ -1,0 +1,478 @@
+// SPDX-License-Identifier: Apache-2.0
+// Mirror: what the capture session, copies and queries do with it. Files are in mirror_flush.cc.
+#include "engine/mirror.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "base/fault_point.h"
+#include "engine/change_mapping.h"
+#include "engine/duck_file_io.h"
+#include "engine/error_map.h"
+#include "engine/iceberg_schema.h"
+#include "engine/log.h"
+
+namespace ivy::engine {
+namespace {
+
+constexpr uint64_t kApplyBatchBytes = 64ull << 20;
+constexpr uint64_t kBacklogMemory = 64ull << 20;   // of one mirror, before it goes to a file
+constexpr uint64_t kSizeCheckBytes = 64ull << 20;  // applied between two looks at the delta's size
+
+const char* StateName(Mirror::State state) {
+    switch (state) {
+        case Mirror::State::kCopying:
+            return "copying";
+        case Mirror::State::kLive:
+            return "live";
+        case Mirror::State::kReorganizing:
+            return "reorganizing";
+        case Mirror::State::kFailed:
+            return "failed";
+    }
+    return "failed";
+}
+
+// Whether rows look the same under both: names and constraints aside.
+bool SameLayout(const MirrorOpen& a, const MirrorOpen& b) {
+    if (a.key != b.key || a.columns.size() != b.columns.size()) return false;
+    for (size_t i = 0; i < a.columns.size(); i++) {
+        if (a.columns[i].id != b.columns[i].id || !(a.columns[i].type == b.columns[i].type)) return false;
+    }
+    return true;
+}
+
+uint64_t TransactionBytes(const std::vector<const Changes*>& batch) {
+    uint64_t bytes = 0;
+    for (const Changes* changes : batch) bytes += changes->rows.size() + changes->keys.size() + changes->ops.size();
+    return bytes;
+}
+
+// A view that keeps the token which says that files are in use.
+struct HeldView {
+    std::shared_ptr<const delta::ReadView> view;
+    std::shared_ptr<const void> token;
+};
+
+}  // namespace
+
+std::string LsnText(Lsn lsn) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%X/%08X", static_cast<unsigned>(lsn >> 32), static_cast<unsigned>(lsn));
+    return text;
+}
+
+Mirror::Mirror(MirrorContext& context, MirrorOpen open)
+    : context_(context),
+      id_(open.id),
+      name_(open.schema_name + "." + open.table_name),
+      location_(open.location),
+      open_(std::move(open)),
+      last_commit_(open_.flushed_lsn),
+      current_metadata_(open_.metadata_location),
+      current_flushed_lsn_(open_.flushed_lsn),
+      copy_snapshot_(open_.copy_snapshot),
+      inexact_(open_.inexact),
+      columns_(open_.columns),
+      readers_(std::make_shared<int>()) {}
+
+Mirror::~Mirror() = default;
+
+// --- capture session's thread ----------------------------------------------------------------------------------------
+
+void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || state_ == State::kFailed || lsn <= last_commit_) return;
+    last_commit_ = lsn;
+    if (open_.has_copy_snapshot && open_.copy_snapshot.Sees(xid)) return;
+    if (copy_active_ && copying_snapshot_.Sees(xid)) return;
+    if (state_ == State::kLive && backlog_.empty() && !delta_full_) {
+        const Status applied = Apply(changes, xid, lsn);
+        if (!applied.ok()) FailLocked(applied.error());
+        return;
+    }
+    backlog_.push_back({xid, lsn, std::move(changes)});
+    backlog_memory_ += backlog_.back().changes.memory_bytes();
+    if (backlog_memory_ > kBacklogMemory) {
+        if (!backlog_file_) {
+            Result<std::shared_ptr<SpillFile>> made = SpillFile::Make(context_.options.folder + "/tmp");
+            if (made.ok()) backlog_file_ = made.value();
+        }
+        backlog_memory_ = 0;
+        for (auto waiting = backlog_.rbegin(); waiting != backlog_.rend(); ++waiting) {
+            if (waiting->changes.memory_bytes() == 0) break;
+            // Without room on the disk it stays in memory.
+            if (backlog_file_) (void)waiting->changes.SpillTo(backlog_file_);
+        }
+    }
+    UpdateReadable();
+}
+
+Status Mirror::Apply(const ChangeSpool& changes, Xid xid, Lsn lsn) {
+    IVY_FAULT_POINT("apply");
+    const std::vector<MirrorColumn>& columns = open_.columns;
+    return changes.ForEachBatch(kApplyBatchBytes, [&](const std::vector<const Changes*>& batch, bool last) -> Status {
+        try {
+            std::vector<Changes> mapped;  // those that were decoded under other columns
+            mapped.reserve(batch.size());
+            std::vector<const Changes*> part;
+            for (const Changes* one : batch) {
+                if (!one->inexact.empty()) NoteInexact(one->inexact);
+                IVY_ASSIGN_OR_RETURN(std::optional<Changes> other, MapColumns(*one, columns));
+                if (other) mapped.push_back(*std::move(other));
+                part.push_back(other ? &mapped.back() : one);
+            }
+            if (!last) {
+                IVY_RETURN_IF_ERROR(table_->ApplyPart(part, xid));
+            } else {
+                IVY_RETURN_IF_ERROR(table_->Apply(part, xid, lsn));
+            }
+            applied_bytes_ += TransactionBytes(batch);
+            if (applied_bytes_ > kSizeCheckBytes) {
+                applied_bytes_ = 0;
+                delta_full_ = table_->GetStats().delta_bytes > 2 * context_.options.force_bytes;
+            }
+            return Status::Ok();
+        } catch (const std::exception& exception) {
+            return StatusFromException(exception);
+        }
+    });
+}
+
+void Mirror::SetOldestXmin(Xid oldest_xmin) {
+    std::lock_guard ingest(ingest_mutex_);
+    oldest_xmin_ = oldest_xmin;
+    if (table_) table_->SetOldestXmin(oldest_xmin);
+}
+
+bool Mirror::IsCurrent(const std::string& metadata_location, Lsn flushed_lsn) const {
+    if (publication_ && publication_->published) {
+        return metadata_location == publication_->ready.metadata_location &&
+               flushed_lsn == publication_->ready.flushed_lsn;
+    }
+    return metadata_location == current_metadata_ && flushed_lsn == current_flushed_lsn_;
+}
+
+bool Mirror::Reopen(const MirrorOpen& open, bool new_session) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || state_ == State::kFailed || open.location != location_ ||
+        open.format_version != open_.format_version) {
+        return false;
+    }
+    const bool offered = publication_ && !publication_->published;
+    if (new_session) {
+        if (offered && open.has_copy_snapshot && open.metadata_location == publication_->ready.metadata_location &&
+            open.flushed_lsn == publication_->ready.flushed_lsn) {
+            publication_->published = true;
+        } else if (!IsCurrent(open.metadata_location, open.flushed_lsn)) {
+            return false;
+        } else if (offered && publication_->cut) {
+            context_.events.Send(publication_->ready);
+        } else if (state_ == State::kCopying && !publication_) {
+            return false;  // changes may be missing from the backlog: the copy starts over
+        } else if (state_ == State::kCopying && offered) {
+            return false;
+        }
+    } else if (!open.has_copy_snapshot && state_ != State::kCopying) {
+        return false;  // it is to be copied again
+    }
+    return TakeColumns(open);
+}
+
+bool Mirror::TakeColumns(const MirrorOpen& open) {
+    std::vector<uint32_t> unknown;
+    {
+        std::lock_guard state(state_mutex_);
+        for (const uint32_t id : open.inexact) {
+            if (std::find(inexact_.begin(), inexact_.end(), id) == inexact_.end()) inexact_.push_back(id);
+        }
+        for (const uint32_t id : inexact_) {
+            if (std::find(open.inexact.begin(), open.inexact.end(), id) == open.inexact.end()) unknown.push_back(id);
+        }
+    }
+    if (!unknown.empty()) context_.events.Send(MirrorFailed{id_, {}, unknown});
+    if (state_ == State::kCopying && open.key != open_.key) copy_active_ = false;
+    if (state_ == State::kCopying || (state_ == State::kLive && SameLayout(open, open_))) {
+        open_.columns = open.columns;
+        open_.key = open.key;
+        std::lock_guard state(state_mutex_);
+        columns_ = open.columns;
+        return true;
+    }
+    next_open_ = open;
+    SetState(State::kReorganizing);
+    return true;
+}
+
+void Mirror::Published(const std::string& metadata_location) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (publication_ && publication_->ready.metadata_location == metadata_location) publication_->published = true;
+}
+
+void Mirror::Close() {
+    std::lock_guard ingest(ingest_mutex_);
+    closed_ = true;
+    copy_active_ = false;
+    backlog_.clear();
+    backlog_size_ = 0;
+    backlog_file_.reset();
+    std::lock_guard state(state_mutex_);
+    readable_ = false;
+    table_.reset();
+}
+
+void Mirror::Fail(const Error& error) {
+    std::lock_guard ingest(ingest_mutex_);
+    FailLocked(error);
+}
+
+void Mirror::FailLocked(const Error& error) {
+    if (closed_ || state_ == State::kFailed) return;
+    LogError(LogLevel::kWarning, "mirror \"" + name_ + "\" failed", error);
+    copy_active_ = false;
+    backlog_.clear();
+    backlog_size_ = 0;
+    backlog_file_.reset();
+    {
+        std::lock_guard state(state_mutex_);
+        state_ = State::kFailed;
+        readable_ = false;
+        table_.reset();
+        error_ = error;
+    }
+    context_.events.Send(MirrorFailed{id_, error, {}});
+}
+
+void Mirror::NoteInexact(const std::vector<uint32_t>& columns) {
+    std::vector<uint32_t> added;
+    {
+        std::lock_guard state(state_mutex_);
+        for (const uint32_t id : columns) {
+            if (std::find(inexact_.begin(), inexact_.end(), id) != inexact_.end()) continue;
+            inexact_.push_back(id);
+            added.push_back(id);
+        }
+    }
+    if (!added.empty()) context_.events.Send(MirrorFailed{id_, {}, added});
+}
+
+void Mirror::SetState(State state) {
+    std::lock_guard guard(state_mutex_);
+    state_ = state;
+    readable_ = state == State::kLive && backlog_.empty() && !closed_;
+}
+
+void Mirror::UpdateReadable() {
+    backlog_size_ = backlog_.size();
+    std::lock_guard guard(state_mutex_);
+    readable_ = state_ == State::kLive && backlog_.empty() && !closed_;
+}
+
+// --- queries ---------------------------------------------------------------------------------------------------------
+
+Result<MirrorRead> Mirror::Read(const Snapshot& snapshot, Unavailable* why) {
+    *why = Unavailable::kNotReady;
+    std::shared_ptr<delta::MirrorTable> table;
+    auto held = std::make_shared<HeldView>();
+    MirrorRead read;
+    {
+        std::lock_guard state(state_mutex_);
+        if (state_ == State::kFailed) {
+            return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" has failed: " + error_.message);
+        }
+        if (!readable_) {
+            const std::string doing = state_ == State::kLive ? "catching up" : StateName(state_);
+            return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" is " + doing);
+        }
+        if (!snapshot.SeesAllOf(copy_snapshot_)) {
+            return Status::Make(sqlstate::kObjectNotInState,
+                                "the snapshot is older than the initial copy of mirror \"" + name_ + "\"");
+        }
+        table = table_;
+        held->token = readers_;
+        read.inexact = inexact_;
+    }
+    Result<std::shared_ptr<const delta::ReadView>> view = table->Read(snapshot);
+    if (!view.ok()) {
+        *why = view.error().sqlstate == sqlstate::kObjectNotInState ? Unavailable::kSnapshotTooOld : Unavailable::kFailed;
+        return view.status();
+    }
+    *why = Unavailable::kNo;
+    held->view = std::move(view).value();
+    const delta::ReadView* raw = held->view.get();
+    read.view = std::shared_ptr<const delta::ReadView>(std::move(held), raw);
+    return read;
+}
+
+// --- copy sessions ---------------------------------------------------------------------------------------------------
+
+Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || state_ != State::kCopying || publication_) {
+        return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" does not wait for a copy");
+    }
+    std::vector<uint32_t> ids;
+    for (const MirrorColumn& column : open_.columns) ids.push_back(column.id);
+    if (begin.columns != ids) {
+        return Status::Make(sqlstate::kObjectNotInState, "the columns of mirror \"" + name_ + "\" have changed", "",
+                            "The copy must be started again.");
+    }
+    copy_active_ = true;
+    copying_snapshot_ = begin.snapshot;
+    copied_rows_ = 0;
+    estimated_rows_ = begin.estimated_rows;
+    CopyTicket ticket;
+    ticket.number = ++copy_number_;
+    ticket.columns = open_.columns;
+    ticket.key = open_.key;
+    ticket.index_folder = index_folder_;
+    ticket.snapshot = begin.snapshot;
+    return ticket;
+}
+
+Status Mirror::CopyProgress(const CopyTicket& ticket, uint64_t rows) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || !copy_active_ || ticket.number != copy_number_) {
+        return Status::Make(sqlstate::kObjectNotInState, "this copy of mirror \"" + name_ + "\" is not wanted any more");
+    }
+    copied_rows_ = rows;
+    return Status::Ok();
+}
+
+void Mirror::AbandonCopy(const CopyTicket& ticket) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (ticket.number == copy_number_) copy_active_ = false;
+}
+
+Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWriter::Written>& files,
+                          const std::vector<uint32_t>& inexact) {
+    IVY_RETURN_IF_ERROR(CopyProgress(ticket, copied_rows_));
+    // Nothing changes it while the mirror is copying.
+    const Lsn flushed_lsn = current_flushed_lsn_;
+    const iceberg::Schema schema = MakeIcebergSchema(ticket.columns, ticket.key);
+    Publication publication;
+    FlushReady& ready = publication.ready;
+    std::unique_ptr<iceberg::Table> table;
+    {
+        IVY_ASSIGN_OR_RETURN(table, iceberg::Table::Create(&context_.io, location_, schema, open_.format_version, {}));
+        iceberg::Change change;
+        change.keep_snapshots = context_.options.keep_snapshots;
+        for (const DataFileWriter::Written& written : files) {
+            change.added.push_back(written.file);
+            publication.files.push_back(written.entry);
+            ready.total_rows += static_cast<uint64_t>(written.file.record_count);
+            ready.total_bytes += static_cast<uint64_t>(written.file.file_size);
+        }
+        change.summary["ivy.flushed-lsn"] = LsnText(flushed_lsn);
+        IVY_ASSIGN_OR_RETURN(const iceberg::CommitResult committed, table->Commit(change));
+        ready.metadata_location = committed.metadata_location;
+    }
+    IVY_FAULT_POINT("copy-before-publish");
+    ready.mirror = id_;
+    ready.has_copy_snapshot = true;
+    ready.copy_snapshot = ticket.snapshot;
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || !copy_active_ || ticket.number != copy_number_) {
+        return Status::Make(sqlstate::kObjectNotInState, "this copy of mirror \"" + name_ + "\" is not wanted any more");
+    }
+    ready.previous_metadata_location = current_metadata_;
+    ready.flushed_lsn = flushed_lsn;
+    NoteInexact(inexact);
+    iceberg_ = std::move(table);
+    publication_ = std::move(publication);
+    copy_active_ = false;
+    context_.events.Send(publication_->ready);
+    return Status::Ok();
+}
+
+// --- any thread ------------------------------------------------------------------------------------------------------
+
+Mirror::State Mirror::state() const {
+    std::lock_guard state(state_mutex_);
+    return state_;
+}
+
+bool Mirror::closed() const {
+    std::lock_guard ingest(ingest_mutex_);
+    return closed_;
+}
+
+bool Mirror::publishing() const {
+    std::lock_guard ingest(ingest_mutex_);
+    return flushing_ || publication_;
+}
+
+Lsn Mirror::last_commit() const {
+    std::lock_guard ingest(ingest_mutex_);
+    return last_commit_;
+}
+
+Lsn Mirror::OldestUnflushed() const {
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || state_ == State::kFailed) return kInvalidLsn;
+    if (table_) {
+        const Lsn oldest = table_->GetStats().oldest_unflushed_lsn;
+        if (oldest != kInvalidLsn) return oldest;
+    }
+    return backlog_.empty() ? kInvalidLsn : backlog_.front().lsn;
+}
+
+Error Mirror::error() const {
+    std::lock_guard state(state_mutex_);
+    return error_;
+}
+
+int Mirror::FailedFlushes(Error* error) const {
+    std::lock_guard state(state_mutex_);
+    *error = flush_error_;
+    return failed_flushes_;
+}
+
+bool Mirror::IsFlushed(Lsn lsn) const {
+    const Lsn oldest = OldestUnflushed();
+    return oldest == kInvalidLsn || oldest > lsn;
+}
+
+std::vector<MirrorColumn> Mirror::columns() const {
+    std::lock_guard state(state_mutex_);
+    return columns_;
+}
+
+std::weak_ptr<const void> Mirror::readers() const {
+    std::lock_guard state(state_mutex_);
+    return readers_;
+}
+
+nlohmann::json Mirror::StatusJson() const {
+    nlohmann::json json;
+    std::shared_ptr<delta::MirrorTable> table;
+    {
+        std::lock_guard state(state_mutex_);
+        json["id"] = id_;
+        json["name"] = name_;
+        json["location"] = location_;
+        json["state"] = state_ == State::kLive && !readable_ ? "catching up" : StateName(state_);
+        json["error"] = error_.message;
+        json["flush_error"] = flush_error_.message;
+        json["inexact"] = inexact_;
+        table = table_;
+    }
+    json["backlog_transactions"] = backlog_size_.load();
+    json["copied_rows"] = copied_rows_.load();
+    json["estimated_rows"] = estimated_rows_.load();
+    if (table) {
+        const delta::MirrorTable::Stats stats = table->GetStats();
+        json["delta_rows"] = stats.delta_rows;
+        json["delta_bytes"] = stats.delta_bytes;
+        json["pending_deletes"] = stats.pending_deletes;
+        json["files"] = stats.files;
+        json["file_rows"] = stats.file_rows;
+        json["file_bytes"] = stats.file_bytes;
+        json["index_bytes"] = stats.index_bytes;
+        json["flushed_lsn"] = LsnText(stats.flushed_lsn);
+        json["oldest_unflushed_lsn"] = LsnText(stats.oldest_unflushed_lsn);
+    }
+    return json;
+}
+
+}  // namespace ivy::engine

@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Mirror: one mirror's life in the engine: its Iceberg table, its MirrorTable, and what waits between them.
+//
+//   copying ──copy published──► live ◄──files reopened── reorganizing
+//                                │  ──columns changed──►
+//   any state ──error──► failed
+//
+// While a mirror is copying or reorganizing, committed transactions wait in its backlog, in commit order, and queries are
+// refused. A change of columns empties the delta into files first (flushing even what some running snapshot does not see
+// yet) and then opens the files again under the new columns: field ids make old files readable, so nothing is rewritten.
+//
+// New files become current in two steps. The engine writes them and sends FlushReady, which makes a Publication; when the
+// worker has answered Published, the mirror switches to them. Should the session end in between, the publication waits:
+// the next session's MirrorOpen says whether it became current, and if not, it is offered again.
+//
+// Threads: the capture session's thread commits, opens and closes; the flusher's thread does everything with files; copy
+// sessions bring the first files; queries read. ingest_mutex_ is held while transactions are applied or queued and may be
+// held for seconds; state_mutex_ guards what queries look at and is held for moments. Order: ingest_mutex_, state_mutex_.
+//
+// Crash behaviour: nothing here is durable but the files; the slot sends again what is not in published files.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "delta/mirror_table.h"
+#include "engine/change_spool.h"
+#include "engine/data_file.h"
+#include "engine/events.h"
+#include "engine/ingest.h"
+#include "engine/mirrors.h"
+#include "iceberg/table.h"
+
+namespace ivy::engine {
+
+// What all mirrors use; outlives them.
+struct MirrorContext {
+    Instance& instance;
+    iceberg::FileIo& io;
+    Events& events;
+    const IngestOptions& options;
+};
+
+// As Postgres writes it, such as "0/016B3748".
+std::string LsnText(Lsn lsn);
+
+class Mirror {
+  public:
+    enum class State { kCopying, kLive, kReorganizing, kFailed };
+
+    // The local folder of a mirror's key index segments. Each copy of a source, having a location of its own, has its own.
+    static std::string IndexRoot(const std::string& engine_folder, uint32_t id, const std::string& location);
+
+    // A mirror as the worker describes it, with nothing loaded yet.
+    Mirror(MirrorContext& context, MirrorOpen open);
+    ~Mirror();
+
+    uint32_t id() const { return id_; }
+    const std::string& name() const { return name_; }          // schema.table, for messages
+    const std::string& location() const { return location_; }  // warehouse folder
+
+    // --- capture session's thread ---
+
+    // Loads what "open" names and makes the mirror live, or leaves it copying.
+    Status Load();
+    // A committed transaction's changes: applied, kept for later, or skipped if the mirror has them already.
+    void Commit(ChangeSpool changes, Xid xid, Lsn lsn);
+    void SetOldestXmin(Xid oldest_xmin);
+    // The worker opened the mirror again: after a schema change, or in a new session. False: this object does not fit what
+    // the worker says; close it and make another.
+    bool Reopen(const MirrorOpen& open, bool new_session);
+    void Published(const std::string& metadata_location);
+    // Lets go of everything; what other threads still do with it comes to nothing.
+    void Close();
+    void Fail(const Error& error);
+
+    // --- queries ---
+
+    Result<MirrorRead> Read(const Snapshot& snapshot, Unavailable* why);
+
+    // --- copy sessions ---
+
+    struct CopyTicket {
+        uint64_t number = 0;  // of this copy; a later one makes it invalid
+        std::vector<MirrorColumn> columns;
+        std::vector<uint32_t> key;
+        std::string index_folder;
+        Snapshot snapshot;
+    };
+    Result<CopyTicket> BeginCopy(const CopyBegin& begin);
+    // Whether the copy still is what the mirror waits for; counts its rows.
+    Status CopyProgress(const CopyTicket& ticket, uint64_t rows);
+    // Commits the files as the table's first snapshot and offers it to the worker.
+    Status FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWriter::Written>& files,
+                      const std::vector<uint32_t>& inexact);
+    void AbandonCopy(const CopyTicket& ticket);
+
+    // --- flusher's thread ---
+
+    // One step of whatever is due: finishes a publication, applies some backlog, changes columns, flushes. True if there
+    // may be more to do at once.
+    bool Work(Xid oldest_xmin, bool may_flush);
+    // Wants everything that committed at or before "lsn" in files soon.
+    void RequestFlush(Lsn lsn);
+
+    // --- any thread ---
+
+    State state() const;
+    bool closed() const;
+    bool publishing() const;  // files are written, or wait to become current
+    Lsn last_commit() const;  // of the last transaction that it has, applied or waiting
+    // Commit LSN of the oldest transaction that is not in published files; 0 if there is none.
+    Lsn OldestUnflushed() const;
+    Error error() const;        // why it failed
+    // How many flushes in a row have failed, and why the last one did.
+    int FailedFlushes(Error* error) const;
+    // Whether everything that committed at or before "lsn" is in published files.
+    bool IsFlushed(Lsn lsn) const;
+    std::vector<MirrorColumn> columns() const;
+    nlohmann::json StatusJson() const;
+    // Expires when no view of this mirror that exists now is left.
+    std::weak_ptr<const void> readers() const;
+
+  private:
+    struct Waiting {
+        Xid xid;
+        Lsn lsn;
+        ChangeSpool changes;
+    };
+    // Files that are written and wait to become current.
+    struct Publication {
+        FlushReady ready;
+        bool published = false;
+        iceberg::Expired expired;
+        std::optional<delta::FlushCut> cut;      // of a flush
+        std::vector<delta::NewFile> files;       // the flush's file, if any, or the copy's
+    };
+    using Clock = std::chrono::steady_clock;
+
+    // mirror.cc
+    Status Apply(const ChangeSpool& changes, Xid xid, Lsn lsn);
+    void NoteInexact(const std::vector<uint32_t>& columns);
+    void SetState(State state);
+    void FailLocked(const Error& error);
+    bool IsCurrent(const std::string& metadata_location, Lsn flushed_lsn) const;
+    bool TakeColumns(const MirrorOpen& open);
+    void UpdateReadable();
+
+    // mirror_flush.cc
+    bool DrainBacklog();
+    bool FlushIsDue(const delta::MirrorTable::Stats& stats, bool* force) const;
+    Status Flush(Xid oldest_xmin, bool force);
+    // What a flush has written so far, for the commit or for its removal.
+    struct Written {
+        std::optional<iceberg::DataFile> file;
+        std::string index_path;
+        std::vector<iceberg::DataFile> deletion_vectors;
+    };
+    Status WriteCut(const delta::FlushCut& cut, Written* written);
+    Status CommitCut(const delta::FlushCut& cut, const Written& written, Publication* publication);
+    void RemoveWritten(const Written& written);
+    void NoteFlush(const Status& status);
+    Status FinishPublication();
+    Status SwitchColumns();
+    Result<std::vector<delta::NewFile>> FilesOfTable();
+    Status MakeTable(const std::vector<delta::NewFile>& files);
+    void Retire(iceberg::Expired files);
+    void DeleteRetired();
+
+    MirrorContext& context_;
+    const uint32_t id_;
+    const std::string name_;
+    const std::string location_;
+
+    // Held while transactions are applied or queued.
+    mutable std::mutex ingest_mutex_;
+    MirrorOpen open_;                      // as last told by the worker, with what has happened since
+    bool closed_ = false;
+    Lsn last_commit_ = kInvalidLsn;
+    Xid oldest_xmin_ = kInvalidXid;
+    std::deque<Waiting> backlog_;
+    std::shared_ptr<SpillFile> backlog_file_;
+    uint64_t backlog_memory_ = 0;          // bytes of it that are in memory
+    uint64_t applied_bytes_ = 0;           // since the delta's size was last looked at
+    bool delta_full_ = false;              // transactions wait in the backlog until a flush has made room
+    std::optional<MirrorOpen> next_open_;  // the columns to come, while reorganizing
+    std::optional<Publication> publication_;
+    std::string current_metadata_;         // what the catalog has
+    Lsn current_flushed_lsn_ = kInvalidLsn;
+    uint64_t copy_number_ = 0;
+    bool copy_active_ = false;
+    Snapshot copying_snapshot_;            // of the active copy
+    Lsn flush_requested_ = kInvalidLsn;
+    bool flushing_ = false;
+
+    // What queries look at.
+    mutable std::mutex state_mutex_;
+    State state_ = State::kCopying;
+    bool readable_ = false;
+    std::shared_ptr<delta::MirrorTable> table_;
+    Snapshot copy_snapshot_;
+    std::vector<uint32_t> inexact_;
+    std::vector<MirrorColumn> columns_;
+    Error error_, flush_error_;
+    int failed_flushes_ = 0;  // in a row
+    std::shared_ptr<const void> readers_;  // held by every view; changed when files are retired
+    std::atomic<uint64_t> copied_rows_{0};
+    std::atomic<uint64_t> estimated_rows_{0};
+    std::atomic<uint64_t> backlog_size_{0};
+
+    // Used by the flusher's thread, and by the others only before it can know the mirror (Load) or while it leaves the
+    // mirror alone (a copy).
+    std::unique_ptr<iceberg::Table> iceberg_;
+    std::string index_folder_;
+    Clock::time_point next_flush_{};
+    struct Retired {
+        std::vector<std::weak_ptr<const void>> readers;
+        iceberg::Expired files;
+    };
+    std::vector<Retired> retired_;
+};
+
+}  // namespace ivy::engine
