@@ -107,6 +107,8 @@ class SingleKey {
 
 // How many live candidates of an ambiguous key are looked at before all of them are.
 constexpr size_t kFewCandidates = 64;
+// How many rows of the delta are looked at in search of an old one among equals.
+constexpr size_t kEqualRowsTried = 16;
 // Leading deleted candidates of a hash that are worth remembering.
 constexpr uint64_t kWorthASkip = 16;
 
@@ -178,7 +180,7 @@ Status TableImpl::Begin(Xid xid) {
     if (xid == kInvalidXid) return Damaged("no transaction id");
     if (staged_.xid == xid) return Status::Ok();
     if (staged_.xid != kInvalidXid) return Status::Internal("transactions are interleaved");
-    staged_ = Staged{xid, end_, deletes_begin_ + deletes_.size(), std::nullopt, {}};
+    staged_ = Staged{xid, end_, deletes_begin_ + deletes_.size(), std::nullopt, {}, {}};
     return Status::Ok();
 }
 
@@ -324,10 +326,19 @@ void TableImpl::HashRows(uint64_t begin, uint64_t end, std::vector<uint64_t>* ha
     }
 }
 
+// Of equal rows an older one is the better choice: see Substitute.
 uint64_t TableImpl::FindHot(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash, bool exact) const {
-    return hot_.Find(hash, [&](uint64_t position) {
+    const auto equal = [&](uint64_t position) {
         return key_.Equal(ChunkAt(position).key(), position % kChunkRows, keys, key_row, exact);
+    };
+    if (!key_is_row_) return hot_.Find(hash, equal);
+    uint64_t oldest = index::HotTable::kNone;
+    size_t steps = 0;
+    hot_.Find(hash, [&](uint64_t position) {
+        if (equal(position)) oldest = position;
+        return ++steps >= kEqualRowsTried && oldest != index::HotTable::kNone;
     });
+    return oldest;
 }
 
 // Rows of a file that may have the hash and are not deleted, until "visit" returns false.
@@ -383,6 +394,7 @@ Result<TableImpl::RowAddress> TableImpl::FindOld(const std::vector<FlatColumn>& 
 void TableImpl::Delete(const RowAddress& address, uint64_t hash) {
     if (address.kind == RowAddress::kAmbiguous) return;
     if (address.kind == RowAddress::kDelta) {
+        if (key_is_row_) NoteSubstitute(address.row);
         ChunkAt(address.row).MarkDeleted(address.row % kChunkRows, staged_.xid);
         hot_.Erase(hash, address.row);
         deletes_.push_back({address.row, kDeltaSlot});
@@ -396,6 +408,16 @@ void TableImpl::Delete(const RowAddress& address, uint64_t hash) {
             staged_.touched.push_back(file);
         }
     }
+}
+
+void TableImpl::NoteSubstitute(uint64_t position) {
+    if (position >= staged_.begin) return;
+    const auto& runs = ChunkAt(position).inserted().runs;
+    const auto run = std::upper_bound(runs.begin(), runs.end(), position % kChunkRows,
+                                      [](size_t row, const InsertRun& candidate) { return row < candidate.end; });
+    const Substitute substitute{staged_.xid, run->xid};
+    auto& noted = staged_.substitutes;
+    if (noted.empty() || noted.back() != substitute) noted.push_back(substitute);
 }
 
 // All that came before is gone: no look-up may find it, and what was put off for it no longer matters.
@@ -534,6 +556,12 @@ void TableImpl::Publish(Lsn commit_lsn) {
         live_files_.clear();
     }
     if (!staged_.touched.empty() || staged_.truncated) files_version_++;
+    auto& substitutes = staged_.substitutes;
+    std::sort(substitutes.begin(), substitutes.end());
+    substitutes.erase(std::unique(substitutes.begin(), substitutes.end()), substitutes.end());
+    for (const Substitute& one : substitutes) {
+        if (one.inserter >= oldest_xmin_) substitutes_.push_back(one);
+    }
     staged_ = {};
 }
 

@@ -95,6 +95,7 @@ void TableImpl::SetOldestXmin(Xid oldest_xmin) {
     if (oldest_xmin <= oldest_xmin_) return;
     oldest_xmin_ = oldest_xmin;
     unseen_xids_.erase(unseen_xids_.begin(), std::lower_bound(unseen_xids_.begin(), unseen_xids_.end(), oldest_xmin));
+    std::erase_if(substitutes_, [&](const Substitute& one) { return one.inserter < oldest_xmin; });
 }
 
 // Holding mutex_.
@@ -113,6 +114,11 @@ Status TableImpl::CheckReadable(const Snapshot& snapshot) const {
     if (too_old) {
         return Status::Make(sqlstate::kObjectNotInState,
                             "the snapshot is older than the files of mirror \"" + options_.open.table_name + "\"");
+    }
+    for (const Substitute& one : substitutes_) {
+        if (!snapshot.Sees(one.deleter) || snapshot.Sees(one.inserter)) continue;
+        return Status::Make(sqlstate::kObjectNotInState,
+                            "mirror \"" + options_.open.table_name + "\" can't tell equal rows apart for this snapshot");
     }
     return Status::Ok();
 }

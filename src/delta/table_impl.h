@@ -77,6 +77,13 @@ class TableImpl final : public MirrorTable {
         int64_t applied_us = 0;
     };
 
+    // In a table whose rows may repeat, the row that was deleted may not be the one that Postgres deleted but its equal.
+    // Nobody can tell, unless a snapshot sees the deleter but not who inserted the one we chose.
+    struct Substitute {
+        Xid deleter, inserter;
+        auto operator<=>(const Substitute&) const = default;
+    };
+
     // A delete in the log.
     static constexpr uint32_t kDeltaSlot = UINT32_MAX;
     struct DeleteRecord {
@@ -91,6 +98,7 @@ class TableImpl final : public MirrorTable {
         uint64_t deletes_begin = 0;
         std::optional<uint64_t> truncated;
         std::vector<FilePtr> touched;  // with new deletes
+        std::vector<Substitute> substitutes;
     };
 
     // Where a row is: in the delta, in a file, or in a file but not decided yet in which row (see Part).
@@ -133,6 +141,7 @@ class TableImpl final : public MirrorTable {
     template <typename Visit>
     Status VisitLiveRows(File* file, uint64_t hash, Visit&& visit);
     void Delete(const RowAddress& address, uint64_t hash);
+    void NoteSubstitute(uint64_t position);
     void Truncate(uint64_t position, Part* part);
     Status ResolveAmbiguous(Part* part);
     Status FillUnchanged(Part* part);
@@ -185,6 +194,7 @@ class TableImpl final : public MirrorTable {
     uint64_t truncated_end_ = 0;       // views show positions at or above
     std::optional<Snapshot> copy_snapshot_;
     std::vector<Xid> unseen_xids_;     // ascending; in files, not below oldest_xmin_
+    std::vector<Substitute> substitutes_;  // whose inserter is not below oldest_xmin_
     Xid oldest_xmin_ = kInvalidXid;
     Lsn flushed_lsn_ = kInvalidLsn;
     std::optional<Error> failure_;
