@@ -392,7 +392,7 @@ void EndOfTransaction(XactEvent event, void*) {
         case XACT_EVENT_ABORT:
         case XACT_EVENT_PREPARE:
             touched = rewritten = NIL;
-            extension_dropped = harmless_rewrite = false;
+            extension_dropped = false;
             break;
         default: break;
     }

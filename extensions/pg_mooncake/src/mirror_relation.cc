@@ -100,14 +100,14 @@ void RenameColumn(Oid mirror, const char* from, const char* to) {
 
 // Gives a virtual generated column its expression, in place of the one that it may have.
 void SetVirtualExpression(Oid mirror, AttrNumber attnum, Node* expression) {
-    Relation rel = table_open(mirror, NoLock);
-    const bool has = TupleDescGetDefault(RelationGetDescr(rel), attnum) != nullptr;
-    table_close(rel, NoLock);
-    if (has) {
+    const Oid old = GetAttrDefaultOid(mirror, attnum);
+    if (OidIsValid(old)) {
+        deleteDependencyRecordsFor(AttrDefaultRelationId, old, false);  // among them the one that forbids this
+        CommandCounterIncrement();
         RemoveAttrDefault(mirror, attnum, DROP_RESTRICT, true, true);
         CommandCounterIncrement();
     }
-    rel = table_open(mirror, NoLock);
+    Relation rel = table_open(mirror, NoLock);
     StoreAttrDefault(rel, attnum, expression, true);
     table_close(rel, NoLock);
     CommandCounterIncrement();

@@ -2,7 +2,8 @@
 //
 // The table access method "mooncake": how Postgres's executor sees a mirror.
 //
-// A mirror has no storage here: its rows are in the engine. Only sequential scans exist, and even they are a last resort
+// A mirror has no rows here: they are in the engine. Its file stays empty; it exists because CREATE DATABASE and
+// pg_upgrade copy the file of every relation that may have one. Only sequential scans exist, and even they are a last resort
 // (COPY TO, and whatever the planner of pg_duckdb leaves alone): pg_duckdb's scan streams all columns. There are no row
 // identifiers, hence no indexes, row locks, updates or samples. Whatever writes is refused, row by row here, and before
 // anything runs in ddl.cc. What maintains storage (vacuum, truncation, copying files) has nothing to do.
@@ -11,6 +12,7 @@
 extern "C" {
 #include "access/tableam.h"
 #include "access/multixact.h"
+#include "catalog/storage.h"
 #include "commands/vacuum.h"
 #include "executor/tuptable.h"
 #include "nodes/execnodes.h"
@@ -32,7 +34,7 @@ struct MirrorScan {
 [[noreturn]] void RefuseWrite(Relation rel, const char* verb) {
     ColumnRelation mirror;
     const bool known = LookupMirror(RelationGetRelid(rel), &mirror);
-    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+    ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
             errmsg("cannot %s mirror \"%s\"", verb, RelationGetRelationName(rel)),
             known ? errhint("Write to its source table \"%s\".", get_rel_name(mirror.source)) : 0);
     pg_unreachable();
@@ -150,9 +152,9 @@ TM_Result tuple_lock(Relation rel, ItemPointer, ::Snapshot, TupleTableSlot*, Com
     RefuseRowAccess(rel, "row locks");
 }
 
-// --- storage that does not exist -------------------------------------------------------------------------------------
+// --- storage: one file that stays empty ------------------------------------------------------------------------------
 
-void relation_set_new_filelocator(Relation rel, const RelFileLocator*, char persistence, TransactionId* freeze_xid,
+void relation_set_new_filelocator(Relation rel, const RelFileLocator* locator, char persistence, TransactionId* freeze_xid,
                                   MultiXactId* min_multi) {
     if (persistence != RELPERSISTENCE_PERMANENT) {
         ereport(ERROR, errcode(ERRCODE_INVALID_TABLE_DEFINITION),
@@ -160,9 +162,13 @@ void relation_set_new_filelocator(Relation rel, const RelFileLocator*, char pers
     }
     *freeze_xid = InvalidTransactionId;
     *min_multi = InvalidMultiXactId;
+    RelationCreateStorage(*locator, persistence, true);
 }
 void relation_nontransactional_truncate(Relation) {}
-void relation_copy_data(Relation, const RelFileLocator*) {}
+void relation_copy_data(Relation rel, const RelFileLocator* locator) {
+    RelationCreateStorage(*locator, rel->rd_rel->relpersistence, true);
+    RelationDropStorage(rel);
+}
 void relation_copy_for_cluster(Relation, Relation, Relation, bool, TransactionId, TransactionId*, MultiXactId*,
                                double* tuples, double* vacuumed, double* recently_dead) {
     *tuples = *vacuumed = *recently_dead = 0;
