@@ -83,6 +83,8 @@ Result<std::unique_ptr<Instance>> Instance::Open(const Config& config) {
     }
 }
 
+duckdb::DatabaseInstance& Instance::database() { return *database_->instance; }
+
 std::unique_ptr<duckdb::Connection> Instance::Connect() { return std::make_unique<duckdb::Connection>(*database_); }
 
 Status Instance::AllowFolder(const std::string& folder) {

@@ -15,6 +15,7 @@
 
 namespace duckdb {
 class Connection;
+class DatabaseInstance;
 class DuckDB;
 }  // namespace duckdb
 
@@ -31,7 +32,7 @@ class Instance {
     static Result<std::unique_ptr<Instance>> Open(const Config& config);
     ~Instance();
 
-    duckdb::DuckDB& database() { return *database_; }
+    duckdb::DatabaseInstance& database();
     // A connection with its own settings and transaction, for one thread at a time. Throws only if out of memory.
     std::unique_ptr<duckdb::Connection> Connect();
 

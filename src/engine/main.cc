@@ -106,7 +106,7 @@ Status Run(const Options& options, int* exit_code) {
     IVY_ASSIGN_OR_RETURN(const auto watcher, Watcher::Start());
     IngestOptions ingest_options;
     ingest_options.folder = options.folder;
-    Ingest ingest(*instance->database().instance, ingest_options);
+    Ingest ingest(*instance, ingest_options);
 
     Services services;
     services.database = options.database;

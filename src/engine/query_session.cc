@@ -4,6 +4,7 @@
 
 #include <duckdb.hpp>
 
+#include <duckdb/main/client_context.hpp>
 #include <duckdb/main/profiler/profiler_print_format.hpp>
 #include <duckdb/parser/sql_statement.hpp>
 
@@ -119,7 +120,9 @@ Status AppendChunk(const duckdb::DataChunk& chunk, size_t offset, size_t count, 
 class Profiling {
   public:
     Profiling(duckdb::Connection& connection, bool enabled) : connection_(connection), enabled_(enabled) {
-        if (enabled_) connection_.EnableProfiling();
+        if (!enabled_) return;
+        connection_.context->config.profiler_print_format = "no_output";  // and not to our standard output
+        connection_.EnableProfiling();
     }
     ~Profiling() {
         if (enabled_) connection_.DisableProfiling();
@@ -254,7 +257,7 @@ QuerySession::Outcome QuerySession::Prepare(const Query& query, std::string* sql
         ExpandSql(query.sql, inputs_->mirrors.size(), inputs_->row_sources.size(),
                   [this](Placeholder kind, size_t index) { return TableExpression(*inputs_, kind, index); });
     if (!expanded.ok()) return FromEngine(expanded.error());
-    *sql = *std::move(expanded);
+    *sql = std::move(expanded).value();
     return {};
 }
 
