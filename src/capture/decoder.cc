@@ -156,13 +156,15 @@ void Decoder::InvalidateLayouts(Oid relid) {
 Decoder::Step Decoder::DecodeRecord() {
     char* error = nullptr;
     culprit_ = nullptr;
-    if (!XLogReadRecord(context_->reader, &error)) {
-        if (error) {
-            ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("could not read the WAL for the mirrors: %s", error)));
-        }
-        return Step::kEnd;
+    // The reader allocates its buffers in the current context when it first needs them.
+    MemoryContext caller = MemoryContextSwitchTo(context_->context);
+    const bool found = XLogReadRecord(context_->reader, &error) != nullptr;
+    if (!found && error) {
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("could not read the WAL for the mirrors: %s", error)));
     }
-    LogicalDecodingProcessRecord(context_, context_->reader);
+    if (found) LogicalDecodingProcessRecord(context_, context_->reader);
+    MemoryContextSwitchTo(caller);
+    if (!found) return Step::kEnd;
     culprit_ = nullptr;
     return held_.xid != kInvalidXid ? Step::kHeld : Step::kMore;
 }
