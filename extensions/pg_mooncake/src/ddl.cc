@@ -201,7 +201,14 @@ void CheckCreate(const RangeVar* relation, const char* access_method, List* pare
     }
 }
 
+bool CalledBy(const char* program) {
+    const char* name = GetConfigOption("application_name", true, false);
+    return name && strcmp(name, program) == 0;
+}
+
+// pg_restore with several jobs truncates each table that it has made before it loads it.
 void CheckTruncate(const TruncateStmt* statement) {
+    if (CalledBy("pg_restore")) return;
     ListCell* cell;
     foreach (cell, statement->relations) {
         const auto* name = static_cast<const RangeVar*>(lfirst(cell));
@@ -296,6 +303,7 @@ DropBehavior PrepareAlter(const Node* node) {
         const auto* statement = reinterpret_cast<const AlterTableStmt*>(node);
         if (statement->objtype != OBJECT_TABLE) return behavior;
         const Oid relid = ResolveRelation(statement->relation);
+        Touch(relid);  // although it has no mirror yet: another session may be making one
         if (!OidIsValid(relid) || !HasMirrorOfSource(relid)) return behavior;
         bool columns = false;
         ListCell* cell;
@@ -304,7 +312,6 @@ DropBehavior PrepareAlter(const Node* node) {
             columns = columns || ChangesColumns(command->subtype);
             if (command->subtype == AT_DropColumn) behavior = command->behavior;
         }
-        Touch(relid);
         // Only an owner may make others wait.
         if (columns && object_ownercheck(RelationRelationId, relid, GetUserId())) {
             LockSourceAndMirrors(relid, AlterTableGetLockLevel(statement->cmds));
@@ -313,8 +320,8 @@ DropBehavior PrepareAlter(const Node* node) {
         const auto* statement = reinterpret_cast<const RenameStmt*>(node);
         if (statement->renameType != OBJECT_COLUMN) return behavior;
         const Oid relid = ResolveRelation(statement->relation);
-        if (!OidIsValid(relid) || !HasMirrorOfSource(relid)) return behavior;
         Touch(relid);
+        if (!OidIsValid(relid) || !HasMirrorOfSource(relid)) return behavior;
         if (object_ownercheck(RelationRelationId, relid, GetUserId())) LockSourceAndMirrors(relid, AccessExclusiveLock);
     } else if (IsA(node, IndexStmt)) {
         Touch(ResolveRelation(reinterpret_cast<const IndexStmt*>(node)->relation));
@@ -403,7 +410,7 @@ void EndOfTransaction(XactEvent event, void*) {
 // pg_dump reads every table. A mirror's rows are its source's, and the restored mirror is copied from there.
 Node* WithoutRowsForDump(CopyStmt* statement) {
     if (statement->is_from || !statement->relation || !NamesMirror(statement->relation)) return nullptr;
-    if (strcmp(GetConfigOption("application_name", true, false), "pg_dump") != 0) return nullptr;
+    if (!CalledBy("pg_dump")) return nullptr;
     CopyStmt* empty = static_cast<CopyStmt*>(copyObjectImpl(statement));
     empty->whereClause = nullptr;
     SelectStmt* select = makeNode(SelectStmt);

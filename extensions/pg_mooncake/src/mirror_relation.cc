@@ -387,7 +387,8 @@ void RestoreMirror(Oid mirror, Oid source) {
         ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("relation %u can't be a mirror", mirror),
                 errdetail("Its access method is not \"mooncake\"."), errhint("Use CALL mooncake.create_table."));
     }
-    Relation rel = table_open(source, AccessShareLock);
+    // Waits for a primary key that another session of the restore is making, and makes later ones wait for this row.
+    Relation rel = table_open(source, ShareUpdateExclusiveLock);
     int16* key;
     int key_count;
     const char* problem = SourceProblem(rel, &key, &key_count);
