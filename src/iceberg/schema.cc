@@ -119,6 +119,7 @@ Status CheckSchema(const Schema& schema, int format_version) {
     }
     for (const Field& field : schema.fields) {
         if (field.name.empty()) return Bad("a field has no name");
+        IVY_RETURN_IF_ERROR(DumpJson(Json::array({field.name, field.doc})).status());  // UTF-8?
         if (!names.insert(field.name).second) return Bad("field name \"" + field.name + "\" is used twice");
         IVY_ASSIGN_OR_RETURN(const PrimitiveType type, ParseType(field.type));
         const bool new_type = type.kind == TypeKind::kUnknown || type.kind == TypeKind::kTimestampNs ||

@@ -30,13 +30,12 @@ struct Schema {
     bool SameFields(const Schema& other) const { return fields == other.fields && identifier_field_ids == other.identifier_field_ids; }
 };
 
-// The schema's JSON form (appendix C of the specification). An error for a nested type or default that is not JSON, and
-// for a name that is not UTF-8.
+// The schema's JSON form (appendix C of the specification). An error for a nested type or default that is not JSON.
 Result<nlohmann::json> SchemaToJson(const Schema& schema);
 Result<Schema> SchemaFromJson(const nlohmann::json& json);
 
-// Whether a table of this format version may have the schema: ids positive, unique and not reserved, names unique, types
-// known, version 3's types and defaults not in version 2.
+// Whether a table of this format version may have the schema: ids positive, unique and not reserved, names unique and in
+// UTF-8, types known, version 3's types and defaults not in version 2.
 Status CheckSchema(const Schema& schema, int format_version);
 
 // The largest field id in the schema, those inside nested types counted.

@@ -213,14 +213,12 @@ Result<SingleValue> DecodeSingleValue(const PrimitiveType& type, std::string_vie
             if (bytes.size() == 8) return SingleValue(FromRaw<int64_t>(bytes));
             break;
         case TypeKind::kTimestamp:
-            if (bytes.size() == 4) return SingleValue(FromRaw<int32_t>(bytes) * kMicrosPerDay);
-            if (bytes.size() == 8) return SingleValue(FromRaw<int64_t>(bytes));
-            break;
         case TypeKind::kTimestampNs: {
             if (bytes.size() == 8) return SingleValue(FromRaw<int64_t>(bytes));
-            int64_t nanos = 0;
-            if (bytes.size() == 4 && !__builtin_mul_overflow(FromRaw<int32_t>(bytes) * kMicrosPerDay, int64_t{1000}, &nanos)) {
-                return SingleValue(nanos);
+            const int64_t per_day = kMicrosPerDay * (type.kind == TypeKind::kTimestampNs ? 1000 : 1);
+            int64_t since_1970 = 0;
+            if (bytes.size() == 4 && !__builtin_mul_overflow(int64_t{FromRaw<int32_t>(bytes)}, per_day, &since_1970)) {
+                return SingleValue(since_1970);
             }
             break;
         }
