@@ -77,7 +77,9 @@ Result<std::unique_ptr<Instance>> Instance::Open(const Config& config) {
         auto database = std::make_unique<duckdb::DuckDB>(nullptr, &duck);
         RegisterFunctions(*database->instance);
         Lock(*database->instance);
-        return std::unique_ptr<Instance>(new Instance(std::move(database)));
+        auto instance = std::unique_ptr<Instance>(new Instance(std::move(database)));
+        IVY_RETURN_IF_ERROR(instance->AllowFolder(config.temp_folder));  // spilling is external access too
+        return instance;
     } catch (const std::exception& exception) {
         return StatusFromException(exception).Prepend("could not start DuckDB");
     }

@@ -39,7 +39,6 @@ enum class MessageType : uint8_t {
     kRowSource = 10,
     kQuery = 11,
     kQueryDone = 12,
-    kResultHeader = 13,
     // capture, to the engine
     kMirrorOpen = 20,
     kMirrorClose = 21,

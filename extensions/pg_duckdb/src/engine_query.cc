@@ -110,8 +110,6 @@ bool NextEngineChunk(EngineQuery* query) {
                 });
                 if (query->rows > 0) return true;
                 break;
-            case MessageType::kResultHeader:
-                break;
             case MessageType::kQueryDone:
                 return TakeDone(query, *frame);
             case MessageType::kError:
