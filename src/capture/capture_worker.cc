@@ -57,7 +57,7 @@ constexpr int kConnectTimeoutMs = 30 * 1000;
 constexpr int kIdleMs = 10 * 1000;              // the loop turns at least this often
 constexpr int kBusyRetryMs = 50;                // a catalog row was locked
 constexpr int kCopyPollMs = 20;                 // waiting for transactions to end before a copy
-constexpr int kCopyGraceMs = 5 * 1000;          // a copy worker has ended: its files should be announced in this time
+constexpr int kCopyGraceMs = 500;               // a copy worker has ended: its files should be announced in this time
 constexpr int kMaxCopyPauseMs = 60 * 1000;      // between two attempts of a copy
 constexpr int kMaxCopies = 2;                   // at a time
 constexpr int kProgressEveryUs = 1000;          // while there is always more WAL
@@ -129,6 +129,7 @@ class CaptureWorker {
     // copies
     void AdvanceCopies();
     void AdvanceCopy(CopyJob* job);
+    bool HasWaitingEvent(Oid mirror) const;
     bool Settled(CopyJob* job);
     void StartCopy(CopyJob* job);
     void RetryCopy(CopyJob* job);
@@ -701,6 +702,11 @@ void CaptureWorker::RetryCopy(CopyJob* job) {
     job->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), pause);
 }
 
+bool CaptureWorker::HasWaitingEvent(Oid mirror) const {
+    return std::any_of(waiting_.begin(), waiting_.end(),
+                       [&](const Frame& event) { return event.reader().U32() == mirror; });
+}
+
 void CaptureWorker::AdvanceCopy(CopyJob* job) {
     if (job->stage == CopyJob::Stage::kSettling) {
         if (!Settled(job)) {
@@ -725,7 +731,8 @@ void CaptureWorker::AdvanceCopy(CopyJob* job) {
             return;
         }
         if (job->stage == CopyJob::Stage::kEnded) {
-            RetryCopy(job);
+            // An announcement that waits for the mirror's lock is an announcement.
+            if (!HasWaitingEvent(job->mirror)) RetryCopy(job);
             return;
         }
         job->stage = CopyJob::Stage::kReady;
