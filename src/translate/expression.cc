@@ -50,7 +50,8 @@ bool NeedsRowsWalker(Node* node, void* context) {
         case T_Query:
         case T_MergeSupportFunc:
             return true;
-        case T_Param: return castNode(Param, node)->paramkind != PARAM_EXTERN;
+        // The planner's own parameters (PARAM_EXEC) occur in filters of a scan, whose node evaluates them like the client's.
+        case T_Param: return castNode(Param, node)->paramkind != PARAM_EXTERN && castNode(Param, node)->paramkind != PARAM_EXEC;
         case T_CaseTestExpr: return *test_depth == 0;
         case T_FuncExpr:
             if (castNode(FuncExpr, node)->funcretset) return true;
@@ -322,6 +323,16 @@ bool TranslateMinMax(Translator* t, MinMaxExpr* expression, Sql* out) {
     }
     // Of several equal numerics Postgres gives the first, with its scale.
     if (out->scale_kind == NumericScale::kByRow) out->scale_kind = NumericScale::kUnknown;
+    if (out->rep.kind == TypeKind::kFloat || out->rep.kind == TypeKind::kDouble) {
+        // DuckDB's lose the sign of zero.
+        if (count > 3) return Refuse(t, "%s of more than three floats", name);
+        out->text = args[0].text;
+        for (int i = 1; i < count; i++) {
+            out->text = psprintf("CASE WHEN %s IS NULL OR %s %s %s THEN %s ELSE %s END", out->text, args[i].text,
+                                 expression->op == IS_GREATEST ? ">" : "<", out->text, args[i].text, out->text);
+        }
+        return true;
+    }
     StringInfoData text;
     initStringInfo(&text);
     for (int i = 0; i < count; i++) {

@@ -129,10 +129,22 @@ void TakeSummary(ColumnarScanState* state) {
         pg::RaiseCaptured(failure.error);
     }
     ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                    errmsg("the columnstore mirror can't serve this query: %s",
+                    errmsg("columnstore mirror can't serve this query: %s",
                            failure.error.message ? failure.error.message : "unknown reason"),
                     failure.error.detail ? errdetail_internal("%s", failure.error.detail) : 0,
                     errhint("Set \"mooncake.fallback\" to on to let such queries run on the row table.")));
+    pg_unreachable();
+}
+
+// After rows were returned the row table can't take over.
+[[noreturn]] void RaiseLateFailure(const EngineFailure& failure) {
+    if (failure.unavailable == Unavailable::kNo || failure.unavailable == Unavailable::kFailed) {
+        pg::RaiseCaptured(failure.error);
+    }
+    ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
+                    errmsg("the columnar engine failed while it returned rows: %s",
+                           failure.error.message ? failure.error.message : "unknown reason"),
+                    errhint("Run the query again.")));
     pg_unreachable();
 }
 
@@ -194,7 +206,7 @@ bool NextChunk(ColumnarScanState* state) {
     state->row = 0;
     const bool received = NextEngineChunk(&state->engine);
     MemoryContextSwitchTo(before);
-    if (!received) RaiseFailure(state->engine.failure);
+    if (!received) RaiseLateFailure(state->engine.failure);
     if (state->engine.done) TakeSummary(state);
     return !state->engine.done;
 }
@@ -217,7 +229,6 @@ TupleTableSlot* StoreEngineRow(ColumnarScanState* state) {
     }
     MemoryContextSwitchTo(before);
     state->row++;
-    state->returned_rows = true;
     return ExecStoreVirtualTuple(slot);
 }
 
@@ -252,7 +263,7 @@ void EndRun(ColumnarScanState* state) {
     CloseEngineQuery(&state->engine);
     if (state->fallback) EndFallback(state->fallback);
     state->fallback = nullptr;
-    state->started = state->engine_done = state->returned_rows = false;
+    state->started = state->engine_done = false;
     state->row = 0;
     state->engine = EngineQuery{};
 }

@@ -51,7 +51,6 @@ struct ColumnarScanState {
     EngineQuery engine;
     types::DatumReader* readers;     // one a result column
     size_t row;                      // next in the current chunk
-    bool returned_rows;
     FallbackRun* fallback;           // not null: rows come from the row table
     int* slot_column;                // of each result column: its index in the scan slot
 
@@ -67,7 +66,8 @@ struct ColumnarScanState {
 // The DuckDB plan of a node that is not executed, palloc'ed; or null and *why. Uploads no rows.
 char* ExplainOnEngine(ColumnarScanState* state, const char** why);
 
-// In explain.cc.
+// In explain.cc: the node's part of EXPLAIN, and the hook for what is said once a plan.
 void ExplainColumnarScan(CustomScanState* node, List* ancestors, ExplainState* es);
+void InstallExplain();
 
 }  // namespace ivy::duck

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // EXPLAIN of ColumnarScan: what the engine runs, what it does not and why, its own plan, and, with ANALYZE, what it did.
 #include "columnar_scan.h"
+#include "mirrors.h"
+#include "settings.h"
 
 extern "C" {
+#include "access/xlog.h"
+#include "commands/explain.h"
 #include "commands/explain_format.h"
 #include "commands/explain_state.h"
 #include "nodes/value.h"
@@ -98,7 +102,39 @@ void ShowWork(const ColumnarScanState* state, ExplainState* es) {
     }
 }
 
+const char* WhyOnRowTable(const ColumnRelation& relation) {
+    if (!relation.usable) return relation.reason ? relation.reason : "it can't be used now";
+    if (RecoveryInProgress()) return "the server is a standby";
+    if (execution == kExecutionRow) return "mooncake.execution is off";
+    return "system columns, TABLESAMPLE, row locks and changes of data need it";
+}
+
+explain_per_plan_hook_type previous_per_plan;
+
+// Mirrors that were exchanged for their row tables at planning are in the range table, but no node reads them.
+void OnExplainPlan(PlannedStmt* plan, IntoClause* into, ExplainState* es, const char* text, ParamListInfo params,
+                   QueryEnvironment* environment) {
+    if (previous_per_plan) previous_per_plan(plan, into, es, text, params, environment);
+    List* texts = NIL;
+    int rti = 0;
+    ListCell* cell;
+    foreach (cell, plan->rtable) {
+        rti++;
+        const auto* rte = lfirst_node(RangeTblEntry, cell);
+        ColumnRelation relation;
+        if (bms_is_member(rti, plan->unprunableRelids) || !LookupMirror(rte, &relation)) continue;
+        texts = lappend(texts, psprintf("%s instead of mirror %s: %s", QualifiedName(relation.source),
+                                        QualifiedName(relation.relid), WhyOnRowTable(relation)));
+    }
+    if (texts != NIL) ExplainPropertyList("Row Tables", texts, es);
+}
+
 }  // namespace
+
+void InstallExplain() {
+    previous_per_plan = explain_per_plan_hook;
+    explain_per_plan_hook = OnExplainPlan;
+}
 
 void ExplainColumnarScan(CustomScanState* node, List*, ExplainState* es) {
     auto* state = reinterpret_cast<ColumnarScanState*>(node);

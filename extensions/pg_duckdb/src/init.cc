@@ -49,6 +49,7 @@ void _PG_init(void) {
     duck::RegisterColumnarScan();
     duck::InstallPlanner();
     duck::InstallStatistics();
+    duck::InstallExplain();
     if (!IsBinaryUpgrade) duck::InitLauncher();
     *find_rendezvous_variable(kDuckdbApiName) = const_cast<DuckdbApi*>(&duck::kApi);
 }

@@ -2,6 +2,8 @@
 // Mirrors in queries: finding and exchanging them.
 #include "mirrors.h"
 
+#include "settings.h"
+
 extern "C" {
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
@@ -66,6 +68,12 @@ struct ExchangeContext {
 };
 
 void Exchange(ExchangeContext* context, ::Query* query, RangeTblEntry* rte, const ColumnRelation& relation) {
+    if (!relation.usable && !fallback) {
+        ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                        errmsg("columnstore mirror \"%s\" can't serve this query: %s", get_rel_name(rte->relid),
+                               relation.reason ? relation.reason : "unknown reason"),
+                        errhint("Set \"mooncake.fallback\" to on to let such queries run on the row table.")));
+    }
     auto* before = static_cast<ExchangedMirror*>(palloc0(sizeof(ExchangedMirror)));
     before->source = relation.source;
     before->rte = static_cast<RangeTblEntry*>(copyObjectImpl(rte));
@@ -119,6 +127,81 @@ bool ExchangeWalker(Node* node, void* arg) {
     return expression_tree_walker(node, ExchangeWalker, context);
 }
 
+// --- wrapping --------------------------------------------------------------------------------------------------------
+
+::Query* NewSelect(List* from) {
+    auto* query = reinterpret_cast<::Query*>(newNode(sizeof(::Query), T_Query));
+    query->commandType = CMD_SELECT;
+    query->canSetTag = true;
+    query->jointree = makeFromExpr(from, nullptr);
+    return query;
+}
+
+// SELECT all columns FROM the relation, with its attribute numbers: dropped columns are NULLs.
+::Query* SelectAllColumns(const RangeTblEntry* rte) {
+    RangeTblRef* reference = makeNode(RangeTblRef);
+    reference->rtindex = 1;
+    ::Query* query = NewSelect(list_make1(reference));
+    query->rtable = list_make1(copyObjectImpl(rte));
+    Relation relation = table_open(rte->relid, NoLock);
+    TupleDesc desc = RelationGetDescr(relation);
+    for (int i = 0; i < desc->natts; i++) {
+        const FormData_pg_attribute* attribute = TupleDescAttr(desc, i);
+        Node* column = attribute->attisdropped
+                           ? reinterpret_cast<Node*>(makeNullConst(INT4OID, -1, InvalidOid))
+                           : reinterpret_cast<Node*>(makeVar(1, attribute->attnum, attribute->atttypid,
+                                                             attribute->atttypmod, attribute->attcollation, 0));
+        query->targetList =
+            lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr*>(column), attribute->attnum,
+                                                       pstrdup(NameStr(attribute->attname)), false));
+    }
+    table_close(relation, NoLock);
+    return query;
+}
+
+// A CTE that nobody refers to costs nothing and keeps a subquery from being pulled up, without keeping filters out.
+CommonTableExpr* UnusedCte() {
+    CommonTableExpr* cte = makeNode(CommonTableExpr);
+    cte->ctename = pstrdup("mooncake");
+    cte->ctequery = reinterpret_cast<Node*>(NewSelect(NIL));
+    return cte;
+}
+
+void Wrap(::Query* query, RangeTblEntry* rte) {
+    ::Query* inner = SelectAllColumns(rte);
+    inner->cteList = list_make1(UnusedCte());
+    auto* relation = linitial_node(RangeTblEntry, inner->rtable);
+    relation->lateral = false;
+    if (rte->perminfoindex > 0) {
+        inner->rteperminfos = list_make1(copyObjectImpl(getRTEPermissionInfo(query->rteperminfos, rte)));
+        relation->perminfoindex = 1;
+    }
+    rte->rtekind = RTE_SUBQUERY;
+    rte->subquery = inner;
+    rte->relid = InvalidOid;
+    rte->relkind = 0;
+    rte->rellockmode = 0;
+    rte->perminfoindex = 0;
+    rte->inh = false;
+    rte->securityQuals = NIL;
+}
+
+bool WrapWalker(Node* node, void* context) {
+    if (!node) return false;
+    if (IsA(node, Query)) {
+        auto* query = reinterpret_cast<::Query*>(node);
+        query_tree_walker(query, WrapWalker, context, 0);  // what is wrapped is not looked at again
+        ListCell* cell;
+        foreach (cell, query->rtable) {
+            ColumnRelation relation;
+            auto* rte = lfirst_node(RangeTblEntry, cell);
+            if (LookupMirror(rte, &relation)) Wrap(query, rte);
+        }
+        return false;
+    }
+    return expression_tree_walker(node, WrapWalker, context);
+}
+
 bool ClearWalker(Node* node, void* context) {
     if (!node) return false;
     if (IsA(node, Query)) {
@@ -169,6 +252,8 @@ List* ExchangeForRowTables(::Query* query, bool all) {
     ExchangeWalker(reinterpret_cast<Node*>(query), &context);
     return context.exchanged;
 }
+
+void WrapMirrors(::Query* query) { WrapWalker(reinterpret_cast<Node*>(query), nullptr); }
 
 void AddExchanged(PlannedStmt* plan, List* exchanged) {
     ListCell* cell;

@@ -49,6 +49,11 @@ struct ExchangedMirror {
 // locks, system columns), or of all. Changes "query", locks the row tables, and returns a list of ExchangedMirror*.
 List* ExchangeForRowTables(::Query* query, bool all);
 
+// Puts "(SELECT all columns FROM mirror)" in the place of each mirror of a query that may have to fetch rows again by
+// their place, after a concurrent update of its target: rows of the engine have no place, those of a subquery are kept
+// whole. The planner does not pull these subqueries up, but pushes filters into them.
+void WrapMirrors(::Query* query);
+
 // Makes a plan of an exchanged query check the mirrors' privileges and depend on the mirrors, too.
 void AddExchanged(PlannedStmt* plan, List* exchanged);
 

@@ -32,6 +32,7 @@ extern "C" {
 #include "optimizer/planmain.h"
 #include "optimizer/planner.h"
 #include "optimizer/restrictinfo.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 }
@@ -55,6 +56,7 @@ struct ShippedPart {
 // What set_rel_pathlist_hook must know. Planning nests: evaluating a constant may run a function that plans a query.
 struct Planning {
     List* shipped;  // ShippedPart*
+    List* reasons;  // String: why the query was not shipped whole
 };
 Planning* planning;
 
@@ -95,6 +97,13 @@ PlannedStmt* CallPlannerIn(Planning* context, ::Query* query, const char* text, 
         planning = outer;
     }
     PG_END_TRY();
+    return plan;
+}
+
+// The plan of a part, which also tells why it is only a part.
+ColumnarPlan PartialPlan(PlanLevel level, const Translation* translation, ::Query* fallback_query) {
+    ColumnarPlan plan = MakeColumnarPlan(level, translation, fallback_query);
+    if (planning) plan.reasons = list_union(plan.reasons, planning->reasons);
     return plan;
 }
 
@@ -155,6 +164,7 @@ List* AttributesNeeded(RelOptInfo* rel, Oid relid) {
     from->inFromCl = true;
     from->lateral = false;
     query->rtable = list_make1(from);
+    addRTEPermissionInfo(&query->rteperminfos, from);  // which asks for nothing
     RangeTblRef* reference = makeNode(RangeTblRef);
     reference->rtindex = 1;
 
@@ -190,8 +200,8 @@ Plan* PlanScan(PlannerInfo* root, RelOptInfo* rel, CustomPath* path, List* targe
     foreach (cell, extract_actual_clauses(clauses, false)) {
         if (!list_member_ptr(scan->remote, lfirst(cell))) quals = lappend(quals, lfirst(cell));
     }
-    ColumnarPlan plan = MakeColumnarPlan(PlanLevel::kScan, scan->translation,
-                                         ScanAsQuery(rte, rel->relid, scan->attributes, scan->remote));
+    ColumnarPlan plan = PartialPlan(PlanLevel::kScan, scan->translation,
+                                    ScanAsQuery(rte, rel->relid, scan->attributes, scan->remote));
     plan.attributes = scan->attributes;
     return &MakeColumnarScan(plan, scan->translation->values, target_list, quals, NIL, rel->relid)->scan.plan;
 }
@@ -253,7 +263,7 @@ Plan* PlanShipped(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* target_
                            exprCollation(expression), 0);
         columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr*>(var), number, entry->resname, false));
     }
-    const ColumnarPlan plan = MakeColumnarPlan(PlanLevel::kSplit, part->translation, part->query);
+    const ColumnarPlan plan = PartialPlan(PlanLevel::kSplit, part->translation, part->query);
     List* values = NIL;
     foreach (cell, part->translation->values) {
         values = lappend(values, expression_planner(static_cast<Expr*>(copyObjectImpl(lfirst(cell)))));
@@ -383,6 +393,7 @@ RangeTblEntry* InsertedSelect(::Query* query) {
     }
     if (RangeTblEntry* rte = InsertedSelect(query)) {
         Translation* translation = translate::TranslateQuery(rte->subquery, IsUsableMirror);
+        context->reasons = translation->reasons;
         if (translation->ok && execution >= kExecutionWhole) {
             MarkShipped(context, rte, translation, rte->subquery);
         } else if (::Query* outer = Split(context, rte->subquery)) {
@@ -392,8 +403,7 @@ RangeTblEntry* InsertedSelect(::Query* query) {
     return query;
 }
 
-// Statements whose rows may have to be fetched again by their place (after a concurrent update of the target) read
-// mirrors from the row table: rows of the engine have no place.
+// Statements that may fetch rows again by their place, after a concurrent update of what they change or lock.
 bool RefetchesRows(const ::Query* query, const MirrorSurvey& survey) {
     return query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE || query->commandType == CMD_MERGE ||
            survey.locks_rows || survey.modifies;
@@ -403,8 +413,8 @@ PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListI
     const MirrorSurvey survey = SurveyMirrors(query);
     if (survey.mirrors == NIL) return CallPlannerIn(nullptr, query, text, options, params);
 
-    const bool on_row_tables = execution == kExecutionRow || RecoveryInProgress() || RefetchesRows(query, survey);
-    List* exchanged = ExchangeForRowTables(query, on_row_tables);
+    List* exchanged = ExchangeForRowTables(query, execution == kExecutionRow || RecoveryInProgress());
+    if (RefetchesRows(query, survey)) WrapMirrors(query);
     Planning context{};
     PlannedStmt* plan = nullptr;
     Translation* whole = IsWholeCandidate(query, survey) ? translate::TranslateQuery(query, IsUsableMirror) : nullptr;
@@ -413,6 +423,7 @@ PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListI
         plan = CallPlannerIn(&context, query, text, options & ~(CURSOR_OPT_SCROLL | CURSOR_OPT_PARALLEL_OK), params);
         ReplacePlan(plan, copy, whole, options);
     } else {
+        if (whole) context.reasons = whole->reasons;
         ::Query* shipped = SurveyMirrors(query).mirrors == NIL ? query : ShipParts(&context, query, survey);
         plan = CallPlannerIn(&context, shipped, text, options, params);
     }

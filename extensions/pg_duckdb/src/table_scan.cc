@@ -37,6 +37,7 @@ namespace {
     rte->inFromCl = true;
     rte->eref = makeAlias(RelationGetRelationName(mirror), NIL);
     query->rtable = list_make1(rte);
+    addRTEPermissionInfo(&query->rteperminfos, rte);  // which asks for nothing
     RangeTblRef* reference = makeNode(RangeTblRef);
     reference->rtindex = 1;
     query->jointree = makeFromExpr(list_make1(reference), nullptr);
