@@ -119,7 +119,9 @@ void EngineLink::Receive() {
                 }
             });
         } else if (count == 0) {
-            RaiseLost(0);
+            // What came before the end is for the caller to see first.
+            if (events_.empty()) RaiseLost(0);
+            return;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             return;
         } else if (errno != EINTR) {
