@@ -15,6 +15,36 @@ CREATE VIEW mooncake.columnstore_tables AS
 COMMENT ON VIEW mooncake.columnstore_tables IS 'mirrors and the physical locations of their Iceberg tables';
 GRANT SELECT ON mooncake.columnstore_tables TO PUBLIC;
 
+-- What the engine says of each mirror now. The error text may quote values: it is for those who may read the mirror.
+CREATE VIEW mooncake.mirror_status AS
+    SELECT m.mirror AS table_name,
+           m.source AS source_table,
+           m.state,
+           e.mirror_state ->> 'state' AS engine_state,
+           (e.mirror_state ->> 'copied_rows')::pg_catalog.int8 AS copied_rows,
+           (e.mirror_state ->> 'estimated_rows')::pg_catalog.int8 AS estimated_rows,
+           (e.mirror_state ->> 'delta_rows')::pg_catalog.int8 AS delta_rows,
+           (e.mirror_state ->> 'delta_bytes')::pg_catalog.int8 AS delta_bytes,
+           (e.mirror_state ->> 'pending_deletes')::pg_catalog.int8 AS pending_deletes,
+           (e.mirror_state ->> 'files')::pg_catalog.int8 AS files,
+           (e.mirror_state ->> 'file_rows')::pg_catalog.int8 AS file_rows,
+           (e.mirror_state ->> 'file_bytes')::pg_catalog.int8 AS file_bytes,
+           (e.engine_state ->> 'applied_lsn')::pg_catalog.pg_lsn AS applied_lsn,
+           m.flushed_lsn,
+           CASE WHEN NOT pg_catalog.pg_is_in_recovery()
+                THEN pg_catalog.pg_wal_lsn_diff(pg_catalog.pg_current_wal_flush_lsn(),
+                         (e.engine_state ->> 'applied_lsn')::pg_catalog.pg_lsn)::pg_catalog.int8 END AS lag_bytes,
+           CASE WHEN pg_catalog.has_table_privilege(m.mirror::pg_catalog.oid, 'SELECT')
+                THEN coalesce(m.error, nullif(e.mirror_state ->> 'error', pg_catalog.repeat(' ', 0)),
+                              nullif(e.mirror_state ->> 'flush_error', pg_catalog.repeat(' ', 0))) END AS error
+      FROM mooncake.mirrors AS m
+      LEFT JOIN (SELECT s.engine_state, t.mirror_state, (t.mirror_state ->> 'id')::pg_catalog.oid AS id
+                   FROM (SELECT mooncake.engine_status() AS engine_state OFFSET 0) AS s,
+                        LATERAL pg_catalog.jsonb_array_elements(s.engine_state -> 'mirrors') AS t(mirror_state)) AS e
+             ON e.id = m.mirror::pg_catalog.oid;
+COMMENT ON VIEW mooncake.mirror_status IS 'live state of mirrors: copy progress, delta, files, lag, last error';
+GRANT SELECT ON mooncake.mirror_status TO PUBLIC;
+
 -- The catalog that the JDBC and SQL catalogs of Iceberg clients read. Views: only this extension writes.
 CREATE VIEW mooncake.iceberg_tables AS
     SELECT pg_catalog.current_database()::pg_catalog.text AS catalog_name,

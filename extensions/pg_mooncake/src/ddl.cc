@@ -28,8 +28,6 @@ extern "C" {
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
-#include "optimizer/planner.h"
-#include "parser/parsetree.h"
 #include "replication/slot.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
@@ -48,7 +46,6 @@ namespace {
 
 ProcessUtility_hook_type previous_utility = nullptr;
 object_access_hook_type previous_access = nullptr;
-planner_hook_type previous_planner = nullptr;
 
 // What this transaction has touched and not yet followed up. The lists live in TopTransactionContext.
 List* touched = NIL;    // relations that may be sources and whose definition may have changed
@@ -495,34 +492,6 @@ void Utility(PlannedStmt* statement, const char* query, bool read_only, ProcessU
     if (touched != NIL && IsTransactionState()) FollowUp(behavior);
 }
 
-// Writes to a mirror are refused before anything runs; without this, UPDATE would fail for lack of row addresses.
-void RefuseWrites(const Query* query) {
-    if (query->commandType != CMD_SELECT && query->commandType != CMD_UTILITY && query->resultRelation > 0) {
-        const RangeTblEntry* entry = rt_fetch(query->resultRelation, query->rtable);
-        ColumnRelation mirror;
-        if (entry->rtekind == RTE_RELATION && HasMirrorAccessMethod(entry->relid)) {
-            const char* verb = query->commandType == CMD_INSERT   ? "insert into"
-                               : query->commandType == CMD_UPDATE ? "update"
-                               : query->commandType == CMD_DELETE ? "delete from"
-                                                                  : "merge into";
-            const bool known = LookupMirror(entry->relid, &mirror);
-            ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE),
-                    errmsg("cannot %s mirror \"%s\"", verb, get_rel_name(entry->relid)),
-                    known ? errhint("Write to its source table \"%s\".", get_rel_name(mirror.source)) : 0);
-        }
-    }
-    ListCell* cell;
-    foreach (cell, query->cteList) {
-        const Node* cte = static_cast<CommonTableExpr*>(lfirst(cell))->ctequery;
-        if (IsA(cte, Query)) RefuseWrites(reinterpret_cast<const Query*>(cte));
-    }
-}
-
-PlannedStmt* Plan(Query* query, const char* text, int options, ParamListInfo params) {
-    if (query->commandType != CMD_SELECT || query->hasModifyingCTE) RefuseWrites(query);
-    return (previous_planner ? previous_planner : standard_planner)(query, text, options, params);
-}
-
 }  // namespace
 
 void InitDdl() {
@@ -530,8 +499,6 @@ void InitDdl() {
     ProcessUtility_hook = Utility;
     previous_access = object_access_hook;
     object_access_hook = ObjectAccess;
-    previous_planner = planner_hook;
-    planner_hook = Plan;
     RegisterXactCallback(EndOfTransaction, nullptr);
 }
 

@@ -6,7 +6,7 @@
 
 namespace ivy::mooncake {
 
-// In _PG_init: installs the hooks (utility, object access, planner) and a transaction callback.
+// In _PG_init: installs the hooks (utility, object access) and a transaction callback.
 void InitDdl();
 
 }  // namespace ivy::mooncake

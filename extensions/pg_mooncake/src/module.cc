@@ -15,7 +15,6 @@ PGDLLEXPORT void _PG_init(void);
 #include "launcher.h"
 #include "pg/server_check.h"
 #include "provider.h"
-#include "statistics.h"
 #include "worker.h"
 
 namespace ivy::mooncake {
@@ -75,7 +74,6 @@ void _PG_init(void) {
     ivy::mooncake::ConnectToPgDuckdb();
     ivy::mooncake::InitLauncher(ivy::mooncake::enable_bgworker && !IsBinaryUpgrade);
     ivy::mooncake::InitProvider();
-    ivy::mooncake::InitStatistics();
     ivy::mooncake::InitDdl();
 }
 }

@@ -5,8 +5,8 @@
 // A mirror has no rows here: they are in the engine. Its file stays empty; it exists because CREATE DATABASE and
 // pg_upgrade copy the file of every relation that may have one. Only sequential scans exist, and even they are a last resort
 // (COPY TO, and whatever the planner of pg_duckdb leaves alone): pg_duckdb's scan streams all columns. There are no row
-// identifiers, hence no indexes, row locks, updates or samples. Whatever writes is refused, row by row here, and before
-// anything runs in ddl.cc. What maintains storage (vacuum, truncation, copying files) has nothing to do.
+// identifiers, hence no indexes, row locks, updates or samples. Whatever writes is refused: by
+// pg_duckdb's planner, by ddl.cc, and here row by row (COPY FROM). What maintains storage (vacuum, truncation, copying files) has nothing to do.
 #include "pg/postgres_api.h"
 
 extern "C" {
@@ -103,7 +103,7 @@ bool scan_sample_next_tuple(TableScanDesc base, SampleScanState*, TupleTableSlot
     RefuseRowAccess(base->rs_rd, "TABLESAMPLE");
 }
 
-// The source's statistics serve (see stats.cc), so ANALYZE finds nothing to read.
+// The source's statistics serve (pg_duckdb gives them to the planner), so ANALYZE finds nothing to read.
 bool scan_analyze_next_block(TableScanDesc, ReadStream*) { return false; }
 bool scan_analyze_next_tuple(TableScanDesc, TransactionId, double*, double*, TupleTableSlot*) { return false; }
 
