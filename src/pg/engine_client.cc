@@ -75,8 +75,8 @@ bool Fail(EngineLease* lease, const char* why) {
     return false;
 }
 
-// Waits until the socket is ready for "events".
-void WaitForSocket(EngineConnection* connection, uint32 events) {
+// Waits until the socket is ready for "events". False after timeout_ms, if that is not negative; interrupts start it anew.
+bool WaitForSocket(EngineConnection* connection, uint32 events, long timeout_ms = -1) {
     if (!connection->waits) {
         connection->waits = CreateWaitEventSet(nullptr, 3);
         AddWaitEventToSet(connection->waits, WL_SOCKET_READABLE, connection->fd, nullptr, nullptr);
@@ -86,13 +86,13 @@ void WaitForSocket(EngineConnection* connection, uint32 events) {
     ModifyWaitEvent(connection->waits, kSocketPosition, events, nullptr);
     while (true) {
         ::WaitEvent occurred;
-        if (WaitEventSetWait(connection->waits, -1, &occurred, 1, EngineWaitEvent()) == 0) continue;
+        if (WaitEventSetWait(connection->waits, timeout_ms, &occurred, 1, EngineWaitEvent()) == 0) return false;
         if (occurred.events & WL_LATCH_SET) {
             ResetLatch(MyLatch);
             CHECK_FOR_INTERRUPTS();
             continue;
         }
-        return;
+        return true;
     }
 }
 
@@ -144,7 +144,7 @@ bool Handshake(EngineLease* lease, Role role) {
         AppendMessage(MessageType::kHello, hello, &lease->connection->out);
     });
     Frame* reply;
-    if (!SendToEngine(lease) || !ReceiveFromEngine(lease, &reply)) {
+    if (!SendToEngine(lease) || ReceiveFromEngine(lease, &reply) != Received::kFrame) {
         return Fail(lease, "the columnar engine closed the connection");
     }
     const auto type = static_cast<MessageType>(reply->type);
@@ -245,13 +245,13 @@ bool SendToEngine(EngineLease* lease) {
     return complete;
 }
 
-bool ReceiveFromEngine(EngineLease* lease, Frame** frame) {
+Received ReceiveFromEngine(EngineLease* lease, Frame** frame, long timeout_ms) {
     EngineConnection* connection = lease->connection;
     while (true) {
         CHECK_FOR_INTERRUPTS();
         if (Guard([&] { return connection->parser.Next(&connection->frame); })) {
             *frame = &connection->frame;
-            return true;
+            return Received::kFrame;
         }
         size_t room;
         uint8_t* into = Guard([&] { return connection->parser.Reserve(1, &room); });
@@ -259,11 +259,13 @@ bool ReceiveFromEngine(EngineLease* lease, Frame** frame) {
         if (received > 0) {
             connection->parser.Received(static_cast<size_t>(received));
         } else if (received == 0) {
-            return Fail(lease, "the columnar engine closed the connection");
+            Fail(lease, "the columnar engine closed the connection");
+            return Received::kClosed;
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
-            WaitForSocket(connection, WL_SOCKET_READABLE);
+            if (!WaitForSocket(connection, WL_SOCKET_READABLE, timeout_ms)) return Received::kTimeout;
         } else if (errno != EINTR) {
-            return Fail(lease, "the connection to the columnar engine broke");
+            Fail(lease, "the connection to the columnar engine broke");
+            return Received::kClosed;
         }
     }
 }

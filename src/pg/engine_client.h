@@ -56,8 +56,10 @@ Bytes& EngineOut(EngineLease* lease);
 // Sends that buffer and empties it. False if the connection broke; what the engine sent before may still be received.
 bool SendToEngine(EngineLease* lease);
 
-// Waits for the next frame. False if the connection broke (lease->failure says how); the lease is closed then. The frame
-// is valid until the next call.
-bool ReceiveFromEngine(EngineLease* lease, Frame** frame);
+enum class Received : uint8_t { kFrame, kTimeout, kClosed };
+
+// Waits for the next frame, at most timeout_ms if that is not negative. kClosed: the connection broke (lease->failure says
+// how), and the lease is closed. The frame is valid until the next call.
+Received ReceiveFromEngine(EngineLease* lease, Frame** frame, long timeout_ms = -1);
 
 }  // namespace ivy::pg

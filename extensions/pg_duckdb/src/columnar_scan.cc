@@ -87,7 +87,7 @@ char* CompleteSql(ColumnarScanState* state) {
 
 // --- one run ---------------------------------------------------------------------------------------------------------
 
-// Sends everything that the engine needs and waits for its first chunk.
+// Sends everything that the engine needs and waits for the beginning of its answer.
 bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
     EngineQuery* engine = &state->engine;
     const char* sql = CompleteSql(state);
@@ -111,12 +111,15 @@ bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
                             Estate(state)->es_snapshot,
                             lsn,
                             mode};
-    return SendEngineQuery(engine, text) && NextEngineChunk(engine);
+    return SendEngineQuery(engine, text) && AwaitEngineResult(engine);
 }
 
+// Adds what the engine told at the end to what EXPLAIN ANALYZE shows, once a run.
 void TakeSummary(ColumnarScanState* state) {
     const EngineQuery& engine = state->engine;
-    state->engine_done = true;
+    if (!engine.complete || state->summary_taken) return;
+    state->summary_taken = true;
+    state->summaries++;
     state->freshness_wait_us += engine.freshness_wait_us;
     state->file_rows += engine.file_rows;
     state->delta_rows += engine.delta_rows;
@@ -193,7 +196,7 @@ void Start(ColumnarScanState* state) {
         const QueryMode mode = state->css.ss.ps.instrument ? QueryMode::kProfile : QueryMode::kExecute;
         if (!AskEngine(state, mode, FlushVisibleWal())) {
             StartFallback(state);
-        } else if (state->engine.done) {
+        } else {
             TakeSummary(state);
         }
     }
@@ -207,7 +210,7 @@ bool NextChunk(ColumnarScanState* state) {
     const bool received = NextEngineChunk(&state->engine);
     MemoryContextSwitchTo(before);
     if (!received) RaiseLateFailure(state->engine.failure);
-    if (state->engine.done) TakeSummary(state);
+    TakeSummary(state);
     return !state->engine.done;
 }
 
@@ -253,7 +256,7 @@ TupleTableSlot* NextRow(ScanState* node) {
     auto* state = reinterpret_cast<ColumnarScanState*>(node);
     if (!state->started) Start(state);
     if (state->fallback) return StoreFallbackRow(state);
-    if (state->row >= state->engine.rows && (state->engine_done || !NextChunk(state))) return nullptr;
+    if (state->row >= state->engine.rows && (state->engine.done || !NextChunk(state))) return nullptr;
     return StoreEngineRow(state);
 }
 
@@ -263,7 +266,7 @@ void EndRun(ColumnarScanState* state) {
     CloseEngineQuery(&state->engine);
     if (state->fallback) EndFallback(state->fallback);
     state->fallback = nullptr;
-    state->started = state->engine_done = false;
+    state->started = state->summary_taken = false;
     state->row = 0;
     state->engine = EngineQuery{};
 }

@@ -4,8 +4,8 @@
 // row table would, from the row table.
 //
 // The choice is made when the first row is asked for: the query's text is completed with the values that Postgres
-// computes, row sources are uploaded, the query is sent, and the first chunk is awaited. Whatever fails until then sends
-// the node to the row table (mooncake.fallback); a failure after rows were returned is an error.
+// computes, row sources are uploaded, the query is sent, and the beginning of the result is awaited. Whatever fails until
+// then sends the node to the row table (mooncake.fallback); a failure after rows were returned is an error.
 #pragma once
 
 #include "pg/postgres_api.h"
@@ -47,7 +47,7 @@ struct ColumnarScanState {
 
     // One run.
     bool started;
-    bool engine_done;                // no more chunks
+    bool summary_taken;
     EngineQuery engine;
     types::DatumReader* readers;     // one a result column
     size_t row;                      // next in the current chunk
@@ -58,6 +58,7 @@ struct ColumnarScanState {
     const char* fallback_reason;     // or null
     uint64 runs;
     uint64 fallback_runs;
+    uint64 summaries;                // runs that were read to their end; the numbers below are theirs
     uint64 freshness_wait_us, file_rows, delta_rows;
     uint32 files;
     const char* profile;             // DuckDB's plan with times, of the last run

@@ -36,7 +36,7 @@ char* Control(Oid database, const char* command, Oid mirror, uint64 lsn, int tim
             AppendMessage(MessageType::kControl, message, &pg::EngineOut(lease));
         });
         pg::SendToEngine(lease);
-        if (!pg::ReceiveFromEngine(lease, &frame)) frame = nullptr;
+        if (pg::ReceiveFromEngine(lease, &frame) != pg::Received::kFrame) frame = nullptr;
     }
     if (!frame) {
         ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),

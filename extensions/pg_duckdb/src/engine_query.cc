@@ -2,22 +2,30 @@
 // EngineQuery: messages of one query.
 #include "engine_query.h"
 
+#include <deque>
+
 #include "columnar_plan.h"
 #include "pg/xid.h"
 #include "settings.h"
 
 extern "C" {
 #include "pgtime.h"
+#include "utils/timestamp.h"
 }
 
 namespace ivy::duck {
 
-// The chunk being read. Its view points into the connection's current frame, which stays until the next is received.
 struct ResultBuffer {
+    std::deque<Bytes> held;  // payloads of chunks that came before they were asked for
+    Bytes current;           // what "view" points into
     ColumnChunkView view;
 };
 
 namespace {
+
+// A result is held back until it has this many bytes, or for this long after its first chunk.
+constexpr size_t kHoldBytes = 4 * 1024 * 1024;
+constexpr long kHoldMs = 100;
 
 // Takes an error message of the engine.
 void TakeError(EngineQuery* query, const Frame& frame) {
@@ -34,7 +42,7 @@ const char* CopyText(const std::string& text) {
     return copy;
 }
 
-bool TakeDone(EngineQuery* query, const Frame& frame) {
+void TakeDone(EngineQuery* query, const Frame& frame) {
     pg::Guard([&]() -> Status {
         IVY_ASSIGN_OR_RETURN(const QueryDone done, QueryDone::Read(frame));
         query->freshness_wait_us = done.freshness_wait_us;
@@ -44,10 +52,44 @@ bool TakeDone(EngineQuery* query, const Frame& frame) {
         query->plan = done.plan.empty() ? nullptr : CopyText(done.plan);
         return {};
     });
-    query->done = true;
-    query->rows = 0;
+    query->complete = true;
     pg::ReturnEngine(query->lease);
-    return true;
+}
+
+// Receives the next chunk into buffer->held, or learns that there are no more. False: see query->failure. With a timeout
+// (not negative) *timed_out may be set instead.
+bool ReceiveChunk(EngineQuery* query, long timeout_ms, bool* timed_out) {
+    if (!query->lease->connection) {
+        SetFailure(query, Unavailable::kNotReady, query->lease->failure);
+        return false;
+    }
+    Frame* frame;
+    switch (pg::ReceiveFromEngine(query->lease, &frame, timeout_ms)) {
+        case pg::Received::kFrame:
+            break;
+        case pg::Received::kTimeout:
+            *timed_out = true;
+            return true;
+        case pg::Received::kClosed:
+            SetFailure(query, Unavailable::kNotReady, query->lease->failure);
+            return false;
+    }
+    switch (static_cast<MessageType>(frame->type)) {
+        case MessageType::kChunk:
+            pg::Guard([&] { query->buffer->held.push_back(std::move(frame->payload)); });
+            return true;
+        case MessageType::kQueryDone:
+            TakeDone(query, *frame);
+            return true;
+        case MessageType::kError:
+            TakeError(query, *frame);
+            pg::ReturnEngine(query->lease);
+            return false;
+        default:
+            SetFailure(query, Unavailable::kFailed, "the columnar engine sent an unexpected message");
+            pg::CloseEngine(query->lease);
+            return false;
+    }
 }
 
 }  // namespace
@@ -91,36 +133,44 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
     return true;
 }
 
+bool AwaitEngineResult(EngineQuery* query) {
+    bool timed_out = false;
+    size_t bytes = 0;
+    TimestampTz first = 0;
+    while (!query->complete && !timed_out && bytes < kHoldBytes) {
+        long timeout = -1;
+        if (first != 0) {
+            timeout = kHoldMs - TimestampDifferenceMilliseconds(first, GetCurrentTimestamp());
+            if (timeout <= 0) break;
+        }
+        const size_t before = query->buffer->held.size();
+        if (!ReceiveChunk(query, timeout, &timed_out)) return false;
+        if (query->buffer->held.size() == before) continue;
+        bytes += query->buffer->held.back().size();
+        if (first == 0) first = GetCurrentTimestamp();
+    }
+    return true;
+}
+
 bool NextEngineChunk(EngineQuery* query) {
-    query->rows_before += query->rows;
     query->rows = 0;
-    while (!query->done) {
-        Frame* frame;
-        if (!query->lease->connection || !pg::ReceiveFromEngine(query->lease, &frame)) {
-            SetFailure(query, Unavailable::kNotReady, query->lease->failure);
-            return false;
+    while (query->rows == 0) {
+        ResultBuffer* buffer = query->buffer;
+        if (buffer->held.empty()) {
+            query->done = query->complete;
+            if (query->done) return true;
+            bool timed_out = false;
+            if (!ReceiveChunk(query, -1, &timed_out)) return false;
+            continue;
         }
-        switch (static_cast<MessageType>(frame->type)) {
-            case MessageType::kChunk:
-                query->rows = pg::Guard([&]() -> Result<size_t> {
-                    ByteReader reader = frame->reader();
-                    IVY_ASSIGN_OR_RETURN(query->buffer->view, ColumnChunkView::Read(&reader));
-                    IVY_RETURN_IF_ERROR(reader.Finish("result chunk"));
-                    return query->buffer->view.rows;
-                });
-                if (query->rows > 0) return true;
-                break;
-            case MessageType::kQueryDone:
-                return TakeDone(query, *frame);
-            case MessageType::kError:
-                TakeError(query, *frame);
-                pg::ReturnEngine(query->lease);
-                return false;
-            default:
-                SetFailure(query, Unavailable::kFailed, "the columnar engine sent an unexpected message");
-                pg::CloseEngine(query->lease);
-                return false;
-        }
+        query->rows = pg::Guard([&]() -> Result<size_t> {
+            buffer->current = std::move(buffer->held.front());
+            buffer->held.pop_front();
+            ByteReader reader(buffer->current);
+            IVY_ASSIGN_OR_RETURN(buffer->view, ColumnChunkView::Read(&reader));
+            IVY_RETURN_IF_ERROR(reader.Finish("result chunk"));
+            return buffer->view.rows;
+        });
     }
     return true;
 }

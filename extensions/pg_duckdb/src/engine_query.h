@@ -3,6 +3,9 @@
 // EngineQuery: one query on the engine, from its text to its rows. It knows connections, messages and chunks, and
 // nothing of plans.
 //
+// The beginning of a result is held back until it is complete or large, or some time has passed: up to there a failure can
+// still be made good by the row table, and that covers all but large results.
+//
 // Every step may find that the engine can't do it; that is a return value (EngineFailure), because the row table may
 // still answer. ereport is left to interrupts and lack of memory.
 #pragma once
@@ -24,13 +27,12 @@ struct EngineFailure {
 // A result being read. Plain data in the memory context given to Begin; C++ objects inside are owned by that context.
 struct EngineQuery {
     pg::EngineLease* lease;
-    struct ResultBuffer* buffer;  // the current chunk
+    struct ResultBuffer* buffer;  // chunks held back, and the current one
     size_t rows;                  // in the current chunk
-    uint64 rows_before;           // in the chunks before
     EngineFailure failure;        // after a step returned false
-    bool done;                    // all chunks were read; "summary" is valid
+    bool complete;                // the engine has sent everything, including what follows below
+    bool done;                    // complete, and all chunks were read
 
-    // What the engine tells at the end.
     uint64 freshness_wait_us, file_rows, delta_rows;
     uint32 files;
     const char* plan;             // or null
@@ -50,6 +52,9 @@ bool OpenEngineQuery(EngineQuery* query, MemoryContext context);
 
 // The caller may send row sources now, through query->lease; then:
 bool SendEngineQuery(EngineQuery* query, const QueryText& text);
+
+// Waits for the beginning of the result.
+bool AwaitEngineResult(EngineQuery* query);
 
 // Reads the next chunk with rows. True with query->done when there are no more.
 bool NextEngineChunk(EngineQuery* query);

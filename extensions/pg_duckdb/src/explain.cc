@@ -92,7 +92,7 @@ void ShowWork(const ColumnarScanState* state, ExplainState* es) {
     if (state->fallback_runs > 0) {
         ExplainPropertyText("Ran on Row Table", state->fallback_reason ? state->fallback_reason : "unknown reason", es);
     }
-    if (state->runs == state->fallback_runs) return;
+    if (state->summaries == 0) return;
     if (state->runs > 1) ExplainPropertyUInteger("Engine Queries", nullptr, state->runs - state->fallback_runs, es);
     ExplainPropertyUInteger("Files", nullptr, state->files, es);
     ExplainPropertyUInteger("Rows in Files", nullptr, state->file_rows, es);
