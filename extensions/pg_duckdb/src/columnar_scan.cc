@@ -292,9 +292,11 @@ void begin_custom_scan(CustomScanState* node, EState* estate, int eflags) {
         }
     }
     if (eflags & EXEC_FLAG_EXPLAIN_ONLY) return;
-    // As a scan of the row table itself would.
+    // As a scan of the row table itself would, but without waiting: a command that waits for the mirror's lock while it
+    // holds its row table's (DROP ... CASCADE) would wait for us. The mirror's lock protects what the engine reads; the
+    // row table is locked again, waiting, if it has to be read.
     ListCell* cell;
-    foreach (cell, state->plan.sources) LockRelationOid(lfirst_oid(cell), AccessShareLock);
+    foreach (cell, state->plan.sources) ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock);
 }
 
 TupleTableSlot* exec_custom_scan(CustomScanState* node) { return ExecScan(&node->ss, NextRow, Recheck); }

@@ -33,6 +33,7 @@ extern "C" {
 #include "optimizer/planner.h"
 #include "optimizer/restrictinfo.h"
 #include "parser/parse_relation.h"
+#include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
 }
@@ -321,7 +322,9 @@ void ReplacePlan(PlannedStmt* stmt, ::Query* query, Translation* translation, in
         const auto* entry = lfirst_node(TargetEntry, cell);
         if (entry->resjunk) continue;
         const auto number = static_cast<AttrNumber>(list_length(columns) + 1);
-        const auto* expression = reinterpret_cast<const Node*>(entry->expr);
+        // As planned, since constant folding may find a typmod that the analysed expression does not show.
+        const TargetEntry* planned = get_tle_by_resno(stmt->planTree->targetlist, entry->resno);
+        const auto* expression = reinterpret_cast<const Node*>(planned ? planned->expr : entry->expr);
         const Oid type = exprType(expression);
         const int32 typmod = exprTypmod(expression);
         const Oid collation = exprCollation(expression);

@@ -8,6 +8,7 @@
 extern "C" {
 #include "access/tableam.h"
 #include "optimizer/plancat.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/selfuncs.h"
 }
@@ -23,7 +24,9 @@ void OnRelationInfo(PlannerInfo* root, Oid relid, bool inherits, RelOptInfo* rel
     if (previous_relation_info) previous_relation_info(root, relid, inherits, rel);
     ColumnRelation relation;
     if (!LookupMirror(relid, &relation)) return;
-    Relation source = try_table_open(relation.source, AccessShareLock);
+    // Not worth waiting for, nor a deadlock with a command that drops both.
+    if (!ConditionalLockRelationOid(relation.source, AccessShareLock)) return;
+    Relation source = try_table_open(relation.source, NoLock);
     if (!source) return;
     estimate_rel_size(source, nullptr, &rel->pages, &rel->tuples, &rel->allvisfrac);
     table_close(source, NoLock);
