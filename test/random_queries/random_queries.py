@@ -181,6 +181,11 @@ class Generator:
         return text
 
 
+def on(text, suffix):
+    """The query on row tables (suffix "") or mirrors ("_mirror"). Not str.format: the texts contain braces of their own."""
+    return text.replace("{a}", "a" + suffix).replace("{b}", "b" + suffix)
+
+
 def value(rnd, kind):
     if rnd.random() < 0.12:
         return None
@@ -249,13 +254,18 @@ def run(c, text):
         return "error", error.sqlstate
 
 
-def same(first, second, ordered):
+def same(heap, mirror):
+    """Whether the answers agree. One difference is allowed: the row table raises a data exception (class 22) where the mirror
+    has a result, since SQL leaves open which subexpressions are evaluated (a plan that proves WHERE false evaluates none)."""
+    first, second = heap, mirror
+    if heap[0] == "error" and mirror[0] != "error":
+        return heap[1].startswith("22")
     if first[0] == "error" or second[0] == "error":
         return first == second
     if first[0] != second[0]:
         return False
     key = lambda row: tuple((v is None, v or b"") for v in row)  # noqa: E731
-    return first[1] == second[1] if ordered else sorted(first[1], key=key) == sorted(second[1], key=key)
+    return sorted(first[1], key=key) == sorted(second[1], key=key)
 
 
 def main():
@@ -288,18 +298,18 @@ def main():
             c.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             for _ in range(15):
                 text = generator.query()
-                heap = run(c, text.format(a="a", b="b"))
-                mirror = run(c, text.format(a="a_mirror", b="b_mirror"))
+                heap = run(c, on(text, ""))
+                mirror = run(c, on(text, "_mirror"))
                 counts["queries"] += 1
                 counts["errors"] += heap[0] == "error"
                 # With LIMIT, ties on all output columns are equal rows, so sorted queries compare exactly as bags.
-                if not same(heap, mirror, False):
+                if not same(heap, mirror):
                     print("DIFFERENT (seed %d)\n%s" % (options.seed, text))
                     print("row table: %s\nmirror:    %s" % (str(heap)[:1500], str(mirror)[:1500]))
-                    print("\n".join(row[0] for row in c.execute("EXPLAIN (VERBOSE, COSTS off) " + text.format(a="a_mirror", b="b_mirror"))))
+                    print("\n".join(row[0] for row in c.execute("EXPLAIN (VERBOSE, COSTS off) " + on(text, "_mirror"))))
                     return 1
                 if mirror[0] != "error" and rnd.random() < 0.2:
-                    plan = c.execute("EXPLAIN (COSTS off) " + text.format(a="a_mirror", b="b_mirror")).fetchone()[0]
+                    plan = c.execute("EXPLAIN (COSTS off) " + on(text, "_mirror")).fetchone()[0]
                     counts["shipped whole"] += 5 * plan.startswith("Custom Scan")
             c.execute("ROLLBACK")
     print(", ".join("%s: %d" % item for item in counts.items()))
