@@ -44,7 +44,7 @@ inline uint64_t HashBytes(const void* data, size_t size) {
         hash = Combine(hash, word);
     }
     word = 0;
-    std::memcpy(&word, at, size);
+    if (size > 0) std::memcpy(&word, at, size);
     return Combine(hash, word);
 }
 
