@@ -75,7 +75,8 @@ bool Fail(EngineLease* lease, const char* why) {
     return false;
 }
 
-// Waits until the socket is ready for "events". False after timeout_ms, if that is not negative; interrupts start it anew.
+// Waits until the socket is ready for "events". False after timeout_ms, if that is not negative; interrupts start it
+// anew.
 bool WaitForSocket(EngineConnection* connection, uint32 events, long timeout_ms = -1) {
     if (!connection->waits) {
         connection->waits = CreateWaitEventSet(nullptr, 3);

@@ -58,8 +58,8 @@ bool SendToEngine(EngineLease* lease);
 
 enum class Received : uint8_t { kFrame, kTimeout, kClosed };
 
-// Waits for the next frame, at most timeout_ms if that is not negative. kClosed: the connection broke (lease->failure says
-// how), and the lease is closed. The frame is valid until the next call.
+// Waits for the next frame, at most timeout_ms if that is not negative. kClosed: the connection broke (lease->failure
+// says how), and the lease is closed. The frame is valid until the next call.
 Received ReceiveFromEngine(EngineLease* lease, Frame** frame, long timeout_ms = -1);
 
 }  // namespace ivy::pg

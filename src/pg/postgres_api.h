@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one way in which our C++ code includes the server's headers. Everything that touches Postgres includes this first,
-// before any other header of ours that needs the standard library.
+// The one way in which our C++ code includes the server's headers. Everything that touches Postgres includes this
+// first, before any other header of ours that needs the standard library.
 //
-// Why one place: the server's headers are C (they must be read as extern "C", and the standard headers that they pull in
-// must have been read before as C++), and they define macros with names that C++ code uses. More server headers may be
-// included after this one, inside extern "C".
+// Why one place: the server's headers are C (they must be read as extern "C", and the standard headers that they pull
+// in must have been read before as C++), and they define macros with names that C++ code uses. More server headers may
+// be included after this one, inside extern "C".
 #pragma once
 
 #include <atomic>

@@ -2,9 +2,9 @@
 //
 // Refuses to run in a server of another flavour than the one that the module was built for.
 //
-// IvorySQL's structs differ from PostgreSQL's (node numbers, pg_class, tuple descriptors and more) while its module magic
-// is the same, so that each server loads modules of the other and then misreads memory. Only what is the same in both is
-// used to find out: a setting that IvorySQL alone has.
+// IvorySQL's structs differ from PostgreSQL's (node numbers, pg_class, tuple descriptors and more) while its module
+// magic is the same, so that each server loads modules of the other and then misreads memory. Only what is the same in
+// both is used to find out: a setting that IvorySQL alone has.
 #pragma once
 
 namespace ivy::pg {

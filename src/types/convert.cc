@@ -50,7 +50,9 @@ char* ServerCString(std::string_view utf8) {
 
 }  // namespace
 
-bool WriteBool(DatumWriter*, Datum value, ColumnBuilder* out) { return Append<uint8_t>(out, DatumGetBool(value) ? 1 : 0); }
+bool WriteBool(DatumWriter*, Datum value, ColumnBuilder* out) {
+    return Append<uint8_t>(out, DatumGetBool(value) ? 1 : 0);
+}
 bool WriteInt16(DatumWriter*, Datum value, ColumnBuilder* out) { return Append<int16_t>(out, DatumGetInt16(value)); }
 bool WriteInt32(DatumWriter*, Datum value, ColumnBuilder* out) { return Append<int32_t>(out, DatumGetInt32(value)); }
 bool WriteInt64(DatumWriter*, Datum value, ColumnBuilder* out) { return Append<int64_t>(out, DatumGetInt64(value)); }
@@ -125,7 +127,9 @@ bool WritePinnedOutput(DatumWriter* writer, Datum value, ColumnBuilder* out) {
 
 bool WriteNothing(DatumWriter*, Datum, ColumnBuilder* out) { return AppendUnstorable(out); }
 
-Datum ReadBool(DatumReader*, const ColumnView* column, size_t row) { return BoolGetDatum(column->Get<uint8_t>(row) != 0); }
+Datum ReadBool(DatumReader*, const ColumnView* column, size_t row) {
+    return BoolGetDatum(column->Get<uint8_t>(row) != 0);
+}
 Datum ReadInt16(DatumReader*, const ColumnView* column, size_t row) { return Int16GetDatum(column->Get<int16_t>(row)); }
 Datum ReadInt32(DatumReader*, const ColumnView* column, size_t row) { return Int32GetDatum(column->Get<int32_t>(row)); }
 Datum ReadInt64(DatumReader*, const ColumnView* column, size_t row) { return Int64GetDatum(column->Get<int64_t>(row)); }
@@ -133,7 +137,9 @@ Datum ReadOid(DatumReader*, const ColumnView* column, size_t row) {
     return ObjectIdGetDatum(static_cast<Oid>(column->Get<int64_t>(row)));
 }
 Datum ReadFloat(DatumReader*, const ColumnView* column, size_t row) { return Float4GetDatum(column->Get<float>(row)); }
-Datum ReadDouble(DatumReader*, const ColumnView* column, size_t row) { return Float8GetDatum(column->Get<double>(row)); }
+Datum ReadDouble(DatumReader*, const ColumnView* column, size_t row) {
+    return Float8GetDatum(column->Get<double>(row));
+}
 
 Datum ReadDecimal(DatumReader* reader, const ColumnView* column, size_t row) {
     return Int128ToNumeric(column->Get<Int128>(row), reader->wire.scale);

@@ -16,8 +16,8 @@
 
 namespace ivy::types {
 
-// value * 10^scale for a numeric(precision, scale) value given by its bytes after the varlena header. False if it is NaN
-// or infinite, has another display scale, or has too many digits.
+// value * 10^scale for a numeric(precision, scale) value given by its bytes after the varlena header. False if it is
+// NaN or infinite, has another display scale, or has too many digits.
 bool NumericToInt128(const char* data, size_t size, int precision, int scale, Int128* out);
 
 // The numeric value / 10^scale with display scale "scale" (0..38), palloc'ed.

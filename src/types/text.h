@@ -19,9 +19,9 @@ bool AppendServerText(const char* text, size_t size, ColumnBuilder* out);
 // ereports if a character has no equivalent.
 void ToServerText(std::string_view utf8, const char** text, size_t* size);
 
-// OutputFunctionCall and InputFunctionCall under fixed settings (DateStyle, IntervalStyle, TimeZone, extra_float_digits,
-// bytea_output, xmloption, array_nulls), so that equal values have equal text in every session and all of it can be
-// read back. Far cheaper than changing settings through their own machinery; restored on error.
+// OutputFunctionCall and InputFunctionCall under fixed settings (DateStyle, IntervalStyle, TimeZone,
+// extra_float_digits, bytea_output, xmloption, array_nulls), so that equal values have equal text in every session and
+// all of it can be read back. Far cheaper than changing settings through their own machinery; restored on error.
 char* PinnedOutput(FmgrInfo* function, Datum value);
 Datum PinnedInput(FmgrInfo* function, char* text, Oid typioparam);
 

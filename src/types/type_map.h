@@ -34,9 +34,9 @@ struct TypeMapping {
 // Never fails: an unknown type has text form. Follows domains.
 TypeMapping LookupType(Oid type, int32 typmod);
 
-// Converts Datums of one type into a column. Set up once, used for many rows; lives in the memory context it was made in.
-// "write" takes a Datum that is not NULL. It may leave palloc'ed garbage (detoasted values) in the current context, which
-// the caller resets now and then, and may ereport. The builder is not changed when it does.
+// Converts Datums of one type into a column. Set up once, used for many rows; lives in the memory context it was made
+// in. "write" takes a Datum that is not NULL. It may leave palloc'ed garbage (detoasted values) in the current context,
+// which the caller resets now and then, and may ereport. The builder is not changed when it does.
 struct DatumWriter {
     TypeMapping mapping;
     FmgrInfo output;                                  // text form only

@@ -26,7 +26,7 @@ struct ColumnarPlan {
     List* row_queries;   // Query: of {rows:i}
     List* result_types;  // Integer: ColumnType of each result column, as in Translation
     List* attributes;    // kScan: int list, the relation's attribute that each result column fills
-    ::Query* fallback;   // the same rows from Postgres once mirrors are exchanged; its columns are the node's result columns
+    ::Query* fallback;   // the same rows and columns from Postgres, once mirrors are exchanged
     List* reasons;       // String: what was not pushed down and why
     // The node's custom_exprs are the expressions of {value:i}, in order.
 };

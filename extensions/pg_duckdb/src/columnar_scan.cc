@@ -93,13 +93,15 @@ bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
     const char* sql = CompleteSql(state);
     if (!sql) {
         *engine = EngineQuery{};
-        SetFailure(engine, Unavailable::kInexact, "a value in the query has no exact equivalent in the columnar engine");
+        SetFailure(engine, Unavailable::kInexact,
+                   "a value in the query has no exact equivalent in the columnar engine");
         return false;
     }
     if (!OpenEngineQuery(engine, state->run_context)) return false;
     ListCell* cell;
     foreach (cell, state->plan.row_queries) {
-        if (!UploadRows(engine, static_cast<::Query*>(lfirst(cell)), Estate(state), mode == QueryMode::kExplain)) return false;
+        auto* rows = static_cast<::Query*>(lfirst(cell));
+        if (!UploadRows(engine, rows, Estate(state), mode == QueryMode::kExplain)) return false;
         if (!engine->lease->connection) {
             SetFailure(engine, Unavailable::kNotReady, engine->lease->failure);
             return false;

@@ -4,8 +4,8 @@
 // row table would, from the row table.
 //
 // The choice is made when the first row is asked for: the query's text is completed with the values that Postgres
-// computes, row sources are uploaded, the query is sent, and the beginning of the result is awaited. Whatever fails until
-// then sends the node to the row table (mooncake.fallback); a failure after rows were returned is an error.
+// computes, row sources are uploaded, the query is sent, and the beginning of the result is awaited. Whatever fails
+// until then sends the node to the row table (mooncake.fallback); a failure after rows were returned is an error.
 #pragma once
 
 #include "pg/postgres_api.h"

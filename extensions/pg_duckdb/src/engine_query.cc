@@ -56,8 +56,8 @@ void TakeDone(EngineQuery* query, const Frame& frame) {
     pg::ReturnEngine(query->lease);
 }
 
-// Receives the next chunk into buffer->held, or learns that there are no more. False: see query->failure. With a timeout
-// (not negative) *timed_out may be set instead.
+// Receives the next chunk into buffer->held, or learns that there are no more. False: see query->failure. With a
+// timeout (not negative) *timed_out may be set instead.
 bool ReceiveChunk(EngineQuery* query, long timeout_ms, bool* timed_out) {
     if (!query->lease->connection) {
         SetFailure(query, Unavailable::kNotReady, query->lease->failure);

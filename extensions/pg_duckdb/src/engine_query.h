@@ -3,8 +3,8 @@
 // EngineQuery: one query on the engine, from its text to its rows. It knows connections, messages and chunks, and
 // nothing of plans.
 //
-// The beginning of a result is held back until it is complete or large, or some time has passed: up to there a failure can
-// still be made good by the row table, and that covers all but large results.
+// The beginning of a result is held back until it is complete or large, or some time has passed: up to there a failure
+// can still be made good by the row table, and that covers all but large results.
 //
 // Every step may find that the engine can't do it; that is a return value (EngineFailure), because the row table may
 // still answer. ereport is left to interrupts and lack of memory.

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// EXPLAIN of ColumnarScan: what the engine runs, what it does not and why, its own plan, and, with ANALYZE, what it did.
+// EXPLAIN of ColumnarScan: what the engine runs, what not and why, its own plan, and, with ANALYZE, what it did.
 #include "columnar_scan.h"
 #include "mirrors.h"
 #include "settings.h"
@@ -41,7 +41,8 @@ List* MirrorTexts(const ColumnarPlan& plan) {
         const Oid mirror = list_nth_oid(plan.mirrors, i);
         if (list_member_oid(seen, mirror)) continue;
         seen = lappend_oid(seen, mirror);
-        texts = lappend(texts, psprintf("%s (of %s)", QualifiedName(mirror), QualifiedName(list_nth_oid(plan.sources, i))));
+        const Oid source = list_nth_oid(plan.sources, i);
+        texts = lappend(texts, psprintf("%s (of %s)", QualifiedName(mirror), QualifiedName(source)));
     }
     return texts;
 }

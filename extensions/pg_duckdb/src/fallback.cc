@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Fallback: a nested executor run. Rows are pulled one by one, as the outer executor asks for them, so that a cursor or a
-// LIMIT above costs no more than on the row table. Only a parallel plan runs to its end at once (the server shuts workers
-// down when it stops), into a tuplestore.
+// Fallback: a nested executor run. Rows are pulled one by one, as the outer executor asks for them, so that a cursor or
+// a LIMIT above costs no more than on the row table. Only a parallel plan runs to its end at once (the server shuts
+// workers down when it stops), into a tuplestore.
 #include "fallback.h"
 
 #include "mirrors.h"

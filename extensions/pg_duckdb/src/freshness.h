@@ -16,9 +16,10 @@ namespace ivy::duck {
 // Whether a snapshot can be served from mirrors at all. If not, *reason says why.
 bool SnapshotIsServable(::Snapshot snapshot, const char** reason);
 
-// Flushes the WAL that exists now and returns its end. Every transaction that a snapshot taken before this call sees has
-// its commit record before that point: a transaction leaves the list of running ones after its commit record is written.
-// Flushing matters because decoding reads only what is flushed, and an asynchronous commit is visible before it is.
+// Flushes the WAL that exists now and returns its end. Every transaction that a snapshot taken before this call sees
+// has its commit record before that point: a transaction leaves the list of running ones after its commit record is
+// written. Flushing matters because decoding reads only what is flushed, and an asynchronous commit is visible before
+// it is.
 XLogRecPtr FlushVisibleWal();
 
 // Under SERIALIZABLE a mirror stands for its row table in the search for dangerous structures too. The whole table is

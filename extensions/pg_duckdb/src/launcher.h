@@ -20,8 +20,8 @@ namespace ivy::duck {
 // Registers the worker and its shared memory. Call in _PG_init while preloading.
 void InitLauncher();
 
-// Asks for the engine of a database and returns at once. "keep" tells whether it stays up although idle; the latest call
-// counts.
+// Asks for the engine of a database and returns at once. "keep" tells whether it stays up although idle; the latest
+// call counts.
 void RequestEngine(Oid database, bool keep);
 
 struct EngineInfo {

@@ -2,9 +2,9 @@
 //
 // Mirrors in queries: which relations of a Query are mirrors, and putting their row tables in their place.
 //
-// A mirror has its source's attribute numbers, so a Query reads the row table once the relation's OID in its range table
-// entry is exchanged; nothing else of it changes. Privileges stay those of the mirror: they are checked on a range table
-// entry kept aside, and those of the row table are not asked for.
+// A mirror has its source's attribute numbers, so a Query reads the row table once the relation's OID in its range
+// table entry is exchanged; nothing else of it changes. Privileges stay those of the mirror: they are checked on a
+// range table entry kept aside, and those of the row table are not asked for.
 #pragma once
 
 #include "api.h"
@@ -34,8 +34,8 @@ struct MirrorSurvey {
     bool modifies;        // a CTE that changes data, at some level
 };
 
-// Finds the mirrors that a query reads, at all levels; ereports if it changes one. Cheap for queries that have nothing to
-// do with any.
+// Finds the mirrors that a query reads, at all levels; ereports if it changes one. Cheap for queries that have nothing
+// to do with any.
 MirrorSurvey SurveyMirrors(::Query* query);
 
 // A range table entry whose row table was put in place of a mirror, as it was before.

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Own writes, known by the locks held: whatever changes rows of a table (INSERT, UPDATE, DELETE, COPY, MERGE, foreign key
-// actions, TRUNCATE, a rewrite) takes RowExclusiveLock or a stronger lock on it and keeps it until the end of the
+// Own writes, known by the locks held: whatever changes rows of a table (INSERT, UPDATE, DELETE, COPY, MERGE, foreign
+// key actions, TRUNCATE, a rewrite) takes RowExclusiveLock or a stronger lock on it and keeps it until the end of the
 // transaction, or until the savepoint before it is rolled back to, which is when the changes are gone too. Unlike the
 // statistics collector's counts, locks can't be switched off.
 //
-// A strong lock does not prove changes (LOCK TABLE, an UPDATE that found no row): then the row table answers needlessly,
-// but rightly.
+// A strong lock does not prove changes (LOCK TABLE, an UPDATE that found no row): then the row table answers
+// needlessly, but rightly.
 #include "own_writes.h"
 
 extern "C" {

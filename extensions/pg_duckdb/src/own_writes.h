@@ -8,8 +8,8 @@
 
 namespace ivy::duck {
 
-// False only if it is certain that this transaction, its subtransactions that were not rolled back included, has changed
-// nothing in the relation and has not replaced its storage.
+// False only if it is certain that this transaction, its subtransactions that were not rolled back included, has
+// changed nothing in the relation and has not replaced its storage.
 bool MayHaveOwnWrites(Oid relid);
 
 }  // namespace ivy::duck

@@ -2,9 +2,9 @@
 //
 // Planning of queries on mirrors.
 //
-// Four levels, the first that fits: the whole SELECT on the engine; its lower part (split); single scans; the row tables.
-// The last is also mixed in: mirrors that the engine can't serve in this query are exchanged for their row tables
-// before anything else, and the rest is planned around them.
+// Four levels, the first that fits: the whole SELECT on the engine; its lower part (split); single scans; the row
+// tables. The last is also mixed in: mirrors that the engine can't serve in this query are exchanged for their row
+// tables before anything else, and the rest is planned around them.
 //
 // A shipped part of a query is a subquery in the range table that Postgres plans around: a security barrier keeps it
 // from being pulled up, and set_rel_pathlist_hook gives it a ColumnarScan as its only path. Which part it is travels in
@@ -181,8 +181,9 @@ List* AttributesNeeded(RelOptInfo* rel, Oid relid) {
         int32 typmod;
         get_atttypetypmodcoll(rte->relid, attribute, &type, &typmod, &collation);
         Var* var = makeVar(1, attribute, type, typmod, collation, 0);
-        query->targetList = lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr*>(var),
-                                                                       static_cast<AttrNumber>(++number), nullptr, false));
+        TargetEntry* entry =
+            makeTargetEntry(reinterpret_cast<Expr*>(var), static_cast<AttrNumber>(++number), nullptr, false);
+        query->targetList = lappend(query->targetList, entry);
     }
     if (attributes == NIL) {  // rows are only counted; the engine's result has a column too
         Expr* one = reinterpret_cast<Expr*>(makeBoolConst(true, false));
@@ -244,7 +245,8 @@ void PlanMirrorScan(RelOptInfo* rel, const RangeTblEntry* rte) {
     // Without filters of its own the server gets what the scan keeps; the estimate of both is the relation's.
     const double rows_out = scan->local == NIL ? rel->rows : rel->tuples;
     const int columns = list_length(scan->attributes);
-    SetCosts(&path->path, rel->tuples * kEngineCostPerValue * Max(columns, 1), rows_out, columns, list_length(scan->local));
+    const double engine_cost = rel->tuples * kEngineCostPerValue * Max(columns, 1);
+    SetCosts(&path->path, engine_cost, rows_out, columns, list_length(scan->local));
     ReplacePaths(rel, path);
 }
 
@@ -370,7 +372,8 @@ bool IsWholeCandidate(const ::Query* query, const MirrorSurvey& survey) {
 
 // The subquery of INSERT ... SELECT, or null.
 RangeTblEntry* InsertedSelect(::Query* query) {
-    if (query->commandType != CMD_INSERT || !query->jointree || list_length(query->jointree->fromlist) != 1) return nullptr;
+    if (query->commandType != CMD_INSERT || !query->jointree) return nullptr;
+    if (list_length(query->jointree->fromlist) != 1) return nullptr;
     auto* reference = static_cast<Node*>(linitial(query->jointree->fromlist));
     if (!IsA(reference, RangeTblRef)) return nullptr;
     RangeTblEntry* rte = rt_fetch(reinterpret_cast<RangeTblRef*>(reference)->rtindex, query->rtable);

@@ -50,9 +50,10 @@ bool ReceiveRow(TupleTableSlot* slot, DestReceiver* receiver) {
     MemoryContext before = MemoryContextSwitchTo(upload->scratch);
     for (int i = 0; i < upload->columns; i++) {
         ColumnBuilder* column = &upload->builder->column(static_cast<size_t>(i));
+        types::DatumWriter* writer = &upload->writers[i];
         if (slot->tts_isnull[i]) {
             pg::Guard([&] { column->AppendNull(); });
-        } else if (types::DatumWriter* writer = &upload->writers[i]; !writer->write(writer, slot->tts_values[i], column)) {
+        } else if (!writer->write(writer, slot->tts_values[i], column)) {
             upload->failed = true;
             break;
         }
@@ -121,7 +122,8 @@ bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_
     const bool sent = !upload->failed;
     MemoryContextDelete(context);
     if (!sent) {
-        SetFailure(query, Unavailable::kInexact, "a row table holds a value that the columnar engine can't hold exactly");
+        SetFailure(query, Unavailable::kInexact,
+                   "a row table holds a value that the columnar engine can't hold exactly");
     }
     return sent;
 }

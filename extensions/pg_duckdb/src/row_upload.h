@@ -14,8 +14,8 @@ extern "C" {
 namespace ivy::duck {
 
 // Runs "rows" and sends what it returns as the engine query's next row source. "outer" is the state of the query that
-// this is a part of: its snapshot, parameters and text are used. With "announce_only" no row is read or sent. False: see
-// query->failure.
+// this is a part of: its snapshot, parameters and text are used. With "announce_only" no row is read or sent. False:
+// see query->failure.
 bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only);
 
 }  // namespace ivy::duck

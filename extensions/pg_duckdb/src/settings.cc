@@ -61,11 +61,11 @@ int DefaultThreads() {
 
 void DefineSettings() {
     DefineCustomIntVariable("duckdb.max_memory", "Sets the memory that the columnar engine of a database may use.",
-                            "Takes effect when the engine next starts.", &max_memory_mb, DefaultMemoryMb(), kMinMemoryMb,
-                            INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+                            "Takes effect when the engine next starts.", &max_memory_mb, DefaultMemoryMb(),
+                            kMinMemoryMb, INT_MAX, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("duckdb.threads", "Sets the number of threads of the columnar engine of a database.",
-                            "Takes effect when the engine next starts.", &threads, DefaultThreads(), 1, 1024, PGC_SIGHUP,
-                            0, nullptr, nullptr, nullptr);
+                            "Takes effect when the engine next starts.", &threads, DefaultThreads(), 1, 1024,
+                            PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("duckdb.engine_idle_timeout",
                             "Sets how long a columnar engine without mirrors may be idle before it is stopped.",
                             "0 means that it is never stopped.", &engine_idle_timeout_s, 600, 0, INT_MAX / 1000,
@@ -74,19 +74,21 @@ void DefineSettings() {
                              "Allows DuckDB extensions that are not DuckDB's own.",
                              "The engine never installs an extension by itself.", &allow_community_extensions, false,
                              PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("mooncake.fallback", "Runs a query on the row table where its mirror can't serve it exactly.",
-                             "If off, such a query fails and says why.", &fallback, true, PGC_USERSET, 0, nullptr, nullptr,
-                             nullptr);
+    DefineCustomBoolVariable("mooncake.fallback",
+                             "Runs a query on the row table where its mirror can't serve it exactly.",
+                             "If off, such a query fails and says why.", &fallback, true, PGC_USERSET, 0, nullptr,
+                             nullptr, nullptr);
     DefineCustomIntVariable("mooncake.freshness_timeout",
                             "Sets how long a query waits for the mirror to receive what was committed before.",
                             "After that the query runs on the row table.", &freshness_timeout_ms, 10000, 0, INT_MAX,
                             PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("mooncake.engine_timeout", "Sets how long a query waits for a columnar engine that is starting.",
+    DefineCustomIntVariable("mooncake.engine_timeout",
+                            "Sets how long a query waits for a columnar engine that is starting.",
                             "After that the query runs on the row table.", &engine_timeout_ms, 5000, 0, INT_MAX,
                             PGC_USERSET, GUC_UNIT_MS, nullptr, nullptr, nullptr);
     DefineCustomEnumVariable("mooncake.execution", "Sets what the columnar engine may run of a query on mirrors.",
-                             "\"split\" and \"scan\" leave more of it to the server, \"off\" leaves all of it.", &execution,
-                             kExecutionWhole, kExecutionOptions, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+                             "\"split\" and \"scan\" leave more of it to the server, \"off\" leaves all of it.",
+                             &execution, kExecutionWhole, kExecutionOptions, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     // The prefix "mooncake" is shared with pg_mooncake, which is loaded later and reserves it.
     MarkGUCPrefixReserved("duckdb");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Statistics for planning: a mirror has the rows and the columns of its row table, so it has its statistics. Without them
-// the server's part of a plan (what is joined and sorted above the engine's scans) would be a guess.
+// Statistics for planning: a mirror has the rows and the columns of its row table, so it has its statistics. Without
+// them the server's part of a plan (what is joined and sorted above the engine's scans) would be a guess.
 #include "mirrors.h"
 #include "planner.h"
 
