@@ -73,7 +73,7 @@ TEST_P(AvroCodec, RoundTrip) {
 
 TEST_P(AvroCodec, Damage) {
     const Bytes file = Write(kEveryType, {EveryType(EveryType(Value())), EveryType(Value())}, GetParam());
-    Damage(file, 20000, [](const Bytes& bad) {
+    Damage(file, 5000, [](const Bytes& bad) {
         Status status;
         ReadAll(bad, &status);
     });
@@ -165,7 +165,7 @@ TEST(Avro, BadSchemas) {
     }
     EXPECT_FALSE(Schema::Parse(std::string(1 << 20, '[')).ok());
     const std::string good = ManifestAvroSchema(3);
-    Damage(Bytes(good.begin(), good.end()), 3000, [](const Bytes& bad) {
+    Damage(Bytes(good.begin(), good.end()), 1000, [](const Bytes& bad) {
         (void)Schema::Parse({reinterpret_cast<const char*>(bad.data()), bad.size()}).ok();
     });
 }

@@ -126,14 +126,14 @@ TEST_P(ManifestVersion, ListRoundTrip) {
     EXPECT_EQ(reader->metadata().at("parent-snapshot-id"), "71");
     EXPECT_EQ(reader->metadata().at("sequence-number"), "3");
     EXPECT_EQ(reader->metadata().contains("first-row-id"), GetParam() == 3);
-    Damage(*content, 5000, [](const Bytes& bad) { (void)ReadManifestList(bad).ok(); });
+    Damage(*content, 1500, [](const Bytes& bad) { (void)ReadManifestList(bad).ok(); });
 }
 
 TEST_P(ManifestVersion, Damage) {
     const auto [content, manifest] = WriteOne(GetParam(), false, {{EntryStatus::kAdded, SomeDataFile("/t/a", 4)}});
     ManifestFile list_entry = manifest;
     list_entry.first_row_id = INT64_MAX - 2;
-    Damage(content, 5000, [&](const Bytes& bad) { (void)ReadManifest(bad, list_entry).ok(); });
+    Damage(content, 1500, [&](const Bytes& bad) { (void)ReadManifest(bad, list_entry).ok(); });
     EXPECT_FALSE(ReadManifest(content, list_entry).ok());  // row ids out of range
 }
 

@@ -54,7 +54,7 @@ TEST(Puffin, RoundTrip) {
     EXPECT_EQ(footer.front(), '{');
     EXPECT_EQ(footer.back(), '}');
     EXPECT_EQ(Bytes(file.end() - 12 - size - 4, file.end() - 12 - size), FromHex("50464131"));
-    Damage(file, 20000, [](const Bytes& bad) {
+    Damage(file, 5000, [](const Bytes& bad) {
         const auto read = ReadPuffinFooter(bad);
         if (!read.ok()) return;
         for (const PuffinBlob& blob : *read) ASSERT_LE(blob.offset + blob.length, static_cast<int64_t>(bad.size()));

@@ -72,10 +72,10 @@ inline Bytes FromHex(std::string_view hex) {
     return bytes;
 }
 
-// Calls "read" with the file cut at every length, then with "rounds" copies that have up to four bytes changed. The copies
-// are allocated exactly, so that a sanitizer sees any read beyond their end.
-inline void Damage(const Bytes& good, int rounds, const std::function<void(const Bytes&)>& read) {
-    for (size_t size = 0; size < good.size(); size++) read(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)));
+// Calls "read" with the file cut at every length (or every "step"th), then with "rounds" copies that have up to four bytes
+// changed. The copies are allocated exactly, so that a sanitizer sees any read beyond their end.
+inline void Damage(const Bytes& good, int rounds, const std::function<void(const Bytes&)>& read, size_t step = 1) {
+    for (size_t size = 0; size < good.size(); size += step) read(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)));
     std::mt19937 random(20260101);
     for (int round = 0; round < rounds; round++) {
         Bytes bad = good;
