@@ -31,10 +31,9 @@ int ConstUnit(const Call& call) {
     if (!ConstText(call, 0, &name)) return -1;
     char* lower = downcase_truncate_identifier(name, static_cast<int>(strlen(name)), false);
     int value;
-    const int kind = DecodeUnits(0, lower, &value);
-    if (kind == UNITS) return value;
-    if (kind == UNKNOWN_FIELD && DecodeSpecial(0, lower, &value) == RESERV && value == DTK_EPOCH) return DTK_EPOCH;
-    return -1;
+    int kind = DecodeUnits(0, lower, &value);
+    if (kind == UNKNOWN_FIELD) kind = DecodeSpecial(0, lower, &value);
+    return kind == UNITS || (kind == RESERV && value == DTK_EPOCH) ? value : -1;
 }
 
 const char* TruncUnitName(int unit) {
@@ -283,6 +282,14 @@ bool CompareZoned(const Call& call, Sql* out) {
         {LEFT##LT##RIGHT, TYPES, "<", Needs::kNothing, REWRITE}, {LEFT##LE##RIGHT, TYPES, "<=", Needs::kNothing, REWRITE}, \
         {LEFT##GT##RIGHT, TYPES, ">", Needs::kNothing, REWRITE}, {LEFT##GE##RIGHT, TYPES, ">=", Needs::kNothing, REWRITE}
 
+// DuckDB's dates and timestamps reach further back, and its dates further ahead, than Postgres's, which raises an error.
+#define IVY_DATE(X)                                                                                                  \
+    "CASE WHEN NOT isinf(" X ") AND (" X " < make_date(-2440588) OR " X " >= make_date(2145042906)) "               \
+    "THEN CAST(error('date out of range') AS DATE) ELSE " X " END"
+#define IVY_STAMP(X, TYPE)                                                                                           \
+    "CASE WHEN NOT isinf(" X ") AND " X " < make_timestamp" TYPE "(-210866803200000000) "                            \
+    "THEN CAST(error('timestamp out of range') AS TIMESTAMP" TYPE ") ELSE " X " END"
+
 constexpr Signature kRows[] = {
     IVY_COMPARE(F_DATE_, "DD>b"),
     IVY_COMPARE(F_TIME_, "TT>b"),
@@ -295,17 +302,17 @@ constexpr Signature kRows[] = {
     IVY_COMPARE_CROSS(F_TIMESTAMP_, _TIMESTAMPTZ, "sz>b", CompareZoned),
     IVY_COMPARE_CROSS(F_TIMESTAMPTZ_, _TIMESTAMP, "zs>b", CompareZoned),
 
-    {F_DATE_PLI, "D4>D", "($1 + $2)"},
-    {F_DATE_MII, "D4>D", "($1 - $2)"},
+    {F_DATE_PLI, "D4>D", IVY_DATE("($1 + $2)")},
+    {F_DATE_MII, "D4>D", IVY_DATE("($1 - $2)")},
     {F_DATE_MI, "DD>4",
      "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('cannot subtract infinite dates') AS INTEGER) "
      "ELSE CAST($1 - $2 AS INTEGER) END"},
-    {F_DATE_PL_INTERVAL, "si>s", "($1 + $2)"},
-    {F_DATE_MI_INTERVAL, "si>s", "($1 - $2)"},
-    {F_TIMESTAMP_PL_INTERVAL, "si>s", "($1 + $2)"},
-    {F_TIMESTAMP_MI_INTERVAL, "si>s", "($1 - $2)"},
-    {F_TIMESTAMPTZ_PL_INTERVAL, "zi>z", "($1 + $2)", Needs::kNothing, AddMicros},
-    {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", "($1 - $2)", Needs::kNothing, AddMicros},
+    {F_DATE_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", "")},
+    {F_DATE_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", "")},
+    {F_TIMESTAMP_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", "")},
+    {F_TIMESTAMP_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", "")},
+    {F_TIMESTAMPTZ_PL_INTERVAL, "zi>z", IVY_STAMP("($1 + $2)", "tz"), Needs::kNothing, AddMicros},
+    {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", IVY_STAMP("($1 - $2)", "tz"), Needs::kNothing, AddMicros},
     {F_TIMESTAMP_MI, "ss>i",
      "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) ELSE $1 - $2 END"},
     {F_ISFINITE_DATE, "D>b", "isfinite($1)"},

@@ -1,0 +1,332 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Every shippable signature over edge values: each expression is computed for all rows, or all pairs of rows, of a row
+table and of its mirror in one snapshot, and text form, type and errors must be equal.
+
+    signatures.py [--only TEXT] [--verbose]
+
+"wrong"    the mirror's answer differs, or it answers where the row table raises an error: never allowed.
+"refused"  the engine raised an error where the row table doesn't: Postgres would answer by itself, so only slow.
+"local"    the expression was not shipped whole. Those that must be shipped are marked in the lists below.
+"""
+
+import argparse
+import os
+import sys
+
+import psycopg
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "..", "support"))
+from ivy_server import Server, wait_live  # noqa: E402
+
+# Edge values by column. Columns have the name of their list; shorter lists are padded with NULLs.
+VALUES = {
+    "b": ("boolean", ["true", "false"]),
+    "i2": ("smallint", ["0", "1", "-1", "2", "7", "-7", "32767", "-32768"]),
+    "i4": ("integer", ["0", "1", "-1", "2", "-7", "100", "2147483647", "-2147483648", "46341"]),
+    "i8": ("bigint", ["0", "1", "-1", "3", "-7", "9223372036854775807", "-9223372036854775808", "9007199254740993", "3037000500"]),
+    "f4": ("real", ["0", "-0", "1", "-1.5", "0.5", "2.5", "3.4e38", "1e-45", "NaN", "Infinity", "-Infinity", "16777217", "32767.5"]),
+    "f8": ("double precision", ["0", "-0", "1", "-1.5", "0.5", "2.5", "1.7e308", "5e-324", "NaN", "Infinity", "-Infinity",
+                                "2147483647.5", "-2147483648.5", "9223372036854775807", "0.1"]),
+    "n": ("numeric(10,2)", ["0", "1", "-1", "0.01", "-0.05", "99999999.99", "-99999999.99", "2.50", "-2.50", "1234.56"]),
+    "m": ("numeric(12,5)", ["0", "1", "-1", "0.00001", "9999999.99999", "-9999999.99999", "0.5", "-1.5", "2.50000"]),
+    "w": ("numeric(38,10)", ["0", "1", "-1", "9999999999999999999999999999.9999999999", "-9999999999999999999999999999.9999999999",
+                             "0.0000000001", "12345678901234.5"]),
+    "z": ("numeric(20,0)", ["0", "1", "-1", "99999999999999999999", "-99999999999999999999", "12"]),
+    "t": ("text", ["", "a", "A", "ab", "abc", " pad ", "Zebra", "äöü", "日本語", "é", "100%", "a_b", "back\\slash", "it's",
+                   "{mirror:0}", "a\tb", "long" * 300, "ß", "x\u00a0y", "\U0001f600"]),
+    "c": ("text COLLATE \"C\"", ["", "a", "A", "ab", "B", "äöü", "日本", "\U0001f600", "a b", "a!", "~", "b", "é", "z"]),
+    "v": ("varchar(10)", ["", "a", "abc", "ab ", "äöü", "1234567890", "%", "_"]),
+    "p": ("char(5)", ["", "a", "ab", "ab   ", "abcde", "äöü", "a\tb", "  x", "A"]),
+    "y": ("bytea", ["\\x", "\\x00", "\\x00ff", "\\x61", "\\xff", "\\x6161"]),
+    "d": ("date", ["2024-02-29", "2000-01-01", "1999-12-31", "0001-01-01", "0001-12-31 BC", "0044-03-15 BC", "4713-01-01 BC",
+                   "5874897-12-31", "infinity", "-infinity", "2020-12-31", "2021-01-03", "1900-02-28", "2001-01-01", "1970-01-01"]),
+    "ts": ("timestamp", ["2024-02-29 12:34:56.789012", "2000-01-01 00:00:00", "1999-12-31 23:59:59.999999", "0001-01-01 00:00:00",
+                         "0044-03-15 01:02:03 BC", "4713-01-01 00:00:00 BC", "294246-12-31 23:59:59", "infinity", "-infinity",
+                         "1969-12-31 23:59:59.5", "2024-01-31 10:00", "2023-03-26 02:30", "2001-01-01", "1970-01-01"]),
+    "tz": ("timestamptz", ["2024-02-29 12:34:56.789012+00", "2000-01-01 00:00:00+05:30", "1999-12-31 23:59:59.999999-08",
+                           "0044-03-15 01:02:03+00 BC", "infinity", "-infinity", "1969-12-31 23:59:59.5+00", "2023-03-26 02:30+01"]),
+    "tm": ("time", ["00:00", "24:00:00", "12:34:56.789", "23:59:59.999999", "01:00"]),
+    "u": ("uuid", ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
+                   "7fffffff-ffff-ffff-ffff-ffffffffffff", "80000000-0000-0000-0000-000000000000"]),
+    "iv": ("interval", ["0", "1 day", "24 hours", "1 month", "30 days", "-1 month 1 day", "1 year 2 months 3 days 04:05:06.789",
+                        "-00:00:00.000001", "infinity"]),
+    "e": ("mood", ["sad", "ok", "happy"]),
+    "o": ("oid", ["0", "1", "4294967295"]),
+    "un": ("numeric", ["0", "1.0", "1.00", "NaN", "Infinity", "1e40", "0.000"]),
+    "js": ("jsonb", ['{"a": 1}', '{"a":1}', "[]", "null"]),
+}
+COMPARE = ["=", "<>", "<", "<=", ">", ">="]
+
+
+def expressions():
+    """(expression over x and y, whether it must be shipped). One that names only x is run over single rows."""
+    for left, right in [("i2", "i2"), ("i4", "i4"), ("i8", "i8"), ("i2", "i4"), ("i4", "i2"), ("i2", "i8"), ("i8", "i2"),
+                        ("i4", "i8"), ("i8", "i4")]:
+        for op in COMPARE + ["+", "-", "*", "/"]:
+            yield "x.%s %s y.%s" % (left, op, right), True
+    for column in ["i2", "i4", "i8"]:
+        for op in ["%", "&", "|", "#"]:
+            yield "x.%s %s y.%s" % (column, op, column), True
+        for text in ["-%s", "+%s", "@%s", "abs(%s)", "~%s", "%s::text", "%s::numeric", "%s::real", "%s::float8", "%s IS NULL"]:
+            yield text % ("x." + column), True
+        yield "mod(x.%s, y.%s)" % (column, column), True
+        yield "x.%s BETWEEN y.%s AND 100" % (column, column), True
+        yield "x.%s IN (0, 1, 7, NULL)" % column, True
+        yield "x.%s NOT IN (0, 1, 7)" % column, True
+        yield "x.%s NOT IN (0, 1, NULL)" % column, True
+        yield "x.%s = ANY ('{}')" % column, True
+        yield "x.%s < ALL ('{1,100}')" % column, True
+        yield "nullif(x.%s, y.%s)" % (column, column), True
+        yield "greatest(x.%s, y.%s, 5::int2)" % (column, column), True
+        yield "least(x.%s, y.%s)" % (column, column), True
+        yield "coalesce(x.%s, y.%s, 3::int2)" % (column, column), True
+        yield "x.%s IS DISTINCT FROM y.%s" % (column, column), True
+    for source, target in [("i2", "int4"), ("i2", "int8"), ("i4", "int2"), ("i4", "int8"), ("i8", "int2"), ("i8", "int4"), ("f4", "int2"),
+                           ("f4", "int4"), ("f4", "int8"), ("f4", "float8"), ("f8", "int2"), ("f8", "int4"), ("f8", "int8"),
+                           ("n", "int2"), ("n", "int4"), ("n", "int8"), ("n", "float8"), ("m", "int4"), ("m", "float8"), ("z", "int8"), ("b", "int4"), ("i4", "bool"),
+                           ("b", "text"), ("n", "text"), ("m", "text"), ("u", "text"), ("p", "text"), ("v", "text"), ("t", "varchar(3)"),
+                           ("n", "numeric(6,1)"), ("m", "numeric(9,2)"), ("n", "numeric(20,6)"), ("d", "timestamp"), ("ts", "date"),
+                           ("d", "timestamptz"), ("ts", "timestamptz"), ("tz", "timestamp"), ("tz", "date")]:
+        yield "x.%s::%s" % (source, target), True
+    for left, right in [("f4", "f4"), ("f8", "f8"), ("f4", "f8"), ("f8", "f4")]:
+        for op in COMPARE + ["+", "-", "*", "/"]:
+            yield "x.%s %s y.%s" % (left, op, right), True
+    for text in ["-%s", "+%s", "@%s", "abs(%s)"]:
+        yield text % "x.f4", True
+        yield text % "x.f8", True
+    for function in ["ceil", "ceiling", "floor", "trunc", "round", "sqrt"]:
+        yield "%s(x.f8)" % function, True
+    yield "greatest(x.f8, y.f8)", True
+    yield "least(x.f4, y.f4)", True
+    for left, right in [("n", "n"), ("n", "m"), ("m", "n"), ("z", "n"), ("w", "w"), ("w", "n")]:
+        for op in COMPARE + ["+", "-", "*"]:
+            yield "x.%s %s y.%s" % (left, op, right), True
+    yield "x.n * y.m - y.n * 2 + 0.125", True
+    yield "x.n + x.i4", True
+    yield "x.i8 * y.n", True
+    yield "x.n > 1", True
+    yield "x.n = 1.0000", True
+    yield "x.n IN (1, 2.5, -0.05)", True
+    yield "x.n / y.n", False
+    for column in ["n", "m", "w", "z"]:
+        for text in ["-%s", "+%s", "abs(%s)", "ceil(%s)", "floor(%s)", "sign(%s)", "round(%s)", "round(%s, 1)", "round(%s, 3)", "round(%s, -2)",
+                     "trunc(%s)", "trunc(%s, 1)", "trunc(%s, -1)", "scale(%s)", "%s::text"]:
+            yield text % ("x." + column), True
+    yield "CASE WHEN x.i4 > 0 THEN x.n ELSE y.n END", True
+    yield "CASE WHEN x.i4 > 0 THEN x.n ELSE 0 END", False
+    yield "CASE WHEN x.i4 > 0 THEN x.n ELSE 0 END > 0.5", True
+    yield "CASE x.i4 WHEN 0 THEN 'zero' WHEN 1 THEN 'one' END", True
+    yield "CASE WHEN y.i4 <> 0 THEN x.i4 / y.i4 END", True
+    yield "coalesce(x.n, y.n)", True
+    yield "coalesce(x.n, 0) < 5", True
+    for op in COMPARE:
+        for column in ["b", "c", "d", "ts", "tz", "tm", "u", "y", "o"]:
+            yield "x.%s %s y.%s" % (column, op, column), True
+        yield "x.d %s y.ts" % op, True
+        yield "x.ts %s y.d" % op, True
+        yield "x.d %s timestamp '2000-01-01 12:00'" % op, True
+        yield "x.d %s timestamp '2000-01-01'" % op, True
+        yield "timestamp '-infinity' %s x.d" % op, True
+        yield "x.ts %s date '2000-01-01'" % op, True
+        yield "x.tz %s date '2000-01-01'" % op, True
+        yield "x.tz %s timestamp '2000-01-01'" % op, True
+        yield "x.ts %s timestamptz '2000-01-01 00:00+03'" % op, True
+        yield "x.d %s y.tz" % op, True
+        yield "x.p COLLATE \"C\" %s y.p" % op, True
+        yield "x.c %s 'a'" % op, True
+    for op in ["=", "<>"]:
+        for column in ["t", "v", "p", "e"]:
+            yield "x.%s %s y.%s" % (column, op, column), True
+        yield "x.t %s 'it''s'" % op, True
+        yield "x.t %s '{mirror:0}'" % op, True
+        yield "x.t %s E'a\\tb'" % op, True
+        yield "x.p %s 'ab'" % op, True
+        yield "x.p %s 'ab   '" % op, True
+        yield "x.p %s 'abcdefgh'" % op, True
+        yield "x.e %s 'ok'" % op, True
+    yield "x.p IN ('a', 'ab', 'zz')", True
+    yield "x.p = x.t", True
+    yield "x.v = x.t", True
+    yield "x.b AND y.b", True
+    yield "x.b OR y.b", True
+    yield "NOT x.b", True
+    for test in ["TRUE", "NOT TRUE", "FALSE", "NOT FALSE", "UNKNOWN", "NOT UNKNOWN"]:
+        yield "x.b IS %s" % test, True
+    for pattern in ["a%", "%b", "_", "a_b", "a\\_b", "%\\%%", "", "%", "äö_", "日%", "back\\\\slash", "%it''s%", "_%_"]:
+        for column in ["t", "p", "v"]:
+            yield "x.%s LIKE '%s'" % (column, pattern), True
+        yield "x.t NOT LIKE '%s'" % pattern, True
+    yield "x.t LIKE y.v", True
+    yield "x.t LIKE 'a!_b' ESCAPE '!'", True
+    yield "x.t LIKE ANY ('{a%,%b}')", True
+    for text in ["length(%s)", "char_length(%s)", "substring(%s, 1, 2)", "substring(%s, 2)", "substr(%s, 3, 0)", "substring(%s from 2 for 1000)",
+                 "left(%s, 2)", "right(%s, 2)", "left(%s, 0)", "strpos(%s, 'b')", "position('' in %s)", "position('本' in %s)",
+                 "replace(%s, 'a', 'xyz')", "replace(%s, '', 'x')", "trim(%s)", "ltrim(%s)", "rtrim(%s)", "btrim(%s, 'aä')", "ltrim(%s, 'ab')",
+                 "rtrim(%s, ' b')", "btrim(%s, '')", "starts_with(%s, 'a')", "starts_with(%s, '')"]:
+        yield text % "x.t", True
+    yield "strpos(x.t, y.t)", True
+    yield "x.t || y.v", True
+    yield "x.t || '{rows:1}'", True
+    yield "length(x.p)", True
+    yield "octet_length(x.y)", True
+    yield "upper(x.c)", True
+    yield "lower(x.c)", True
+    yield "upper(x.t)", None
+    yield "x.t < y.t", None
+    yield "x.t ~ 'a'", False
+    yield "x.d + x.i2::int4", True
+    yield "x.d - 3", True
+    yield "x.d - y.d", True
+    for interval in ["1 month", "-1 month", "1 day", "1 year 2 months 3 days 04:05:06.789", "-36 hours", "12 months", "0"]:
+        for column in ["d", "ts"]:
+            yield "x.%s + interval '%s'" % (column, interval), True
+            yield "x.%s - interval '%s'" % (column, interval), True
+    yield "x.tz + interval '5 hours 3 microseconds'", True
+    yield "x.ts - y.ts", True
+    yield "x.ts + y.iv", True
+    for unit in ["microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year", "decade",
+                 "century", "millennium"]:
+        yield "date_trunc('%s', x.ts)" % unit, True
+        yield "date_trunc('%s', x.tz)" % unit, True
+        yield "date_trunc('%s', x.d)" % unit, True
+    for field in ["year", "month", "day", "quarter", "dow", "isodow", "doy", "week", "isoyear", "decade", "century", "millennium", "epoch"]:
+        for column in ["d", "ts", "tz"]:
+            yield "extract(%s from x.%s)" % (field, column), True
+        if field != "epoch":
+            yield "date_part('%s', x.ts)" % field, True
+    for field in ["hour", "minute", "second", "milliseconds", "microseconds"]:
+        yield "extract(%s from x.ts)" % field, True
+        yield "extract(%s from x.tz)" % field, True
+    for column in ["d", "ts", "tz"]:
+        yield "isfinite(x.%s)" % column, True
+    for column in VALUES:
+        yield "x.%s" % column, True
+        yield "x.%s IS NOT NULL" % column, True
+
+
+AGGREGATES = (["%s(x.%s)" % (f, c) for f in ("min", "max", "count") for c in ("i2", "i4", "i8", "f4", "f8", "n", "m", "w", "z", "c", "d", "ts", "tz", "tm", "o")]
+              + ["sum(x.%s)" % c for c in ("i2", "i4", "i8", "n", "m", "w", "z")]
+              + ["avg(x.%s)" % c for c in ("i2", "i4", "i8", "n", "m", "w", "z")]
+              + ["sum(DISTINCT x.%s)" % c for c in ("i4", "n")] + ["count(DISTINCT x.%s)" % c for c in ("i4", "n", "t", "f8", "d", "p", "b", "u", "e")]
+              + ["bool_and(x.b)", "bool_or(x.b)", "every(x.b)", "count(*)", "count(x.t)", "count(x.js)", "count(*) FILTER (WHERE x.i4 > 0)",
+                 "sum(x.n) FILTER (WHERE x.b)", "sum(CASE WHEN x.b THEN x.n ELSE 0 END)", "avg(CASE WHEN x.b THEN x.n ELSE 0 END)",
+                 "sum(x.n * (1 - x.m))", "sum(x.n) / count(*)", "round(avg(x.n), 2)", "sum(x.f8) FILTER (WHERE x.f8 < 10)"]
+              + ["%s(x.%s)" % (f, c) for f in ("bit_and", "bit_or", "bit_xor") for c in ("i2", "i4", "i8")])
+
+
+def schema():
+    rows = max(len(values) for _, values in VALUES.values())
+    lines = ["CREATE SCHEMA heap", "CREATE SCHEMA mirror", "CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy')",
+             "CREATE TABLE heap.edge (id int PRIMARY KEY, g int, %s)" % ", ".join("%s %s" % (c, t) for c, (t, _) in VALUES.items())]
+    inserts = []
+    for i in range(rows + 1):
+        row = [str(i), str(i % 3)]
+        for column, (_, values) in VALUES.items():
+            row.append("E'%s'" % values[i].replace("\\", "\\\\").replace("'", "\\'") if i < len(values) else "NULL")
+        inserts.append("(%s)" % ", ".join(row))
+    lines.append("INSERT INTO heap.edge VALUES " + ", ".join(inserts))
+    return lines
+
+
+class Runner:
+    def __init__(self, connection, verbose):
+        self.c = connection
+        self.verbose = verbose
+        self.counts = {"equal": 0, "wrong": 0, "refused": 0, "local": 0}
+
+    def run(self, schema_name, query):
+        self.c.execute("SAVEPOINT s")
+        try:
+            with self.c.cursor() as cursor:
+                cursor.execute(query.replace("edge", schema_name + ".edge"))
+                result = cursor.pgresult
+                rows = [tuple(result.get_value(i, j) for j in range(result.nfields)) for i in range(result.ntuples)]
+                self.c.execute("RELEASE s")
+                return (rows, [result.ftype(j) for j in range(result.nfields)]), None
+        except psycopg.Error as error:
+            self.c.execute("ROLLBACK TO s")
+            return None, error
+
+    def report(self, kind, text, detail=""):
+        self.counts[kind] += 1
+        if kind != "equal" or self.verbose:
+            print("%-8s %s %s" % (kind, text, detail), flush=True)
+
+    def check(self, query, where):
+        """Compares one query; on errors goes down to single rows and pairs. Returns "equal", "wrong" or "refused"."""
+        heap, heap_error = self.run("heap", query + where)
+        mirror, mirror_error = self.run("mirror", query + where)
+        if heap_error is None and mirror_error is None:
+            if heap == mirror:
+                return "equal", ""
+            for a, b in zip(heap[0], mirror[0]):
+                if a != b:
+                    return "wrong", "row table %r, mirror %r" % (a, b)
+            return "wrong", "rows or types differ: %r %r" % (heap, mirror)
+        if heap_error is None:
+            return "refused", str(mirror_error).splitlines()[0]
+        if mirror_error is None:
+            return "wrong", "mirror answers; row table: %s" % heap_error
+        return "error", ""
+
+    def expression(self, text, must_ship):
+        pairs = "y." in text
+        source = "FROM edge x, edge y" if pairs else "FROM edge x"
+        keys = "x.id, y.id" if pairs else "x.id"
+        query = "SELECT %s, %s %s" % (keys, text, source)
+        if must_ship is not None:
+            plan = [r[0] for r in self.c.execute("EXPLAIN (VERBOSE, COSTS off) " + query.replace("edge", "mirror.edge")).fetchall()]
+            whole = "ColumnarScan" in plan[0]
+            if whole != must_ship:
+                self.report("local" if must_ship else "equal", text, " ".join(l.strip() for l in plan if "ot " in l)[:200])
+                if must_ship:
+                    return
+        order = " ORDER BY 1, 2" if pairs else " ORDER BY 1"
+        outcome, detail = self.check(query, order)
+        if outcome == "error" or outcome == "refused":
+            rows = [r[0] for r in self.c.execute("SELECT id FROM heap.edge ORDER BY id").fetchall()]
+            outcome = "equal"
+            for i in rows:
+                result, why = self.check(query, " WHERE x.id = %d%s" % (i, order))
+                if result in ("error", "refused") and pairs:
+                    for j in rows:
+                        result, why = self.check(query, " WHERE x.id = %d AND y.id = %d" % (i, j))
+                        if result in ("wrong", "refused") and outcome != "wrong":
+                            outcome, detail = result, "x %d y %d: %s" % (i, j, why)
+                elif result in ("wrong", "refused") and outcome != "wrong":
+                    outcome, detail = result, "x %d: %s" % (i, why)
+        self.report(outcome, text, detail)
+
+    def aggregate(self, text):
+        for tail in [" FROM edge x", " FROM edge x WHERE x.id < 0", " FROM edge x GROUP BY x.g ORDER BY x.g"]:
+            outcome, detail = self.check("SELECT " + text + tail, "")
+            self.report("equal" if outcome == "error" else outcome, text + tail, detail)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--only", default="")
+    parser.add_argument("--verbose", action="store_true")
+    options = parser.parse_args()
+    with Server(conf="jit = off\ntimezone = 'UTC'\nextra_float_digits = 3") as server, server.connect(autocommit=True) as c:
+        for line in schema():
+            c.execute(line)
+        c.execute("CALL mooncake.create_table('mirror.edge', 'heap.edge')")
+        wait_live(c, "mirror.edge")
+        c.execute("ANALYZE")
+        c.execute("SET mooncake.fallback = off")
+        c.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
+        runner = Runner(c, options.verbose)
+        for text, must_ship in expressions():
+            if options.only in text:
+                runner.expression(text, must_ship)
+        for text in AGGREGATES:
+            if options.only in text:
+                runner.aggregate(text)
+        print(", ".join("%s %d" % item for item in runner.counts.items()))
+        sys.exit(1 if runner.counts["wrong"] or runner.counts["local"] else 0)
+
+
+if __name__ == "__main__":
+    main()
