@@ -66,7 +66,12 @@ void MarkShipped(Planning* context, RangeTblEntry* rte, Translation* translation
     auto* part = static_cast<ShippedPart*>(palloc0(sizeof(ShippedPart)));
     part->translation = translation;
     part->query = static_cast<::Query*>(copyObjectImpl(query));
-    rte->security_barrier = true;
+    // OFFSET 0 keeps the planner from pulling the subquery up and from pushing conditions down into it: what is shipped
+    // was translated already, and a condition that moved into it would be lost.
+    if (!rte->subquery->limitOffset) {
+        rte->subquery->limitOffset = reinterpret_cast<Node*>(
+            makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0), false, FLOAT8PASSBYVAL));
+    }
     rte->enrname = pstrdup(kShippedMark);
     rte->enrtuples = list_length(context->shipped);
     context->shipped = lappend(context->shipped, part);
