@@ -30,15 +30,28 @@ void AddMirror(List** mirrors, const ColumnRelation& relation) {
     *mirrors = lappend(*mirrors, copy);
 }
 
+const char* Verb(CmdType command) {
+    switch (command) {
+        case CMD_INSERT:
+            return "insert into";
+        case CMD_UPDATE:
+            return "update";
+        case CMD_DELETE:
+            return "delete from";
+        default:
+            return "merge into";
+    }
+}
+
 // Also of a CTE: exchanging a mirror that a statement changes would change its row table.
 void RefuseChanges(const ::Query* query) {
     if (query->resultRelation == 0) return;
     const RangeTblEntry* rte = rt_fetch(query->resultRelation, query->rtable);
     ColumnRelation relation;
     if (!LookupMirror(rte, &relation)) return;
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                    errmsg("cannot change columnstore mirror \"%s\"", get_rel_name(rte->relid)),
-                    errhint("Change table \"%s\": the mirror follows.", get_rel_name(relation.source))));
+    ereport(ERROR, (errcode(ERRCODE_WRONG_OBJECT_TYPE),
+                    errmsg("cannot %s mirror \"%s\"", Verb(query->commandType), get_rel_name(rte->relid)),
+                    errhint("Write to its source table \"%s\".", get_rel_name(relation.source))));
 }
 
 bool SurveyWalker(Node* node, void* context) {
