@@ -88,6 +88,11 @@ bool IsFetchable(Translator* t, Query* query) {
            !contain_volatile_functions(reinterpret_cast<Node*>(query));
 }
 
+// What a row source without any columns has instead: rows must be made of something.
+TargetEntry* OneColumn() {
+    return makeTargetEntry(reinterpret_cast<Expr*>(makeBoolConst(true, false)), 1, pstrdup("c1"), false);
+}
+
 void FetchWhole(Translator* t, Query* query, StringInfo out, Columns* columns) {
     auto* source = static_cast<RowSource*>(palloc0(sizeof(RowSource)));
     source->index = list_length(t->row_sources);
@@ -100,6 +105,7 @@ void FetchWhole(Translator* t, Query* query, StringInfo out, Columns* columns) {
         Node* node = reinterpret_cast<Node*>(entry->expr);
         columns->items[columns->count++] = ColumnOf(exprType(node), exprTypmod(node), nullptr);
     }
+    if (columns->count == 0) source->query->targetList = lcons(OneColumn(), source->query->targetList);
     appendStringInfo(out, "SELECT * FROM {rows:%d}", source->index);
 }
 
@@ -523,6 +529,7 @@ Query* RowQuery(const RowSource* source) {
         TargetEntry* entry = makeTargetEntry(reinterpret_cast<Expr*>(copyObjectImpl(var)), resno, psprintf("c%d", resno), false);
         query->targetList = lappend(query->targetList, entry);
     }
+    if (query->targetList == NIL) query->targetList = list_make1(OneColumn());
     return query;
 }
 

@@ -203,6 +203,18 @@ bool ExtractInUtc(const Call& call, Sql* out) {
 
 // --- arithmetic --------------------------------------------------------------------------------------------------------------------
 
+// Only a column of intervals may hold infinite ones, which DuckDB doesn't know. It answers an infinite timestamp for an
+// infinite timestamp plus anything, and an error for every other sum with such an interval.
+bool AddInterval(const Call& call, Sql* out) {
+    const char* text = Expand(call.signature->sql, call.args, 2);
+    if (!IsValue(static_cast<Node*>(lsecond(call.nodes)))) {
+        text = psprintf("CASE WHEN isinf(%s) THEN CAST(error('infinite timestamp and interval') AS TIMESTAMP) ELSE %s END",
+                        call.args[0].text, text);
+    }
+    SetResult(call, 's', text, out);
+    return true;
+}
+
 // Without days and months an interval is a number of microseconds wherever one is.
 bool AddMicros(const Call& call, Sql* out) {
     const Node* node = static_cast<Node*>(lsecond(call.nodes));
@@ -307,10 +319,10 @@ constexpr Signature kRows[] = {
     {F_DATE_MI, "DD>4",
      "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('cannot subtract infinite dates') AS INTEGER) "
      "ELSE CAST($1 - $2 AS INTEGER) END"},
-    {F_DATE_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", "")},
-    {F_DATE_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", "")},
-    {F_TIMESTAMP_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", "")},
-    {F_TIMESTAMP_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", "")},
+    {F_DATE_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", ""), Needs::kNothing, AddInterval},
+    {F_DATE_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", ""), Needs::kNothing, AddInterval},
+    {F_TIMESTAMP_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", ""), Needs::kNothing, AddInterval},
+    {F_TIMESTAMP_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", ""), Needs::kNothing, AddInterval},
     {F_TIMESTAMPTZ_PL_INTERVAL, "zi>z", IVY_STAMP("($1 + $2)", "tz"), Needs::kNothing, AddMicros},
     {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", IVY_STAMP("($1 - $2)", "tz"), Needs::kNothing, AddMicros},
     {F_TIMESTAMP_MI, "ss>i",

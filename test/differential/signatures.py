@@ -277,7 +277,7 @@ class Runner:
         query = "SELECT %s, %s %s" % (keys, text, source)
         if must_ship is not None:
             plan = [r[0] for r in self.c.execute("EXPLAIN (VERBOSE, COSTS off) " + query.replace("edge", "mirror.edge")).fetchall()]
-            whole = "ColumnarScan" in plan[0]
+            whole = any("Columnar Engine: whole query" in line for line in plan)
             if whole != must_ship:
                 self.report("local" if must_ship else "equal", text, " ".join(l.strip() for l in plan if "ot " in l)[:200])
                 if must_ship:
