@@ -568,6 +568,7 @@ bool CaptureWorker::HandleFlushReady(const Frame& frame) {
         return static_cast<const FlushReady*>(new FlushReady(std::move(*message)));
     });
     ChangeResult result = ChangeResult::kDone;
+    FaultPoint("capture-before-publish");
     InTransaction([&] {
         mooncake::Publication publication = {};
         publication.mirror = ready->mirror;
@@ -579,6 +580,7 @@ bool CaptureWorker::HandleFlushReady(const Frame& frame) {
         publication.bytes = ready->total_bytes;
         result = mooncake::PublishMirror(publication);
     });
+    FaultPoint("capture-after-publish");
     if (result == ChangeResult::kDone) {
         if (CapturedMirror* mirror = decoder_->FindMirror(ready->mirror)) {
             pg::Guard([&] {
@@ -767,6 +769,7 @@ void CaptureWorker::FinishHeldCommit() {
         CHECK_FOR_INTERRUPTS();
         link_->Receive();
     }
+    FaultPoint("capture-held-commit");
     RefreshCatalog();
     decoder_->ReleaseHeldCommit();
     SetLatch(MyLatch);

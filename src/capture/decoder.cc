@@ -222,6 +222,7 @@ void Decoder::PrepareMirror(CapturedMirror* mirror, Relation relation, Xid subxi
 }
 
 void Decoder::AppendChange(CapturedMirror* mirror, Relation relation, ReorderBufferChange* change) {
+    FaultPoint("capture-change", ERRCODE_DATA_EXCEPTION);
     TupleDesc descriptor = RelationGetDescr(relation);
     RowLayout* layout = mirror->layout;
     HeapTuple old_row = change->data.tp.oldtuple;
