@@ -53,8 +53,16 @@ Expr* InnerColumn(Splitter* s, Expr* expression) {
         auto* copy = static_cast<Expr*>(copyObjectImpl(expression));
         s->inner_targets = lappend(s->inner_targets, makeTargetEntry(copy, resno, psprintf("c%d", resno), false));
     }
+    // The type modifier that clients see is that of the simplified expression.
     auto* node = reinterpret_cast<Node*>(expression);
-    Var* var = makeVar(kInnerRti, resno, exprType(node), exprTypmod(node), exprCollation(node),
+    Node* simplified = node;
+    if (IsA(node, Var)) {
+        const auto* inner = castNode(Var, node);
+        const RangeTblEntry* rte = rt_fetch(inner->varno, s->query->rtable);
+        if (rte->rtekind == RTE_GROUP) simplified = static_cast<Node*>(list_nth(rte->groupexprs, inner->varattno - 1));
+    }
+    simplified = eval_const_expressions(nullptr, simplified);
+    Var* var = makeVar(kInnerRti, resno, exprType(node), exprTypmod(simplified), exprCollation(node),
                        static_cast<Index>(s->sublevels_up));
     return reinterpret_cast<Expr*>(var);
 }
