@@ -6,7 +6,7 @@ twice, and no copy made anew. The seed is printed; give it to repeat a run (the 
 
 Kills: the engine (SIGKILL), the capture worker (SIGTERM, SIGKILL: the server then starts everything afresh), a session
 (SIGTERM), the whole server (immediate stop), the server with a clean stop; several at once; and all of these while flushes
-and copies are under way. Exit code 1 on any difference.
+and copies are under way, which fault points slow down. Exit code 1 on any difference.
 """
 
 import argparse
@@ -135,8 +135,31 @@ def snapshot_in_background(server, rnd):
     return thread
 
 
+def copy_in_background(server, rnd):
+    """A mirror that is made anew while the kill comes."""
+    table = rnd.choice(workload.TABLES)
+
+    def work():
+        try:
+            with server.connect(autocommit=True) as connection:
+                connection.execute("DROP TABLE IF EXISTS %s_mirror" % table)
+                connection.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (table, table))
+        except psycopg.Error:
+            pass
+    thread = threading.Thread(target=work)
+    thread.start()
+    return thread
+
+
+def make_missing(connection):
+    for table in workload.TABLES:
+        if connection.execute("SELECT to_regclass(%s)", (table + "_mirror",)).fetchone()[0] is None:
+            connection.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (table, table))
+
+
 def check_all(server, context):
     counts = {}
+    eventually(server, make_missing)
     for table in workload.TABLES:
         eventually(server, lambda c: wait_live(c, table + "_mirror"))  # noqa: B023  used at once
         counts[table] = eventually(server, lambda c: compare(c, table, table + "_mirror", context=context)[0])  # noqa: B023
@@ -155,7 +178,9 @@ def main():
     options = parser.parse_args()
     print("seed %d" % options.seed, flush=True)
     rnd = random.Random(options.seed)
-    with Server(conf=CONF) as server:
+    server = Server(conf=CONF)
+    server.env.setdefault("IVY_FAULT", "capture-before-publish:sleep-100,capture-after-publish:sleep-100,copy-chunk:sleep-20")
+    with server:
         with server.connect(autocommit=True) as c:
             c.execute(workload.SCHEMA)
             for table in workload.TABLES:
@@ -167,11 +192,12 @@ def main():
             try:
                 for _ in range(rnd.randint(1, 3)):
                     time.sleep(rnd.choice([0.05, 0.3, 1, 2]) * rnd.random())
-                    flush = snapshot_in_background(server, rnd) if rnd.random() < 0.6 else None
+                    pick = rnd.random()
+                    work = snapshot_in_background(server, rnd) if pick < 0.5 else copy_in_background(server, rnd) if pick < 0.7 else None
                     time.sleep(rnd.random() * 0.2)
                     said.append(rnd.choice(KILLS)(server, rnd))
-                    if flush:
-                        flush.join()
+                    if work:
+                        work.join()
             finally:
                 load.stop()
             started = time.monotonic()
