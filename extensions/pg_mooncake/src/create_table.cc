@@ -41,6 +41,7 @@ namespace ivy::mooncake {
 namespace {
 
 constexpr int kWorkerTimeoutMs = 15 * 1000;
+constexpr int kEngineTimeoutMs = 10 * 1000;  // for the engine to serve what the catalog calls live
 constexpr int kFirstPollMs = 2;
 constexpr int kLastPollMs = 50;
 
@@ -222,9 +223,20 @@ Oid MakeMirror(text* dst, text* src) {
     return mirror;
 }
 
+// Whether the engine has taken the publication in. Until it has, which takes moments, queries use the row table.
+bool EngineServes(Oid mirror) {
+    PushActiveSnapshot(GetTransactionSnapshot());
+    const char* query = psprintf("SELECT 1 FROM mooncake.mirror_status AS s WHERE s.table_name OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid "
+                                 "AND s.engine_state OPERATOR(pg_catalog.=) 'live'", mirror);
+    const bool serves = SPI_execute(query, true, 1) == SPI_OK_SELECT && SPI_processed > 0;
+    PopActiveSnapshot();
+    return serves;
+}
+
 // Returns when the mirror is live. REQUIRES: no transaction state that anybody else waits for.
 void WaitUntilLive(Oid mirror) {
     int poll_ms = kFirstPollMs;
+    TimestampTz live_since = 0;
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         PushActiveSnapshot(GetTransactionSnapshot());
@@ -233,7 +245,14 @@ void WaitUntilLive(Oid mirror) {
         if (!row) {
             ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the mirror was dropped while it was being copied"));
         }
-        if (row->state == MirrorState::kLive) return;
+        if (row->state == MirrorState::kLive) {
+            if (live_since == 0) live_since = GetCurrentTimestamp();
+            if (EngineServes(mirror) ||
+                TimestampDifferenceExceeds(live_since, GetCurrentTimestamp(), kEngineTimeoutMs)) {
+                return;
+            }
+            poll_ms = kFirstPollMs;
+        }
         if (row->state == MirrorState::kError) {
             ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the mirror could not be copied"),
                     row->error ? errdetail_internal("%s", row->error) : 0);

@@ -16,6 +16,7 @@
 #include "pg/postgres_api.h"
 
 extern "C" {
+#include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/index.h"
 #include "catalog/namespace.h"
@@ -28,11 +29,13 @@ extern "C" {
 #include "commands/extension.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
+#include "parser/parse_type.h"
 #include "replication/slot.h"
 #include "storage/lmgr.h"
 #include "tcop/utility.h"
 #include "utils/acl.h"
 #include "utils/guc.h"
+#include "utils/typcache.h"
 }
 
 #include "catalog.h"
@@ -292,14 +295,66 @@ bool ChangesColumns(AlterTableType type) {
     }
 }
 
+// Whether values of one type hold values of another.
+bool TypeContains(Oid type, Oid part) {
+    check_stack_depth();
+    if (type == part) return true;
+    const Oid base = getBaseType(type);
+    if (base != type) return TypeContains(base, part);
+    const Oid element = get_element_type(type);
+    if (OidIsValid(element)) return TypeContains(element, part);
+    const char kind = get_typtype(type);
+    if (kind == TYPTYPE_RANGE) return TypeContains(get_range_subtype(type), part);
+    if (kind == TYPTYPE_MULTIRANGE) return TypeContains(get_multirange_range(type), part);
+    if (kind != TYPTYPE_COMPOSITE || type == RECORDOID) return false;
+    TupleDesc desc = lookup_rowtype_tupdesc_copy(type, -1);
+    bool contains = false;
+    for (int i = 0; i < desc->natts && !contains; i++) {
+        const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+        contains = !att->attisdropped && TypeContains(att->atttypid, part);
+    }
+    FreeTupleDesc(desc);
+    return contains;
+}
+
+// The text form of a type's values is about to change: mirrors that keep it in files are to be written anew.
+void TouchUsersOfType(Oid type) {
+    if (!OidIsValid(type)) return;
+    ListCell* cell;
+    foreach (cell, ListMirrors()) {
+        const Oid relid = static_cast<MirrorRow*>(lfirst(cell))->source;
+        Relation source = try_table_open(relid, AccessShareLock);
+        if (!source) continue;
+        TupleDesc desc = RelationGetDescr(source);
+        for (int i = 0; i < desc->natts; i++) {
+            const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+            if (att->attisdropped || att->atttypid < FirstNormalObjectId || !TypeContains(att->atttypid, type)) continue;
+            Touch(relid);
+            AddOid(&rewritten, relid);
+            break;
+        }
+        table_close(source, AccessShareLock);
+    }
+}
+
+bool ChangesRowType(const AlterTableStmt* statement) {
+    ListCell* cell;
+    foreach (cell, statement->cmds) {
+        const AlterTableType type = static_cast<const AlterTableCmd*>(lfirst(cell))->subtype;
+        if (type == AT_AddColumn || type == AT_DropColumn || type == AT_AlterColumnType) return true;
+    }
+    return false;
+}
+
 // Before a command that alters tables: notes its relation, and locks what it will change. Returns the behavior that the
 // command asks for.
 DropBehavior PrepareAlter(const Node* node) {
     DropBehavior behavior = DROP_RESTRICT;
     if (IsA(node, AlterTableStmt)) {
         const auto* statement = reinterpret_cast<const AlterTableStmt*>(node);
-        if (statement->objtype != OBJECT_TABLE) return behavior;
         const Oid relid = ResolveRelation(statement->relation);
+        if (OidIsValid(relid) && ChangesRowType(statement)) TouchUsersOfType(get_rel_type_id(relid));
+        if (statement->objtype != OBJECT_TABLE) return behavior;
         Touch(relid);  // although it has no mirror yet: another session may be making one
         if (!OidIsValid(relid) || !HasMirrorOfSource(relid)) return behavior;
         bool columns = false;
@@ -320,6 +375,9 @@ DropBehavior PrepareAlter(const Node* node) {
         Touch(relid);
         if (!OidIsValid(relid) || !HasMirrorOfSource(relid)) return behavior;
         if (object_ownercheck(RelationRelationId, relid, GetUserId())) LockSourceAndMirrors(relid, AccessExclusiveLock);
+    } else if (IsA(node, AlterEnumStmt)) {
+        const auto* statement = reinterpret_cast<const AlterEnumStmt*>(node);
+        if (statement->oldVal) TouchUsersOfType(LookupTypeNameOid(nullptr, makeTypeNameFromNameList(statement->typeName), true));
     } else if (IsA(node, IndexStmt)) {
         Touch(ResolveRelation(reinterpret_cast<const IndexStmt*>(node)->relation));
     }

@@ -262,7 +262,7 @@ void SyncMirror(const MirrorRow* row, Relation source, bool rewritten, DropBehav
     } else if (recopy || failed_by_source || !SameKey(row, key, key_count)) {
         LockRelationOid(mirror, ShareUpdateExclusiveLock);
         RestartCopyLocked(mirror, key, key_count,
-                          rewritten         ? "the source table was rewritten"
+                          rewritten         ? "the stored values of its source changed"
                           : recopy          ? "a column's type or default changed its stored values"
                           : failed_by_source ? "the source table can be captured again"
                                             : "the source table's identity changed");
