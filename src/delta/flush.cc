@@ -42,24 +42,27 @@ FlushCut TableImpl::BeginFlush(Xid oldest_xmin, bool force) {
     std::map<uint32_t, FilePtr> files;
     {
         const std::lock_guard apply_lock(apply_mutex_);
-        const std::lock_guard lock(mutex_);
-        if (failure_ || active_cut_) return {};
+        {
+            const std::lock_guard lock(mutex_);
+            if (failure_ || active_cut_) return {};
+            cut.begin_position = flushed_end_;
+            cut.unseen_xids = unseen_xids_;
+            oldest_xmin = std::max(oldest_xmin, oldest_xmin_);
+        }
         auto last = transactions_.begin();
         while (last != transactions_.end() && (force || last->xid < oldest_xmin)) ++last;
         active->transactions = static_cast<size_t>(last - transactions_.begin());
         if (active->transactions == 0) return {};
         --last;
         cut.flushed_lsn = last->commit_lsn;
-        cut.begin_position = flushed_end_;
         for (auto t = transactions_.begin(); t <= last; ++t) {
             if (t->truncated) {
                 cut.truncated = true;
                 cut.begin_position = std::max(cut.begin_position, *t->truncated);  // rows before are not written
             }
-            if (t->xid >= oldest_xmin_) cut.unseen_xids.push_back(t->xid);
+            if (t->xid >= oldest_xmin) cut.unseen_xids.push_back(t->xid);
         }
         cut.end_position = std::max(cut.begin_position, last->end);
-        cut.unseen_xids.insert(cut.unseen_xids.end(), unseen_xids_.begin(), unseen_xids_.end());
         active->deletes_end = last->deletes_end;
         deletes.assign(deletes_.begin(), deletes_.begin() + static_cast<ptrdiff_t>(last->deletes_end - deletes_begin_));
         for (const auto& [slot, file] : known_files_) {
@@ -166,7 +169,7 @@ Result<std::string> TableImpl::WriteIndexSegment(const FlushCut& cut, const std:
         keys.SetCardinalityUnsafe(rows.size());
         builder.Add(keys);
     }
-    const std::string path = IndexPathFor(options_.index_folder, data_file);
+    const std::string path = IndexPathFor(options_.index_folder, data_file, options_.open.key);
     IVY_RETURN_IF_ERROR(builder.Finish(path));
     return path;
 }

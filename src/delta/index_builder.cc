@@ -2,13 +2,21 @@
 // Feeding a SegmentBuilder from DuckDB vectors.
 #include "delta/index_builder.h"
 
+#include <cinttypes>
+#include <cstdio>
+
 #include "duckdb/common/vector/flat_vector.hpp"
+#include "index/key_hash.h"
 
 namespace ivy::delta {
 
-std::string IndexPathFor(const std::string& folder, const std::string& data_file) {
+std::string IndexPathFor(const std::string& folder, const std::string& data_file, const std::vector<uint32_t>& key) {
+    uint64_t hash = index::kHashSeed;
+    for (const uint32_t id : key) hash = index::Combine(hash, index::HashInteger(id));
+    char suffix[32];
+    std::snprintf(suffix, sizeof suffix, ".%016" PRIx64 ".idx", hash);
     const size_t slash = data_file.rfind('/');
-    return folder + "/" + (slash == std::string::npos ? data_file : data_file.substr(slash + 1)) + ".idx";
+    return folder + "/" + (slash == std::string::npos ? data_file : data_file.substr(slash + 1)) + suffix;
 }
 
 void IndexBuilder::Add(const duckdb::DataChunk& keys) {

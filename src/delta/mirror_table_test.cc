@@ -387,6 +387,13 @@ TEST_F(TableTest, ScansOfSomeOrNoColumns) {
     EXPECT_EQ(sum, 4999u * 5000 / 2 - 3u * 1666 * 1667 / 2);
 }
 
+TEST(IndexPathFor, NamesFileAndKey) {
+    EXPECT_EQ(IndexPathFor("f", "a/b.parquet", {1, 2}), IndexPathFor("f", "s3://x/b.parquet", {1, 2}));
+    EXPECT_NE(IndexPathFor("f", "b.parquet", {1, 2}), IndexPathFor("f", "b.parquet", {2, 1}));
+    EXPECT_NE(IndexPathFor("f", "b.parquet", {1}), IndexPathFor("f", "b.parquet", {2}));
+    EXPECT_EQ(IndexPathFor("f", "b.parquet", {1}).rfind("f/b.parquet.", 0), 0u);
+}
+
 // Values that are equal to Postgres though their bits differ.
 TEST(KeyColumns, EqualityIsByValue) {
     const auto check = [](ColumnType type, auto a, auto b, bool equal, bool exactly) {

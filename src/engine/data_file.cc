@@ -96,7 +96,7 @@ Result<std::unique_ptr<DataFileWriter>> DataFileWriter::Open(Instance& instance,
     IVY_ASSIGN_OR_RETURN(writer->key_ordinals_, KeyOrdinals(columns, key));
     std::vector<ColumnType> types;
     for (const size_t ordinal : writer->key_ordinals_) types.push_back(columns[ordinal].type);
-    writer->index_path_ = delta::IndexPathFor(index_folder, path);
+    writer->index_path_ = delta::IndexPathFor(index_folder, path, key);
     writer->keys_.InitializeEmpty(delta::ToDuckTypes(types));
     writer->index_.emplace(delta::KeyColumns(std::move(types)));
     return writer;

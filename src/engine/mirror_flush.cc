@@ -153,7 +153,7 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable() {
             file.deleted = std::make_shared<const delta::RowSet>(std::move(rows));
         }
         if (!key.empty()) {
-            file.index_path = delta::IndexPathFor(index_folder_, data.path);
+            file.index_path = delta::IndexPathFor(index_folder_, data.path, open_.key);
             if (!index::Segment::Open(file.index_path, static_cast<uint64_t>(file.rows)).ok()) {
                 Log(LogLevel::kLog, "rebuilding the key index of \"" + data.path + "\"");
                 IVY_RETURN_IF_ERROR(reader.RebuildIndex(data.path, data.record_count, key_columns, file.index_path));
@@ -302,6 +302,7 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
     if (cut.id == 0) return Status::Ok();
     Written written;
     Status status;
+    const std::string base = iceberg_->metadata_location();
     try {
         status = WriteCut(cut, &written);
         if (status.ok()) status = CommitCut(cut, written, &publication);
@@ -325,10 +326,9 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
         std::lock_guard ingest(ingest_mutex_);
         flushing_ = false;
     }
-    if (iceberg_->metadata_location() != publication.ready.previous_metadata_location) {
+    if (iceberg_->metadata_location() != base) {
         // The commit was made but never offered.
-        Result<std::unique_ptr<iceberg::Table>> loaded =
-            iceberg::Table::Load(&context_.io, publication.ready.previous_metadata_location);
+        Result<std::unique_ptr<iceberg::Table>> loaded = iceberg::Table::Load(&context_.io, base);
         if (!loaded.ok()) {
             Fail(loaded.error());
             return loaded.status();
