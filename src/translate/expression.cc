@@ -677,6 +677,8 @@ bool TranslateExpression(Translator* t, Node* node, Sql* out) {
         case T_JsonIsPredicate: return Refuse(t, "SQL/JSON expression");
         case T_XmlExpr: return Refuse(t, "XML expression");
         case T_ArrayCoerceExpr: return Refuse(t, "cast of an array");
+        case T_SubPlan:
+        case T_AlternativeSubPlan: return Refuse(t, "subquery");
         case T_SQLValueFunction: return Refuse(t, "SQL value function");
         default: return Refuse(t, "expression of kind %d", static_cast<int>(nodeTag(node)));
     }

@@ -616,7 +616,8 @@ Translation* TranslateInner(Query* query, IsMirrorFn is_mirror, bool sums_are_re
     StringInfoData sql;
     initStringInfo(&sql);
     Columns columns{nullptr, 0};
-    const bool ok = TranslateSelect(t, query, nullptr, true, &sql, &columns);
+    bool ok = TranslateSelect(t, query, nullptr, true, &sql, &columns);
+    if (ok && columns.count == 0) ok = Refuse(t, "result without columns");
     *varying_sum |= t->varying_sum;
     return Finish(t, ok, sql.data, columns);
 }

@@ -58,3 +58,6 @@ SELECT ivy_translate('SELECT id = ANY (SELECT a_id FROM "B b") OR bo FROM a');
 SELECT ivy_translate('SELECT id, row_number() OVER (PARTITION BY bo ORDER BY d DESC), lag(n, 2) OVER w, sum(n) OVER (w ROWS 3 PRECEDING) FROM a WINDOW w AS (ORDER BY id)');
 SELECT ivy_translate('SELECT bo, sum(sum(n)) OVER (ORDER BY bo) FROM a GROUP BY bo');
 SELECT ivy_translate('SELECT sum(f8) OVER (ORDER BY id) FROM a');
+-- No columns at all
+SELECT ivy_translate('SELECT FROM a');
+SELECT ivy_translate('SELECT a.id FROM a, LATERAL (SELECT FROM r) s');
