@@ -35,9 +35,9 @@ struct Translation {
 // Translates a whole SELECT. "query" is not changed. May ereport (catalog look-ups), does no I/O.
 Translation* TranslateQuery(::Query* query, IsMirrorFn is_mirror);
 
-// Translates a scan of one mirror: SELECT the attributes in "attnums" (int list, ascending; empty: one constant column, for the
-// number of rows) of
-// "relid" WHERE those of "quals" (Vars have varno "rti") that can be shipped. *remote and *local receive the quals split.
+// Translates a scan of one mirror: SELECT the attributes in "attnums" (int list, ascending; empty: one constant column,
+// for the number of rows) of "relid" WHERE those of "quals" (Vars have varno "rti") that can be shipped. *remote and *local
+// receive the quals split.
 Translation* TranslateScan(Index rti, Oid relid, List* attnums, List* quals, List** remote, List** local);
 
 // The two-level form: "inner" is a Query that can be shipped whole, "outer" is a Query over it (its only range table entry
