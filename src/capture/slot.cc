@@ -11,6 +11,7 @@ extern "C" {
 #include "replication/logical.h"
 #include "replication/slot.h"
 #include "storage/spin.h"
+#include "utils/guc.h"
 }
 
 namespace ivy::capture {
@@ -35,7 +36,11 @@ void CreateSlot(const char* name) {
     reader.segment_close = wal_segment_close;
     LogicalDecodingContext* context =
         CreateInitDecodingContext("pgoutput", NIL, false, InvalidXLogRecPtr, &reader, nullptr, nullptr, nullptr);
+    // It waits for the transactions that are running, and holds back WAL meanwhile. When one of them goes on for long, the
+    // error ends the attempt and lets the WAL go; the next process tries again.
+    SetConfigOption("lock_timeout", "10min", PGC_SUSET, PGC_S_OVERRIDE);
     DecodingContextFindStartpoint(context);
+    SetConfigOption("lock_timeout", "0", PGC_SUSET, PGC_S_OVERRIDE);
     FreeDecodingContext(context);
     LeaveDecodingStatus();
     ReplicationSlotPersist();
