@@ -45,7 +45,8 @@ struct DuckdbApi {
 
     void (*register_provider)(const ColumnRelationProvider* provider);
 
-    // Asks the launcher to run the engine of this database and returns at once. keep: it stays up although idle.
+    // keep: asks the launcher to run the engine of a database, which stays up although idle. Not keep: gives it up; it
+    // stops as soon as no query uses it. Returns at once.
     void (*request_engine)(Oid database, bool keep);
     // A blocking connection for a role, with Hello exchanged: a file descriptor, or -1 with *error palloc'ed. Waits up
     // to timeout_ms for an engine that is starting. Interruptible (CHECK_FOR_INTERRUPTS while waiting).

@@ -396,9 +396,12 @@ long Attend(int i, long longest) {
             return longest;
         }
         case State::kRunning: {
-            if (slot.keep || slot.in_use || engine_idle_timeout_s == 0) return longest;
-            const TimestampTz due = TimestampTzPlusSeconds(slot.last_used, engine_idle_timeout_s);
-            if (now < due) return Min(longest, TimestampDifferenceMilliseconds(now, due) + 1);
+            if (slot.keep || slot.in_use) return longest;
+            if (slot.last_used != 0) {  // else it was given up
+                if (engine_idle_timeout_s == 0) return longest;
+                const TimestampTz due = TimestampTzPlusSeconds(slot.last_used, engine_idle_timeout_s);
+                if (now < due) return Min(longest, TimestampDifferenceMilliseconds(now, due) + 1);
+            }
             Stop(i, slot);
             return kStartPollMs;
         }
@@ -486,7 +489,19 @@ void InitLauncher() {
     RegisterBackgroundWorker(&worker);
 }
 
-void RequestEngine(Oid database, bool keep) { Request(database, true, keep); }
+void RequestEngine(Oid database, bool keep) {
+    if (keep) {
+        Request(database, true, true);
+        return;
+    }
+    LWLockAcquire(shared_lock, LW_EXCLUSIVE);
+    if (Slot* slot = FindSlot(database)) {
+        slot->wanted = slot->keep = false;
+        pg_atomic_write_u64(&slot->last_used, 0);
+        if (shared->launcher) SetLatch(shared->launcher);
+    }
+    LWLockRelease(shared_lock);
+}
 
 int ListEngines(EngineInfo* out, int size) {
     int count = 0;

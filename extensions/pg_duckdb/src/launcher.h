@@ -20,8 +20,8 @@ namespace ivy::duck {
 // Registers the worker and its shared memory. Call in _PG_init while preloading.
 void InitLauncher();
 
-// Asks for the engine of a database and returns at once. "keep" tells whether it stays up although idle; the latest
-// call counts.
+// With "keep": asks for the engine of a database, which then stays up although idle. Without: gives it up; it stops as
+// soon as no query uses it, and is started again when one needs it. Returns at once.
 void RequestEngine(Oid database, bool keep);
 
 struct EngineInfo {

@@ -38,6 +38,8 @@ extern "C" {
 #include "utils/typcache.h"
 }
 
+#include <sys/stat.h>
+
 #include "catalog.h"
 #include "launcher.h"
 #include "mirror_relation.h"
@@ -423,6 +425,18 @@ void PrepareDatabaseCommand(const Node* node) {
     }
 }
 
+Oid DroppedDatabase(const Node* node) {
+    return IsA(node, DropdbStmt) ? get_database_oid(reinterpret_cast<const DropdbStmt*>(node)->dbname, true) : InvalidOid;
+}
+
+// After DROP DATABASE, which can't be taken back: its engine and the files of its mirrors go, too.
+void RemoveDatabase(Oid database) {
+    Api().request_engine(database, false);
+    const char* folder = psprintf("pg_mooncake/%u", database);
+    struct stat status;
+    if (stat(folder, &status) == 0) rmtree(folder, true);
+}
+
 // The slot is not transactional: it goes just before the commit. If the commit fails after all, the worker finds no slot
 // and copies its mirrors anew.
 void RemoveCapture() {
@@ -532,6 +546,7 @@ void Utility(PlannedStmt* statement, const char* query, bool read_only, ProcessU
         return;
     }
     PrepareDatabaseCommand(node);
+    const Oid dropped_database = DroppedDatabase(node);
     DropBehavior behavior = DROP_RESTRICT;
     if (OidIsValid(MirrorAccessMethod())) {
         CheckCommand(node);
@@ -547,6 +562,7 @@ void Utility(PlannedStmt* statement, const char* query, bool read_only, ProcessU
     } else {
         RunPrevious(command);
     }
+    if (OidIsValid(dropped_database)) RemoveDatabase(dropped_database);
     if (touched != NIL && IsTransactionState()) FollowUp(behavior);
 }
 
