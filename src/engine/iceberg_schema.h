@@ -4,8 +4,8 @@
 //
 // Every column type has an Iceberg type that holds all its values. Two have none of their own:
 //   int16     is stored as int;
-//   interval  is stored as a string such as "14 months -3 days 1500000 microseconds": all three parts are kept as they
-//             are, any reader can print it, and DuckDB and Postgres parse it. (Parquet's own interval type has no sign
+//   interval  is stored as a string such as "14 months -3 days 1 seconds 500000 microseconds": all parts are kept as
+//             they are, any reader can print it, and DuckDB and Postgres parse it. (Parquet's own interval type has no sign
 //             and only milliseconds.)
 // A scan that asks for the mirror's type gets it by DuckDB's ordinary cast from the stored type.
 #pragma once

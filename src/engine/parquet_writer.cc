@@ -34,9 +34,10 @@ void IntervalsToText(const duckdb::Vector& from, duckdb::idx_t count, duckdb::Ve
             continue;
         }
         const duckdb::interval_t value = values[at];
-        texts[row] = duckdb::StringVector::AddString(*to, std::to_string(value.months) + " months " +
-                                                              std::to_string(value.days) + " days " +
-                                                              std::to_string(value.micros) + " microseconds");
+        const std::string text = std::to_string(value.months) + " months " + std::to_string(value.days) + " days " +
+                                 std::to_string(value.micros / 1000000) + " seconds " +
+                                 std::to_string(value.micros % 1000000) + " microseconds";
+        texts[row] = duckdb::StringVector::AddString(*to, text);
     }
 }
 
