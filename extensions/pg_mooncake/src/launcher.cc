@@ -139,11 +139,14 @@ void StartupShmem() {
 
 // --- transactions ----------------------------------------------------------------------------------------------------
 
-void EndPauses(bool committed) {
-    if (pause_count == 0) return;
+// Returns whether this database was forgotten.
+bool EndPauses(bool committed) {
+    bool forgotten = false;
+    if (pause_count == 0) return forgotten;
     LWLockAcquire(lock, LW_EXCLUSIVE);
     for (int i = 0; i < pause_count; i++) {
         Entry* entry = FindEntry(pauses[i].database);
+        if (committed && pauses[i].forget && pauses[i].database == MyDatabaseId) forgotten = true;
         if (!entry) continue;
         entry->pauses--;
         if (committed && pauses[i].forget) entry->wanted = false;
@@ -152,6 +155,7 @@ void EndPauses(bool committed) {
     WakeLauncher();
     LWLockRelease(lock);
     pause_count = 0;
+    return forgotten;
 }
 
 void EndOfTransaction(XactEvent event, void*) {
@@ -163,8 +167,8 @@ void EndOfTransaction(XactEvent event, void*) {
             }
             break;
         case XACT_EVENT_COMMIT:
-            EndPauses(true);
-            if (wake_at_commit) RequestWorker(MyDatabaseId);
+            // Mirrors that went with the extension are nobody's business any more.
+            if (!EndPauses(true) && wake_at_commit) RequestWorker(MyDatabaseId);
             wake_at_commit = false;
             break;
         case XACT_EVENT_ABORT:
