@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How fast one core applies changes: inserts, updates and deletes of hot keys, deletes of keys in files, and what a read
-// view and an index segment cost. Prints rows a second of processor time.
+// How fast one core applies changes: inserts, updates and deletes of hot keys, deletes of keys in files, and what a
+// read view and an index segment cost. Prints rows a second of processor time.
 #include <unistd.h>
 
 #include <cstdio>

@@ -20,7 +20,8 @@ Status Damaged(const std::string& what) {
 }
 
 // A chunk of a message, or an empty one where the message has none.
-Result<ColumnChunkView> ReadChunk(const Bytes& bytes, const duckdb::vector<duckdb::LogicalType>& types, const char* what) {
+Result<ColumnChunkView> ReadChunk(const Bytes& bytes, const duckdb::vector<duckdb::LogicalType>& types,
+                                  const char* what) {
     if (bytes.empty()) return ColumnChunkView{};
     ByteReader in(bytes);
     IVY_ASSIGN_OR_RETURN(ColumnChunkView view, ColumnChunkView::Read(&in));
@@ -56,8 +57,8 @@ class FetchedRows {
             return Status::Ok();
         }));
         if (fetched == rows_.size()) return Status::Ok();
-        return Status::Corrupt("\"" + path + "\" gave " + std::to_string(fetched) + " of " + std::to_string(rows_.size()) +
-                               " rows");
+        return Status::Corrupt("\"" + path + "\" gave " + std::to_string(fetched) + " of " +
+                               std::to_string(rows_.size()) + " rows");
     }
 
     // Where a row's values are: the columns that hold it and the position in them. REQUIRES: it was asked for.
@@ -218,7 +219,8 @@ Status TableImpl::ApplyOne(const Changes& changes, Part* part) {
     }
     if (new_rows != rows.rows || old_rows != keys.rows) return Damaged("operations and rows disagree");
     if (old_rows > 0 && key_columns_.empty()) {
-        return Status::Corrupt("a row of append-only mirror \"" + options_.open.table_name + "\" was updated or deleted");
+        return Status::Corrupt("a row of append-only mirror \"" + options_.open.table_name +
+                               "\" was updated or deleted");
     }
     for (const UnchangedValue& value : changes.unchanged) {
         if (value.row >= new_rows || value.column >= columns_->size()) return Damaged("unchanged value of no row");
@@ -526,7 +528,8 @@ Status TableImpl::FillUnchanged(Part* part) {
     for (const Part::Unchanged& value : part->unchanged) {
         if (value.from.kind != RowAddress::kDelta) continue;
         const FlatColumn source = ChunkAt(value.from.row).Column(value.column);
-        ChunkAt(value.position).SetValue(value.position % kChunkRows, value.column, source, value.from.row % kChunkRows);
+        const size_t at = value.from.row % kChunkRows;
+        ChunkAt(value.position).SetValue(value.position % kChunkRows, value.column, source, at);
     }
     return Status::Ok();
 }

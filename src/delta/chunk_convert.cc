@@ -134,7 +134,8 @@ struct Wide {
     uint64_t words[2];
 };
 
-void WriteFixed(const UnifiedVectorFormat& format, bool flat, size_t width, size_t offset, size_t count, ByteWriter* out) {
+void WriteFixed(const UnifiedVectorFormat& format, bool flat, size_t width, size_t offset, size_t count,
+                ByteWriter* out) {
     if (flat) {
         out->Raw(format.data + offset * width, count * width);
         return;
@@ -299,7 +300,8 @@ Result<ColumnType> FromDuckType(const LogicalType& type) {
         case LogicalTypeId::DOUBLE:
             return ColumnType{TypeKind::kDouble};
         case LogicalTypeId::DECIMAL:
-            return ColumnType{TypeKind::kDecimal, duckdb::DecimalType::GetWidth(type), duckdb::DecimalType::GetScale(type)};
+            return ColumnType{TypeKind::kDecimal, duckdb::DecimalType::GetWidth(type),
+                              duckdb::DecimalType::GetScale(type)};
         case LogicalTypeId::HUGEINT:
             return ColumnType{TypeKind::kDecimal, 38, 0};
         case LogicalTypeId::VARCHAR:
@@ -386,8 +388,8 @@ Status ChunkFromView(const ColumnChunkView& view, size_t offset, size_t count, d
 Status WriteChunk(const duckdb::DataChunk& chunk, size_t offset, size_t count, const std::vector<ColumnType>& types,
                   ByteWriter* out) {
     if (chunk.ColumnCount() != types.size()) {
-        return Status::Make(kDatatypeMismatch, "result has " + std::to_string(chunk.ColumnCount()) + " columns, expected " +
-                                                   std::to_string(types.size()));
+        return Status::Make(kDatatypeMismatch, "result has " + std::to_string(chunk.ColumnCount()) +
+                                                   " columns, expected " + std::to_string(types.size()));
     }
     for (size_t i = 0; i < types.size(); i++) {
         const LogicalType& actual = chunk.data[i].GetType();

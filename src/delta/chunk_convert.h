@@ -18,25 +18,25 @@ namespace ivy::delta {
 duckdb::LogicalType ToDuckType(const ColumnType& type);
 duckdb::vector<duckdb::LogicalType> ToDuckTypes(const std::vector<ColumnType>& types);
 
-// The column type whose wire form carries every value of a DuckDB type; HUGEINT is sent as a decimal of scale 0. An error
-// (0A000) for types without one, such as unsigned integers and nested types: the query must cast them.
+// The column type whose wire form carries every value of a DuckDB type; HUGEINT is sent as a decimal of scale 0. An
+// error (0A000) for types without one, such as unsigned integers and nested types: the query must cast them.
 Result<ColumnType> FromDuckType(const duckdb::LogicalType& type);
 
-// Copies the values, but not which of them are NULL, of rows [offset, offset + count) of a column to positions [at, at + count) of a flat vector of ToDuckType's type,
-// whose capacity the caller has checked. Strings are copied to the vector's own heap. Does not set the vector's size.
-// An error (08P01) for a decimal that exceeds its precision.
+// Copies the values, but not which of them are NULL, of rows [offset, offset + count) of a column to positions [at, at
+// + count) of a flat vector of ToDuckType's type, whose capacity the caller has checked. Strings are copied to the
+// vector's own heap. Does not set the vector's size. An error (08P01) for a decimal that exceeds its precision.
 Status CopyValues(const ColumnView& column, size_t offset, size_t count, duckdb::Vector* out, size_t at);
 
 // The same with NULLs.
 Status AppendToVector(const ColumnView& column, size_t offset, size_t count, duckdb::Vector* out, size_t at);
 
-// Replaces the content of "out", initialised with ToDuckTypes of the view's types and a capacity of at least "count", by
-// rows [offset, offset + count) of the view. The chunk is reset first, so that one may be used again and again.
+// Replaces the content of "out", initialised with ToDuckTypes of the view's types and a capacity of at least "count",
+// by rows [offset, offset + count) of the view. The chunk is reset first, so that one may be used again and again.
 Status ChunkFromView(const ColumnChunkView& view, size_t offset, size_t count, duckdb::DataChunk* out);
 
-// Appends rows [offset, offset + count) of a DuckDB chunk to *out, as ColumnChunkBuilder::Write would. "types" is what the
-// reader has been told; a vector of another type is an error (42804), except that a decimal may have another precision.
-// An error (54000) if a text column of these rows is over 4 GB: send fewer rows at once.
+// Appends rows [offset, offset + count) of a DuckDB chunk to *out, as ColumnChunkBuilder::Write would. "types" is what
+// the reader has been told; a vector of another type is an error (42804), except that a decimal may have another
+// precision. An error (54000) if a text column of these rows is over 4 GB: send fewer rows at once.
 Status WriteChunk(const duckdb::DataChunk& chunk, size_t offset, size_t count, const std::vector<ColumnType>& types,
                   ByteWriter* out);
 

@@ -130,7 +130,10 @@ TEST(ChunkConvert, DictionaryAndConstantVectors) {
 }
 
 TEST(ChunkConvert, ValuesMeanTheSameToDuckDB) {
-    ColumnChunkBuilder builder({{TypeKind::kUuid}, {TypeKind::kDecimal, 10, 2}, {TypeKind::kTimestamp}, {TypeKind::kDate},
+    ColumnChunkBuilder builder({{TypeKind::kUuid},
+                                {TypeKind::kDecimal, 10, 2},
+                                {TypeKind::kTimestamp},
+                                {TypeKind::kDate},
                                 {TypeKind::kInterval}});
     const uint8_t uuid[16] = {0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc, 0xde, 0xf0, 1, 2, 3, 4, 5, 6, 7, 8};
     builder.column(0).AppendRaw(uuid);

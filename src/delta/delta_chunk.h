@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// DeltaChunk: up to STANDARD_VECTOR_SIZE rows of the delta in columns, with the transactions that made and deleted them.
+// DeltaChunk: up to STANDARD_VECTOR_SIZE rows of the delta in columns, with the transactions that made and deleted
+// them.
 //
-// Values lie in DuckDB vectors, so that a scan hands out references to them. Rows are only ever appended, by one thread,
-// while others read the rows before: the appender writes beyond every reader's row limit, which a reader got under the
-// table's mutex, so values need no further synchronisation. Bits of NULLs share words with rows that are read, and
-// deletes change rows that are read: both are atomic.
+// Values lie in DuckDB vectors, so that a scan hands out references to them. Rows are only ever appended, by one
+// thread, while others read the rows before: the appender writes beyond every reader's row limit, which a reader got
+// under the table's mutex, so values need no further synchronisation. Bits of NULLs share words with rows that are
+// read, and deletes change rows that are read: both are atomic.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Flushing: a cut is a prefix of the applied transactions. Taking and finishing one are short; what takes time (planning,
-// scanning, the index) works on captured state while transactions are applied beside it.
+// Flushing: a cut is a prefix of the applied transactions. Taking and finishing one are short; what takes time
+// (planning, scanning, the index) works on captured state while transactions are applied beside it.
 //
 // Row numbers of the new file are ranks among the cut's rows that are written: those that no transaction of the cut has
 // deleted. A later delete of such a row, before or during the flush, is in the delete log behind the cut's part; it is
@@ -208,7 +208,7 @@ Status TableImpl::FinishFlush(const FlushCut& cut, const NewFile* file) {
         next_slot_++;
         known_files_.emplace(added->slot, added);
         const auto truncation = std::find_if(transactions_.begin(), transactions_.end(),
-                                             [](const Transaction& transaction) { return transaction.truncated.has_value(); });
+                                             [](const Transaction& later) { return later.truncated.has_value(); });
         if (truncation != transactions_.end()) {
             added->dropped_by = truncation->commit_lsn;
         } else {

@@ -12,9 +12,9 @@
 
 namespace ivy::delta {
 
-// Where the segment of a data file belongs: in "folder", under a name made of the file's own and of the key's column ids
-// in key order. So a segment of another key, from before a change of the primary key, is never taken for this one: its
-// single candidates, which nobody verifies, would be other rows.
+// Where the segment of a data file belongs: in "folder", under a name made of the file's own and of the key's column
+// ids in key order. So a segment of another key, from before a change of the primary key, is never taken for this one:
+// its single candidates, which nobody verifies, would be other rows.
 std::string IndexPathFor(const std::string& folder, const std::string& data_file, const std::vector<uint32_t>& key);
 
 class IndexBuilder {

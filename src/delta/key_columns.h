@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// KeyColumns: what makes the rows of a mirror findable: hashing, comparing and fencing the values of its key columns, as
-// they lie in flat DuckDB vectors. The delta, keys that arrive, and rows read back from Parquet all come through here,
-// so that one key has one hash everywhere.
+// KeyColumns: what makes the rows of a mirror findable: hashing, comparing and fencing the values of its key columns,
+// as they lie in flat DuckDB vectors. The delta, keys that arrive, and rows read back from Parquet all come through
+// here, so that one key has one hash everywhere.
 //
 // Keys are equal as Postgres sees them where that differs from their bytes: -0 and 0, all NaN, decimals by value,
 // intervals by length. Text is compared by its bytes, which is right for deterministic collations. NULLs are equal.
@@ -40,11 +40,11 @@ class KeyColumns {
     void Hash(const std::vector<FlatColumn>& columns, size_t offset, size_t count, uint64_t* out) const;
 
     // Whether two keys are equal; with "exact", whether their bits are too (except that one NaN is as good as another).
-    bool Equal(const std::vector<FlatColumn>& left, size_t left_row, const std::vector<FlatColumn>& right, size_t right_row,
-               bool exact) const;
+    bool Equal(const std::vector<FlatColumn>& left, size_t left_row, const std::vector<FlatColumn>& right,
+               size_t right_row, bool exact) const;
 
-    // Whether the key is a single column whose order a 64-bit integer can keep, so that Ordinal may be called. The values
-    // of wider types are clamped or cut, which keeps a range of them valid.
+    // Whether the key is a single column whose order a 64-bit integer can keep, so that Ordinal may be called. The
+    // values of wider types are clamped or cut, which keeps a range of them valid.
     bool HasOrdinal() const { return has_ordinal_; }
     // REQUIRES: HasOrdinal() and the value is not NULL
     int64_t Ordinal(const FlatColumn& column, size_t row) const;

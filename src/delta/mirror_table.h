@@ -42,7 +42,8 @@ class RowReader {
     virtual ~RowReader() = default;
     // Gives columns "columns" (ordinals into the mirror's columns, with the DuckDB types of ToDuckType) of rows "rows"
     // (row numbers in the file, ascending, each once) to "sink", in order, in chunks of any size; stops at its error.
-    virtual Status ReadRows(const std::string& path, const std::vector<uint64_t>& rows, const std::vector<size_t>& columns,
+    virtual Status ReadRows(const std::string& path, const std::vector<uint64_t>& rows,
+                            const std::vector<size_t>& columns,
                             const std::function<Status(duckdb::DataChunk&)>& sink) = 0;
 };
 
@@ -61,10 +62,11 @@ struct FlushCut {
         std::shared_ptr<const RowSet> deleted;
     };
     std::vector<FileDeletes> deletes;
-    // Once this cut is published: transactions in files that some snapshot may not see yet, ascending. Keep them with the
-    // metadata (Options::flushed_xids); there are none unless the flush was forced, or a recent one was.
+    // Once this cut is published: transactions in files that some snapshot may not see yet, ascending. Keep them with
+    // the metadata (Options::flushed_xids); there are none unless the flush was forced, or a recent one was.
     std::vector<Xid> unseen_xids;
-    // Nothing to write. (A cut of transactions whose changes cancel out is empty but has an id: finish it all the same.)
+    // Nothing to write. (A cut of transactions whose changes cancel out is empty but has an id: finish it all the
+    // same.)
     bool Empty() const { return rows == 0 && deletes.empty() && !truncated; }
 };
 
@@ -83,11 +85,11 @@ class MirrorTable {
 
     // --- applying thread ---
 
-    // Applies one transaction's changes, in order. Changes at or before flushed_lsn must not be passed again. Either the
-    // whole transaction is applied or, on an error (a deleted key that does not exist, a damaged chunk), nothing that
-    // matters: the table then refuses everything, and the caller declares the mirror failed. Columns of "changes" must
-    // have the mirror's types. SQLSTATEs: 08P01 (a damaged message), XX001 (the row to delete is not in the mirror, a key
-    // index is damaged), 53200, and what the RowReader returns.
+    // Applies one transaction's changes, in order. Changes at or before flushed_lsn must not be passed again. Either
+    // the whole transaction is applied or, on an error (a deleted key that does not exist, a damaged chunk), nothing
+    // that matters: the table then refuses everything, and the caller declares the mirror failed. Columns of "changes"
+    // must have the mirror's types. SQLSTATEs: 08P01 (a damaged message), XX001 (the row to delete is not in the
+    // mirror, a key index is damaged), 53200, and what the RowReader returns.
     virtual Status Apply(const std::vector<const Changes*>& changes, Xid xid, Lsn commit_lsn) = 0;
     // Applies the next part of a large transaction, which nobody sees until Apply was called for the same xid with the
     // last part (which may be empty). No other transaction may come between.
@@ -99,15 +101,16 @@ class MirrorTable {
 
     // What the initial copy saw: a mirror opened without it refuses to be read until this is called.
     virtual void SetCopySnapshot(const Snapshot& snapshot) = 0;
-    // Adds files (at start, or the initial copy's). Returns their slots. An error, and no file added, if the key index of
-    // one is missing or damaged: NewFile::index_path is to be rebuilt (MakeIndexBuilder). Append-only mirrors need none.
+    // Adds files (at start, or the initial copy's). Returns their slots. An error, and no file added, if the key index
+    // of one is missing or damaged: NewFile::index_path is to be rebuilt (MakeIndexBuilder). Append-only mirrors need
+    // none.
     virtual Result<std::vector<uint32_t>> AddFiles(const std::vector<NewFile>& files) = 0;
 
     // --- flushing thread ---
 
     // For the key index of a file that did not come from a cut. The keys to add are columns key_columns() of its rows.
     virtual IndexBuilder MakeIndexBuilder() const = 0;
-    virtual const std::vector<size_t>& key_columns() const = 0;  // ordinals into the columns, in key order; empty: no key
+    virtual const std::vector<size_t>& key_columns() const = 0;  // ordinals of columns, in key order; empty: no key
 
     // The longest prefix of unflushed transactions whose ids are all below oldest_xmin (any prefix, with "force": older
     // snapshots are refused afterwards). Empty cut if there is none. One cut at a time.
@@ -117,17 +120,17 @@ class MirrorTable {
     virtual void ScanCut(const FlushCut& cut, uint64_t* position, duckdb::DataChunk& out) = 0;
     // Writes the key index segment for the file that the cut's rows go to; returns its path, or "" if there is no key.
     virtual Result<std::string> WriteIndexSegment(const FlushCut& cut, const std::string& data_file) = 0;
-    // The cut is published: its rows are now in "file" (null if it had none), its deletes in deletion vectors. Deletes that
-    // were applied to its rows meanwhile are carried over to the file. On an error nothing has changed: the segment of
-    // NewFile::index_path could not be opened, say. A cut without id is ignored.
+    // The cut is published: its rows are now in "file" (null if it had none), its deletes in deletion vectors. Deletes
+    // that were applied to its rows meanwhile are carried over to the file. On an error nothing has changed: the
+    // segment of NewFile::index_path could not be opened, say. A cut without id is ignored.
     virtual Status FinishFlush(const FlushCut& cut, const NewFile* file) = 0;
     // The cut failed or was given up: as if it had never begun.
     virtual void AbandonFlush(const FlushCut& cut) = 0;
 
     // --- any thread ---
 
-    // A view for a snapshot, which must only see transactions that have been applied. An error with SQLSTATE 55000 if the
-    // snapshot is too old for what the files contain, if the initial copy is still to come, or if an Apply failed.
+    // A view for a snapshot, which must only see transactions that have been applied. An error with SQLSTATE 55000 if
+    // the snapshot is too old for what the files contain, if the initial copy is still to come, or if an Apply failed.
     virtual Result<std::shared_ptr<const ReadView>> Read(const Snapshot& snapshot) = 0;
 
     struct Stats {
@@ -135,7 +138,7 @@ class MirrorTable {
         uint64_t pending_deletes = 0;              // deletes of file rows that are not in deletion vectors yet
         uint64_t file_rows = 0, file_bytes = 0, index_bytes = 0;
         uint32_t files = 0;
-        Lsn oldest_unflushed_lsn = kInvalidLsn;    // commit LSN of the first transaction that is only in memory; 0: none
+        Lsn oldest_unflushed_lsn = kInvalidLsn;    // commit LSN of the first transaction only in memory; 0: none
         int64_t oldest_unflushed_us = 0;           // when it was applied, steady clock microseconds; 0: none
         Lsn flushed_lsn = kInvalidLsn;
     };

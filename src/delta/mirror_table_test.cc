@@ -372,7 +372,8 @@ TEST_F(TableTest, ScansOfSomeOrNoColumns) {
     EXPECT_EQ(view->columns().size(), 4u);
     EXPECT_EQ(view->delta_rows(), 5000u);
     duckdb::DataChunk none, some;
-    some.Initialize(duckdb::Allocator::DefaultAllocator(), {duckdb::LogicalType::DECIMAL(12, 2), duckdb::LogicalType::BIGINT});
+    some.Initialize(duckdb::Allocator::DefaultAllocator(),
+                    {duckdb::LogicalType::DECIMAL(12, 2), duckdb::LogicalType::BIGINT});
     size_t count = 0, sum = 0;
     for (size_t i = 0; i < view->delta_chunks(); i++) {
         view->ScanDelta(i, {}, none);
@@ -423,17 +424,18 @@ TEST(KeyColumns, EqualityIsByValue) {
     check({TypeKind::kDecimal, 18, 2}, int64_t{100}, int64_t{1000}, false, false);
 
     // Decimals hash by value across scales.
-    const auto decimal_hash = [](ColumnType type, auto value) {
+    const auto hash_of = [](uint8_t precision, uint8_t scale, auto value) {
         uint64_t hash;
-        KeyColumns({type}).Hash({{reinterpret_cast<const uint8_t*>(&value), nullptr}}, 0, 1, &hash);
+        const std::vector<FlatColumn> column = {{reinterpret_cast<const uint8_t*>(&value), nullptr}};
+        KeyColumns({{TypeKind::kDecimal, precision, scale}}).Hash(column, 0, 1, &hash);
         return hash;
     };
-    EXPECT_EQ(decimal_hash({TypeKind::kDecimal, 18, 2}, int64_t{150}), decimal_hash({TypeKind::kDecimal, 38, 4}, Int128{15000}));
-    EXPECT_EQ(decimal_hash({TypeKind::kDecimal, 4, 0}, int16_t{0}), decimal_hash({TypeKind::kDecimal, 38, 9}, Int128{0}));
+    EXPECT_EQ(hash_of(18, 2, int64_t{150}), hash_of(38, 4, Int128{15000}));
+    EXPECT_EQ(hash_of(4, 0, int16_t{0}), hash_of(38, 9, Int128{0}));
     Int128 huge = 1;
     for (int i = 0; i < 30; i++) huge *= 10;
-    EXPECT_EQ(decimal_hash({TypeKind::kDecimal, 38, 5}, huge), decimal_hash({TypeKind::kDecimal, 38, 6}, huge * 10));
-    EXPECT_EQ(decimal_hash({TypeKind::kDecimal, 38, 25}, huge), decimal_hash({TypeKind::kDecimal, 9, 0}, int32_t{100000}));
+    EXPECT_EQ(hash_of(38, 5, huge), hash_of(38, 6, huge * 10));
+    EXPECT_EQ(hash_of(38, 25, huge), hash_of(9, 0, int32_t{100000}));
 }
 
 TEST(KeyColumns, OrdinalsKeepTheOrder) {
@@ -454,7 +456,9 @@ TEST_F(TableTest, ReadersAreExactWhileOthersApplyAndFlush) {
     Open();
     const int64_t accounts = 500;
     std::vector<Op> ops;
-    for (int64_t id = 0; id < accounts; id++) ops.push_back({RowOp::kInsert, {}, {id, "n", "note of some length", 100}, {}});
+    for (int64_t id = 0; id < accounts; id++) {
+        ops.push_back({RowOp::kInsert, {}, {id, "n", "note of some length", 100}, {}});
+    }
     ASSERT_OK(Apply(ops, 10, 100));
 
     std::atomic<Xid> applied{10};      // everything up to here has been applied

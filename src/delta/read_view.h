@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ReadView: the rows of one mirror that one snapshot sees, frozen. Made by MirrorTable::Read, scanned by query sessions.
+// ReadView: the rows of one mirror that one snapshot sees, frozen. Made by MirrorTable::Read, scanned by query
+// sessions.
 //
 // A view holds shared pointers to everything it needs, so applying, flushing and publishing go on beside it.
 // Thread-safe: any number of threads may scan different chunks at once.

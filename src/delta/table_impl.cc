@@ -25,8 +25,9 @@ Result<std::unique_ptr<MirrorTable>> MirrorTable::Make(Options options) {
         const auto& columns = options.open.columns;
         const auto column = std::find_if(columns.begin(), columns.end(), [&](const auto& c) { return c.id == id; });
         if (column == columns.end()) {
-            return Status::Make(sqlstate::kProtocolViolation, "key column " + std::to_string(id) + " of mirror \"" +
-                                                                  options.open.table_name + "\" is not one of its columns");
+            return Status::Make(sqlstate::kProtocolViolation,
+                                "key column " + std::to_string(id) + " of mirror \"" + options.open.table_name +
+                                    "\" is not one of its columns");
         }
         key_columns.push_back(static_cast<size_t>(column - columns.begin()));
         key_types.push_back(column->type);
@@ -117,8 +118,8 @@ Status TableImpl::CheckReadable(const Snapshot& snapshot) const {
     }
     for (const Substitute& one : substitutes_) {
         if (!snapshot.Sees(one.deleter) || snapshot.Sees(one.inserter)) continue;
-        return Status::Make(sqlstate::kObjectNotInState,
-                            "mirror \"" + options_.open.table_name + "\" can't tell equal rows apart for this snapshot");
+        return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + options_.open.table_name +
+                                                             "\" can't tell equal rows apart for this snapshot");
     }
     return Status::Ok();
 }

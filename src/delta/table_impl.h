@@ -3,9 +3,10 @@
 // TableImpl: the one implementation of MirrorTable. Its methods are in three files: apply.cc, flush.cc, and
 // table_impl.cc for the rest.
 //
-// Two mutexes. Whoever changes the table holds apply_mutex_ from start to end: the applying thread for a transaction, the
-// flusher for the instant of taking or finishing a cut. mutex_ guards what readers see and is only ever held for a
-// moment, inside apply_mutex_ if both are needed. A field marked "both" is written holding both and read holding either.
+// Two mutexes. Whoever changes the table holds apply_mutex_ from start to end: the applying thread for a transaction,
+// the flusher for the instant of taking or finishing a cut. mutex_ guards what readers see and is only ever held for a
+// moment, inside apply_mutex_ if both are needed. A field marked "both" is written holding both and read holding
+// either.
 //
 // A transaction becomes visible at once, when Publish moves published_end_ and the files' lists: rows beyond it are not
 // looked at by readers, and a mark of deletion carries the deleter's xid, which no reader's snapshot sees before the
@@ -77,8 +78,8 @@ class TableImpl final : public MirrorTable {
         int64_t applied_us = 0;
     };
 
-    // In a table whose rows may repeat, the row that was deleted may not be the one that Postgres deleted but its equal.
-    // Nobody can tell, unless a snapshot sees the deleter but not who inserted the one we chose.
+    // In a table whose rows may repeat, the row that was deleted may not be the one that Postgres deleted but its
+    // equal. Nobody can tell, unless a snapshot sees the deleter but not who inserted the one we chose.
     struct Substitute {
         Xid deleter, inserter;
         auto operator<=>(const Substitute&) const = default;
@@ -150,7 +151,8 @@ class TableImpl final : public MirrorTable {
     const DeltaChunk& ChunkAt(uint64_t position) const { return *chunks_[position / kChunkRows - first_chunk_]; }
 
     // --- flush.cc ---
-    void PlanCut(ActiveCut* active, const std::vector<DeleteRecord>& deletes, const std::map<uint32_t, FilePtr>& files) const;
+    void PlanCut(ActiveCut* active, const std::vector<DeleteRecord>& deletes,
+                 const std::map<uint32_t, FilePtr>& files) const;
     void CarryOver(const ActiveCut& active, const FilePtr& file);
     void DropFlushedRows(uint64_t end);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// FuseFilter: whether a hash may be in a fixed set, in 9 bits a hash, with 0.4 % false positives and no false negatives.
+// FuseFilter: whether a hash may be in a fixed set, in 9 bits a hash, with 0.4 % false positives and no false
+// negatives.
 //
 // The algorithm is the 3-wise binary fuse filter of Graf and Lemire, "Binary Fuse Filters: Fast and Smaller Than Xor
 // Filters", ACM JEA 27 (2022): each hash owns three slots in neighbouring segments of a byte array, and the XOR of the
@@ -18,8 +19,8 @@ class FuseFilter {
   public:
     // A filter of nothing.
     FuseFilter() = default;
-    // For hashes that are all different, in any order, fastest if ascending. In the practically impossible case that no seed works, the
-    // filter lets everything pass.
+    // For hashes that are all different, in any order, fastest if ascending. In the practically impossible case that no
+    // seed works, the filter lets everything pass.
     static FuseFilter Build(const std::vector<uint64_t>& hashes);
 
     bool MayContain(uint64_t hash) const;

@@ -205,7 +205,8 @@ TEST_F(SegmentTest, DamageIsNoticed) {
     std::ifstream file(path_, std::ios::binary);
     const std::string good((std::istreambuf_iterator<char>(file)), {});
     const auto put = [&](const std::string& content) {
-        std::ofstream(path_, std::ios::binary | std::ios::trunc).write(content.data(), static_cast<long>(content.size()));
+        std::ofstream out(path_, std::ios::binary | std::ios::trunc);
+        out.write(content.data(), static_cast<std::streamsize>(content.size()));
     };
     EXPECT_EQ(Segment::Open(folder_ + "/missing", rows).error().sqlstate, sqlstate::kUndefinedFile);
     EXPECT_FALSE(Segment::Open(path_, rows + 1).ok());

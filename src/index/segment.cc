@@ -186,8 +186,8 @@ Status Segment::Load(uint64_t rows) {
     if (header.file_size != map_size_ || header.pages > map_size_ / kPageSize - 1) return damaged;
     if (header.pages != (header.rows + kEntriesPerPage - 1) / kEntriesPerPage) return damaged;
     if (header.rows != rows) {
-        return Status::Corrupt("key index \"" + path_ + "\" has " + std::to_string(header.rows) + " rows, its data file " +
-                               std::to_string(rows));
+        return Status::Corrupt("key index \"" + path_ + "\" has " + std::to_string(header.rows) +
+                               " rows, its data file " + std::to_string(rows));
     }
     const size_t resident_at = kPageSize * (header.pages + 1);
     if (Crc32(map_ + resident_at, map_size_ - resident_at) != header.resident_crc) return damaged;

@@ -7,8 +7,8 @@
 // File, little-endian:
 //   header    one page: magic, version, counts, offsets, fences of the key, checksums
 //   pages     4096 bytes each: checksum:u32 count:u16 shift:u8 zero:u8, then count entries of 8 bytes, all pages full
-//             but the last. Entries are in order of their hashes; one is (hash - first hash of the page) >> shift in the
-//             upper bits and the row in as many lower bits as the largest row needs. So a look-up touches one page.
+//             but the last. Entries are in order of their hashes; one is (hash - first hash of the page) >> shift in
+//             the upper bits and the row in as many lower bits as the largest row needs. So a look-up touches one page.
 //   resident  the first hash of each page (8 bytes each), then the FuseFilter
 //
 // Crash behaviour: written under a temporary name, fsynced, renamed. Not thread-safe.
@@ -70,8 +70,8 @@ class Segment {
     const KeyRange* range() const { return range_ ? &*range_ : nullptr; }
 
     // Calls visit(row) for the rows whose key may have this hash, except the first "skip" of them, until it returns
-    // false. The order is always the same. All rows with the hash are among them; others hardly ever. An error (XX001) if
-    // a page is damaged: the file has then been removed, so that the next Open fails and the segment is rebuilt.
+    // false. The order is always the same. All rows with the hash are among them; others hardly ever. An error (XX001)
+    // if a page is damaged: the file has then been removed, so that the next Open fails and the segment is rebuilt.
     template <typename Visit>
     Status Find(uint64_t hash, uint64_t skip, Visit&& visit) {
         Cursor cursor;
