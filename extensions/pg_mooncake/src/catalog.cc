@@ -91,9 +91,7 @@ Relation OpenTable(const char* name, LOCKMODE lockmode) {
 }
 
 // The index on a column other than the primary key's, or InvalidOid (then the scan is sequential).
-Oid SourceIndex(Relation mirrors) {
-    return get_relname_relid("mirrors_source", RelationGetNamespace(mirrors));
-}
+Oid SourceIndex(Relation mirrors) { return get_relname_relid("mirrors_source", RelationGetNamespace(mirrors)); }
 
 SysScanDesc BeginScan(Relation rel, Oid index, AttrNumber column, Oid value, ScanKeyData* key) {
     ScanKeyInit(key, column, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(value));
@@ -291,10 +289,14 @@ void Restart(Relation mirrors, HeapTuple tuple, const MirrorRow* old, const char
 
 const char* MirrorStateName(MirrorState state) {
     switch (state) {
-        case MirrorState::kCopying: return "copying";
-        case MirrorState::kLive: return "live";
-        case MirrorState::kError: return "error";
-        case MirrorState::kStale: return "stale";
+        case MirrorState::kCopying:
+            return "copying";
+        case MirrorState::kLive:
+            return "live";
+        case MirrorState::kError:
+            return "error";
+        case MirrorState::kStale:
+            return "stale";
     }
     return "error";
 }
@@ -336,7 +338,8 @@ List* ListMirrors(void) {
     if (!mirrors) return NIL;
     List* rows = NIL;
     SysScanDesc scan = systable_beginscan(mirrors, InvalidOid, false, nullptr, 0, nullptr);
-    while (HeapTuple tuple = systable_getnext(scan)) rows = lappend(rows, RowFromTuple(tuple, RelationGetDescr(mirrors)));
+    while (HeapTuple tuple = systable_getnext(scan))
+        rows = lappend(rows, RowFromTuple(tuple, RelationGetDescr(mirrors)));
     systable_endscan(scan);
     table_close(mirrors, AccessShareLock);
     return rows;
@@ -358,7 +361,8 @@ List* FindMirrorsOfSource(Oid source) {
     List* rows = NIL;
     ScanKeyData key;
     SysScanDesc scan = BeginScan(mirrors, SourceIndex(mirrors), kSource, source, &key);
-    while (HeapTuple tuple = systable_getnext(scan)) rows = lappend(rows, RowFromTuple(tuple, RelationGetDescr(mirrors)));
+    while (HeapTuple tuple = systable_getnext(scan))
+        rows = lappend(rows, RowFromTuple(tuple, RelationGetDescr(mirrors)));
     systable_endscan(scan);
     table_close(mirrors, AccessShareLock);
     return rows;
@@ -530,7 +534,8 @@ char* MirrorLocation(Oid mirror, int generation) {
     char* schema = get_namespace_name(get_rel_namespace(mirror));
     char* table = get_rel_name(mirror);
     appendStringInfo(&location, "%s.%s", schema ? schema : "x", table ? table : "x");
-    // Readers take locations for URIs: anything but plain letters and digits is replaced; the OID makes the name unique.
+    // Readers take locations for URIs: anything but plain letters and digits is replaced; the OID makes the name
+    // unique.
     for (int i = begin, dots = 0; i < location.len; i++) {
         const char c = location.data[i];
         if (i == begin + static_cast<int>(strlen(schema ? schema : "x")) && dots++ == 0) continue;

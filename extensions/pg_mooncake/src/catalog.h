@@ -39,24 +39,25 @@ struct MirrorRow {
     Oid mirror;
     Oid source;
     MirrorState state;
-    int generation;                    // raised with every new copy; part of "location", so that copies never mix
-    int format_version;                // of the Iceberg table
-    const char* location;              // folder of the Iceberg table: absolute, no slash at the end
-    const char* metadata_location;     // current metadata file, or null if nothing is published
+    int generation;                          // raised with every new copy; part of "location", so that copies never mix
+    int format_version;                      // of the Iceberg table
+    const char* location;                    // folder of the Iceberg table: absolute, no slash at the end
+    const char* metadata_location;           // current metadata file, or null if nothing is published
     const char* previous_metadata_location;  // or null
-    XLogRecPtr flushed_lsn;            // commits at or before are in the files; InvalidXLogRecPtr if nothing is published
-    const char* copy_snapshot;         // text form of what the copy saw ("xmin:xmax:xip,xip", 64-bit ids), or null
-    const int16* key;                  // attribute numbers of the replica identity, in index order
+    XLogRecPtr flushed_lsn;     // commits at or before are in the files; InvalidXLogRecPtr if nothing is published
+    const char* copy_snapshot;  // text form of what the copy saw ("xmin:xmax:xip,xip", 64-bit ids), or null
+    const int16* key;           // attribute numbers of the replica identity, in index order
     int key_count;
-    const int16* inexact;              // attribute numbers of columns that hold unstorable values
+    const int16* inexact;  // attribute numbers of columns that hold unstorable values
     int inexact_count;
-    uint64 rows, bytes;                // in the published files
-    const char* error;                 // or null
+    uint64 rows, bytes;  // in the published files
+    const char* error;   // or null
 };
 
 // Text form of a snapshot as stored in copy_snapshot. The result is palloc'ed.
 char* SnapshotToText(const Snapshot& snapshot);
-// False if the text is not a snapshot. *out may have been changed then. May throw std::bad_alloc: call inside pg::Guard.
+// False if the text is not a snapshot. *out may have been changed then. May throw std::bad_alloc: call inside
+// pg::Guard.
 bool SnapshotFromText(const char* text, Snapshot* out);
 
 // Whether the extension exists in this database (and its tables can be used).
@@ -79,7 +80,7 @@ int SourceIdentity(Relation source, int16** key, const char** reason);
 enum class ChangeResult : uint8_t {
     kDone,
     kBusy,  // somebody else is changing this mirror: try again in a new transaction
-    kGone,  // the mirror was dropped, or is not in the state that the change supposes (a new copy was ordered): forget it
+    kGone,  // the mirror was dropped, or is not in the state that the change supposes (a new copy was ordered)
 };
 
 // Files are ready: makes them current. kGone if "previous" is not what is current now, or if the file is not below the
@@ -89,7 +90,7 @@ struct Publication {
     const char* metadata_location;
     const char* previous_metadata_location;  // null or empty if nothing was published before
     XLogRecPtr flushed_lsn;
-    const char* copy_snapshot;               // or null
+    const char* copy_snapshot;  // or null
     uint64 rows, bytes;
 };
 ChangeResult PublishMirror(const Publication& publication);
@@ -97,17 +98,17 @@ ChangeResult PublishMirror(const Publication& publication);
 // The mirror is told not to serve (kError, kStale), with the reason in words. "generation" is the one that failed.
 ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const char* error);
 
-// The mirror is to be copied anew: state copying, next generation with a location of its own, nothing published; the old
-// location goes to mooncake.dropped (not if it belongs to another server or database: see OwnsLocation). "reason" is for
-// the log.
+// The mirror is to be copied anew: state copying, next generation with a location of its own, nothing published; the
+// old location goes to mooncake.dropped (not if it belongs to another server or database: see OwnsLocation). "reason"
+// is for the log.
 ChangeResult RestartCopy(Oid mirror, const char* reason);
 
 // Adds columns to "inexact".
 ChangeResult MarkInexact(Oid mirror, const int16* columns, int count);
 
-// Whether a location lies in this database's folder of this data directory. A row whose location does not was copied here
-// with the whole database (CREATE DATABASE ... TEMPLATE, a file system copy): its files are another's. The worker calls
-// RestartCopy for such rows before anything else.
+// Whether a location lies in this database's folder of this data directory. A row whose location does not was copied
+// here with the whole database (CREATE DATABASE ... TEMPLATE, a file system copy): its files are another's. The worker
+// calls RestartCopy for such rows before anything else.
 bool OwnsLocation(const char* location);
 
 // One row of mooncake.dropped: a folder that nothing refers to any more.
@@ -115,8 +116,8 @@ struct DroppedLocation {
     Oid mirror;            // OID that the mirror had
     const char* location;  // delete everything below it
 };
-List* ListDropped(void);                         // of DroppedLocation*
-void ForgetDropped(const char* location);        // after its files are gone
+List* ListDropped(void);                   // of DroppedLocation*
+void ForgetDropped(const char* location);  // after its files are gone
 
 // --- DDL (extensions/pg_mooncake only) -------------------------------------------------------------------------------
 

@@ -65,7 +65,8 @@ Options ParseOptions(Jsonb* json) {
         const char* name = pnstrdup(key.val.string.val, key.val.string.len);
         if (strcmp(name, "wait") == 0) {
             if (value.type != jbvBool) {
-                ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"%s\" must be a boolean", name));
+                ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                        errmsg("option \"%s\" must be a boolean", name));
             }
             options.wait = value.val.boolean;
         } else {
@@ -226,8 +227,10 @@ Oid MakeMirror(text* dst, text* src) {
 // Whether the engine has taken the publication in. Until it has, which takes moments, queries use the row table.
 bool EngineServes(Oid mirror) {
     PushActiveSnapshot(GetTransactionSnapshot());
-    const char* query = psprintf("SELECT 1 FROM mooncake.mirror_status AS s WHERE s.table_name OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid "
-                                 "AND s.engine_state OPERATOR(pg_catalog.=) 'live'", mirror);
+    const char* query = psprintf(
+        "SELECT 1 FROM mooncake.mirror_status AS s WHERE s.table_name OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid "
+        "AND s.engine_state OPERATOR(pg_catalog.=) 'live'",
+        mirror);
     const bool serves = SPI_execute(query, true, 1) == SPI_OK_SELECT && SPI_processed > 0;
     PopActiveSnapshot();
     return serves;
@@ -243,7 +246,8 @@ void WaitUntilLive(Oid mirror) {
         const MirrorRow* row = FindMirror(mirror);
         PopActiveSnapshot();
         if (!row) {
-            ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE), errmsg("the mirror was dropped while it was being copied"));
+            ereport(ERROR, errcode(ERRCODE_UNDEFINED_TABLE),
+                    errmsg("the mirror was dropped while it was being copied"));
         }
         if (row->state == MirrorState::kLive) {
             if (live_since == 0) live_since = GetCurrentTimestamp();
@@ -300,7 +304,8 @@ Datum mooncake_create_table(PG_FUNCTION_ARGS) {
     const bool atomic = !fcinfo->context || !IsA(fcinfo->context, CallContext) ||
                         reinterpret_cast<CallContext*>(fcinfo->context)->atomic;
     if (PG_ARGISNULL(0) || PG_ARGISNULL(1)) {
-        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the names of mirror and source must not be NULL"));
+        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                errmsg("the names of mirror and source must not be NULL"));
     }
     const Options options = ParseOptions(PG_ARGISNULL(2) ? nullptr : PG_GETARG_JSONB_P(2));
     CheckServer();

@@ -4,8 +4,9 @@
 //
 //   object access   sees everything that is created, altered or dropped, whatever command caused it. It deletes the
 //                   catalog row of a mirror that is dropped, and notes relations whose definition was touched.
-//   utility         refuses commands that would break a mirror, takes locks in an order that can't deadlock with readers,
-//                   and after each command brings the mirrors of the noted relations in step (mirror_relation.cc).
+//   utility         refuses commands that would break a mirror, takes locks in an order that can't deadlock with
+//                   readers, and after each command brings the mirrors of the noted relations in step
+//                   (mirror_relation.cc).
 //   transaction     does the same before commit, for changes that came without a utility command, and takes down worker
 //                   and slot when the extension was dropped.
 //
@@ -122,10 +123,17 @@ void ObjectAccess(ObjectAccessType access, Oid class_id, Oid object_id, int subi
     }
     if (class_id != RelationRelationId || !OidIsValid(MirrorAccessMethod())) return;
     switch (access) {
-        case OAT_POST_CREATE: RelationCreated(object_id, subid); break;
-        case OAT_POST_ALTER: Touch(object_id); break;
-        case OAT_DROP: RelationDropped(object_id, subid); break;
-        default: break;
+        case OAT_POST_CREATE:
+            RelationCreated(object_id, subid);
+            break;
+        case OAT_POST_ALTER:
+            Touch(object_id);
+            break;
+        case OAT_DROP:
+            RelationDropped(object_id, subid);
+            break;
+        default:
+            break;
     }
 }
 
@@ -161,12 +169,12 @@ void CheckAlterTable(const AlterTableStmt* statement) {
             case AT_EnableRowSecurity:
             case AT_DisableRowSecurity:
             case AT_ForceRowSecurity:
-            case AT_NoForceRowSecurity: break;
+            case AT_NoForceRowSecurity:
+                break;
             case AT_SetAccessMethod:
                 if (mirror) Refuse(statement->relation, "alter", kAlterSource);
                 if (command->name && strcmp(command->name, "mooncake") == 0) {
-                    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                            errmsg("cannot turn a table into a mirror"),
+                    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("cannot turn a table into a mirror"),
                             errhint("Use CALL mooncake.create_table('mirror', 'table')."));
                 }
                 break;
@@ -191,7 +199,8 @@ void CheckAlterTable(const AlterTableStmt* statement) {
 // Mirrors are made by create_table only. pg_dump names the access method by "default_table_access_method", never in the
 // statement: such a relation is accepted, and becomes a mirror when its row in mooncake.mirrors is restored.
 void CheckCreate(const RangeVar* relation, const char* access_method, List* parents) {
-    if (access_method && strcmp(access_method, "mooncake") == 0 && OidIsValid(MirrorAccessMethod()) && !IsBinaryUpgrade) {
+    if (access_method && strcmp(access_method, "mooncake") == 0 && OidIsValid(MirrorAccessMethod()) &&
+        !IsBinaryUpgrade) {
         ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                 errmsg("cannot create mirror \"%s\" by itself", relation->relname),
                 errhint("Use CALL mooncake.create_table('%s', 'source').", relation->relname));
@@ -220,8 +229,12 @@ void CheckTruncate(const TruncateStmt* statement) {
 
 void CheckCommand(const Node* node) {
     switch (nodeTag(node)) {
-        case T_AlterTableStmt: CheckAlterTable(reinterpret_cast<const AlterTableStmt*>(node)); break;
-        case T_TruncateStmt: CheckTruncate(reinterpret_cast<const TruncateStmt*>(node)); break;
+        case T_AlterTableStmt:
+            CheckAlterTable(reinterpret_cast<const AlterTableStmt*>(node));
+            break;
+        case T_TruncateStmt:
+            CheckTruncate(reinterpret_cast<const TruncateStmt*>(node));
+            break;
         case T_CreateStmt: {
             const auto* statement = reinterpret_cast<const CreateStmt*>(node);
             CheckCreate(statement->relation, statement->accessMethod, statement->inhRelations);
@@ -245,11 +258,13 @@ void CheckCommand(const Node* node) {
         case T_RenameStmt: {
             const auto* statement = reinterpret_cast<const RenameStmt*>(node);
             if (statement->renameType == OBJECT_COLUMN && NamesMirror(statement->relation)) {
-                Refuse(statement->relation, "rename a column of", "Rename the column of its source table; the mirror follows.");
+                Refuse(statement->relation, "rename a column of",
+                       "Rename the column of its source table; the mirror follows.");
             }
             break;
         }
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -292,8 +307,10 @@ bool ChangesColumns(AlterTableType type) {
         case AT_SetExpression:
         case AT_DropExpression:
         case AT_AddConstraint:
-        case AT_DropConstraint: return true;
-        default: return false;
+        case AT_DropConstraint:
+            return true;
+        default:
+            return false;
     }
 }
 
@@ -330,7 +347,8 @@ void TouchUsersOfType(Oid type) {
         TupleDesc desc = RelationGetDescr(source);
         for (int i = 0; i < desc->natts; i++) {
             const FormData_pg_attribute* att = TupleDescAttr(desc, i);
-            if (att->attisdropped || att->atttypid < FirstNormalObjectId || !TypeContains(att->atttypid, type)) continue;
+            if (att->attisdropped || att->atttypid < FirstNormalObjectId || !TypeContains(att->atttypid, type))
+                continue;
             Touch(relid);
             AddOid(&rewritten, relid);
             break;
@@ -379,7 +397,8 @@ DropBehavior PrepareAlter(const Node* node) {
         if (object_ownercheck(RelationRelationId, relid, GetUserId())) LockSourceAndMirrors(relid, AccessExclusiveLock);
     } else if (IsA(node, AlterEnumStmt)) {
         const auto* statement = reinterpret_cast<const AlterEnumStmt*>(node);
-        if (statement->oldVal) TouchUsersOfType(LookupTypeNameOid(nullptr, makeTypeNameFromNameList(statement->typeName), true));
+        if (statement->oldVal)
+            TouchUsersOfType(LookupTypeNameOid(nullptr, makeTypeNameFromNameList(statement->typeName), true));
     } else if (IsA(node, IndexStmt)) {
         Touch(ResolveRelation(reinterpret_cast<const IndexStmt*>(node)->relation));
     }
@@ -390,25 +409,29 @@ DropBehavior PrepareAlter(const Node* node) {
 
 void PauseNamed(const char* name, bool forget) {
     const Oid database = name ? get_database_oid(name, true) : InvalidOid;
-    if (!OidIsValid(database) || database == MyDatabaseId) return;
+    if (!OidIsValid(database)) return;
     if (object_ownercheck(DatabaseRelationId, database, GetUserId())) PauseWorker(database, forget);
 }
 
 // Commands that need a database without connections.
 void PrepareDatabaseCommand(const Node* node) {
     switch (nodeTag(node)) {
-        case T_DropdbStmt: PauseNamed(reinterpret_cast<const DropdbStmt*>(node)->dbname, true); break;
+        case T_DropdbStmt:
+            PauseNamed(reinterpret_cast<const DropdbStmt*>(node)->dbname, true);
+            break;
         case T_RenameStmt: {
             const auto* statement = reinterpret_cast<const RenameStmt*>(node);
             if (statement->renameType == OBJECT_DATABASE) PauseNamed(statement->subname, false);
             break;
         }
         case T_CreatedbStmt: {
+            const char* source = "template1";
             ListCell* cell;
             foreach (cell, reinterpret_cast<const CreatedbStmt*>(node)->options) {
                 auto* option = static_cast<DefElem*>(lfirst(cell));
-                if (strcmp(option->defname, "template") == 0 && option->arg) PauseNamed(defGetString(option), false);
+                if (strcmp(option->defname, "template") == 0 && option->arg) source = defGetString(option);
             }
+            PauseNamed(source, false);
             break;
         }
         case T_AlterDatabaseStmt: {
@@ -421,12 +444,14 @@ void PrepareDatabaseCommand(const Node* node) {
             }
             break;
         }
-        default: break;
+        default:
+            break;
     }
 }
 
 Oid DroppedDatabase(const Node* node) {
-    return IsA(node, DropdbStmt) ? get_database_oid(reinterpret_cast<const DropdbStmt*>(node)->dbname, true) : InvalidOid;
+    return IsA(node, DropdbStmt) ? get_database_oid(reinterpret_cast<const DropdbStmt*>(node)->dbname, true)
+                                 : InvalidOid;
 }
 
 // After DROP DATABASE, which can't be taken back: its engine and the files of its mirrors go, too.
@@ -437,8 +462,8 @@ void RemoveDatabase(Oid database) {
     if (stat(folder, &status) == 0) rmtree(folder, true);
 }
 
-// The slot is not transactional: it goes just before the commit. If the commit fails after all, the worker finds no slot
-// and copies its mirrors anew.
+// The slot is not transactional: it goes just before the commit. If the commit fails after all, the worker finds no
+// slot and copies its mirrors anew.
 void RemoveCapture() {
     PauseWorker(MyDatabaseId, true);
     char name[NAMEDATALEN];
@@ -470,7 +495,8 @@ void EndOfTransaction(XactEvent event, void*) {
             touched = rewritten = NIL;
             extension_dropped = false;
             break;
-        default: break;
+        default:
+            break;
     }
 }
 
@@ -518,8 +544,8 @@ struct Command {
 };
 
 void RunPrevious(const Command& c) {
-    (previous_utility ? previous_utility : standard_ProcessUtility)(c.statement, c.query, c.read_only, c.context, c.params,
-                                                                    c.environment, c.receiver, c.completion);
+    (previous_utility ? previous_utility : standard_ProcessUtility)(c.statement, c.query, c.read_only, c.context,
+                                                                    c.params, c.environment, c.receiver, c.completion);
 }
 
 // VACUUM FULL and CLUSTER.

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The mirror launcher, the table in shared memory through which backends reach it, and how a capture worker announces itself.
+// The mirror launcher, the table in shared memory through which backends reach it, and how a capture worker announces
+// itself.
 //
-// One entry per database, protected by one lightweight lock that is held for moments only. Who writes what: backends set
-// "wanted" and "pauses", the launcher "starting" and the outcome of an attempt, the worker itself its pid when it comes
-// and, in an exit callback, the end of its run. An entry whose worker is gone for good is freed.
+// One entry per database, protected by one lightweight lock that is held for moments only. Who writes what: backends
+// set "wanted" and "pauses", the launcher "starting" and the outcome of an attempt, the worker itself its pid when it
+// comes and, in an exit callback, the end of its run. An entry whose worker is gone for good is freed.
 //
 // Crash behaviour: when any process with shared memory dies hard, the postmaster starts everything afresh, and the
 // registrations come back from the replication slots. When only the launcher fails, the postmaster starts it again in a
@@ -36,30 +37,30 @@ PGDLLEXPORT void mooncake_launcher_main(Datum argument);
 namespace ivy::mooncake {
 namespace {
 
-constexpr int kIdleMs = 60 * 1000;       // the launcher looks at the slots at least this often
-constexpr int kMaxPauseMs = 10 * 1000;   // between two attempts
-constexpr int kFirstPauseMs = 100;       // after the second failure in a row; doubled with each further one
-constexpr int kHealthyRunMs = 60 * 1000; // a run this long ends a series of failures
+constexpr int kIdleMs = 60 * 1000;        // the launcher looks at the slots at least this often
+constexpr int kMaxPauseMs = 10 * 1000;    // between two attempts
+constexpr int kFirstPauseMs = 100;        // after the second failure in a row; doubled with each further one
+constexpr int kHealthyRunMs = 60 * 1000;  // a run this long ends a series of failures
 constexpr int kStopTimeoutMs = 30 * 1000;
 
 struct Entry {
-    Oid database;           // InvalidOid: free
-    bool wanted;            // the worker is to run
-    int pauses;             // transactions that keep it from running
-    bool starting;          // registered with the postmaster, has not announced itself yet
-    bool no_slot;           // the last attempt failed for lack of a background worker
-    pid_t pid;              // of the running worker, or 0
-    int failures;           // in a row
-    TimestampTz not_before; // of the next attempt
-    TimestampTz started;    // of the current run
-    uint64 requests;        // raised by RequestWorker
-    uint64 seen_requests;   // the value when the current run began
+    Oid database;            // InvalidOid: free
+    bool wanted;             // the worker is to run
+    int pauses;              // transactions that keep it from running
+    bool starting;           // registered with the postmaster, has not announced itself yet
+    bool no_slot;            // the last attempt failed for lack of a background worker
+    pid_t pid;               // of the running worker, or 0
+    int failures;            // in a row
+    TimestampTz not_before;  // of the next attempt
+    TimestampTz started;     // of the current run
+    uint64 requests;         // raised by RequestWorker
+    uint64 seen_requests;    // the value when the current run began
     uint64 catalog_version;
-    Latch* latch;           // of the running worker
+    Latch* latch;  // of the running worker
 };
 
 struct SharedState {
-    pid_t launcher_pid;     // 0: not running
+    pid_t launcher_pid;  // 0: not running
     Latch* launcher_latch;
     ConditionVariable changed;
     int capacity;
@@ -176,7 +177,8 @@ void EndOfTransaction(XactEvent event, void*) {
             EndPauses(false);
             wake_at_commit = false;
             break;
-        default: break;
+        default:
+            break;
     }
 }
 

@@ -32,13 +32,14 @@ constexpr char kSourcePrefix[] = "the source table can't be captured: ";
 
 const char* PlaceholderName(int attnum) { return psprintf("........mooncake.%d........", attnum); }
 
-Node* VirtualExpression(TupleDesc desc, int attnum) { return TupleDescGetDefault(desc, static_cast<AttrNumber>(attnum)); }
+Node* VirtualExpression(TupleDesc desc, int attnum) {
+    return TupleDescGetDefault(desc, static_cast<AttrNumber>(attnum));
+}
 
 bool IsVirtual(const FormData_pg_attribute* att) { return att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL; }
 
 bool IsValidNotNull(TupleDesc desc, int i) {
-    return TupleDescAttr(desc, i)->attnotnull &&
-           TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID;
+    return TupleDescAttr(desc, i)->attnotnull && TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID;
 }
 
 // A column of the source as a column definition for the mirror; a dropped one gets a placeholder.
@@ -133,7 +134,8 @@ TupleDesc CopiedDesc(Oid relid) {
 
 bool NameTaken(TupleDesc desc, const char* name) {
     for (int i = 0; i < desc->natts; i++) {
-        if (!TupleDescAttr(desc, i)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0) return true;
+        if (!TupleDescAttr(desc, i)->attisdropped && strcmp(NameStr(TupleDescAttr(desc, i)->attname), name) == 0)
+            return true;
     }
     return false;
 }
@@ -156,12 +158,14 @@ bool SyncColumns(Oid mirror, TupleDesc source, DropBehavior behavior) {
         for (int i = 0; i < dropped->natts && i < source->natts; i++) {
             const FormData_pg_attribute* from = TupleDescAttr(dropped, i);
             const FormData_pg_attribute* to = TupleDescAttr(source, i);
-            if (from->attisdropped || to->attisdropped || namestrcmp(const_cast<Name>(&from->attname), NameStr(to->attname)) == 0) {
+            if (from->attisdropped || to->attisdropped ||
+                namestrcmp(const_cast<Name>(&from->attname), NameStr(to->attname)) == 0) {
                 continue;
             }
             const bool detour = NameTaken(dropped, NameStr(to->attname));
             if (pass == 0) {
-                RenameColumn(mirror, NameStr(from->attname), detour ? PlaceholderName(to->attnum) : NameStr(to->attname));
+                RenameColumn(mirror, NameStr(from->attname),
+                             detour ? PlaceholderName(to->attnum) : NameStr(to->attname));
             } else if (detour) {
                 RenameColumn(mirror, PlaceholderName(to->attnum), NameStr(to->attname));
             }
@@ -172,11 +176,13 @@ bool SyncColumns(Oid mirror, TupleDesc source, DropBehavior behavior) {
         const FormData_pg_attribute* from = TupleDescAttr(before, i);
         const FormData_pg_attribute* to = TupleDescAttr(source, i);
         if (to->attisdropped || from->attisdropped) continue;
-        if (from->atttypid != to->atttypid || from->atttypmod != to->atttypmod || from->attcollation != to->attcollation) {
+        if (from->atttypid != to->atttypid || from->atttypmod != to->atttypmod ||
+            from->attcollation != to->attcollation) {
             ColumnDef* def = MirrorColumn(source, i);
             def->generated = '\0';
             if (!IsVirtual(from)) {
-                def->cooked_default = reinterpret_cast<Node*>(makeNullConst(to->atttypid, to->atttypmod, to->attcollation));
+                def->cooked_default =
+                    reinterpret_cast<Node*>(makeNullConst(to->atttypid, to->atttypmod, to->attcollation));
             }
             Alter(mirror, Command(AT_AlterColumnType, NameStr(to->attname), reinterpret_cast<Node*>(def)));
             if (!IsVirtual(to) && !SameForm(from, to)) recopy = true;
@@ -256,16 +262,17 @@ void SyncMirror(const MirrorRow* row, Relation source, bool rewritten, DropBehav
         if (failed_by_source && strcmp(row->error, error) == 0) return;
         LockRelationOid(mirror, ShareUpdateExclusiveLock);
         FailMirrorLocked(mirror, error);
-        ereport(WARNING, errmsg("mirror \"%s\" stops following its source table", get_rel_name(mirror)),
-                errdetail("The source table can't be captured: %s.", problem),
-                errhint("Queries on the mirror use the source table. The mirror is copied anew when the cause is gone."));
+        ereport(
+            WARNING, errmsg("mirror \"%s\" stops following its source table", get_rel_name(mirror)),
+            errdetail("The source table can't be captured: %s.", problem),
+            errhint("Queries on the mirror use the source table. The mirror is copied anew when the cause is gone."));
     } else if (recopy || failed_by_source || !SameKey(row, key, key_count)) {
         LockRelationOid(mirror, ShareUpdateExclusiveLock);
         RestartCopyLocked(mirror, key, key_count,
-                          rewritten         ? "the stored values of its source changed"
-                          : recopy          ? "a column's type or default changed its stored values"
+                          rewritten          ? "the stored values of its source changed"
+                          : recopy           ? "a column's type or default changed its stored values"
                           : failed_by_source ? "the source table can be captured again"
-                                            : "the source table's identity changed");
+                                             : "the source table's identity changed");
     }
 }
 

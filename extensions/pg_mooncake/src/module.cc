@@ -30,12 +30,11 @@ void DefineSettings() {
     DefineCustomBoolVariable("pg_mooncake.enable_bgworker", "Runs the processes that keep mirrors up to date.",
                              "Off reduces pg_mooncake to reading: mirrors are neither made nor followed.",
                              &enable_bgworker, true, PGC_POSTMASTER, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("mooncake.max_retained_wal",
-                            "Amount of WAL that the slot of a database's mirrors may hold back.",
-                            "Beyond it the mirrors are given up, their queries use the row tables, and they are copied "
-                            "anew. -1 means no limit.",
-                            &max_retained_wal_mb, 10 * 1024, -1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr,
-                            nullptr);
+    DefineCustomIntVariable(
+        "mooncake.max_retained_wal", "Amount of WAL that the slot of a database's mirrors may hold back.",
+        "Beyond it the mirrors are given up, their queries use the row tables, and they are copied "
+        "anew. -1 means no limit.",
+        &max_retained_wal_mb, 10 * 1024, -1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("pg_mooncake");
     MarkGUCPrefixReserved("mooncake");  // pg_duckdb, loaded earlier, has defined its own by now
 }
@@ -48,8 +47,7 @@ void ConnectToPgDuckdb() {
                 errhint("Set \"shared_preload_libraries\" to 'pg_duckdb,pg_mooncake' and restart the server."));
     }
     if (api->version < kDuckdbApiVersion || api->size < sizeof(DuckdbApi)) {
-        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                errmsg("pg_duckdb is too old for this pg_mooncake"),
+        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("pg_duckdb is too old for this pg_mooncake"),
                 errdetail("Its interface has version %d; version %d is needed.", api->version, kDuckdbApiVersion),
                 errhint("Install both extensions from the same build."));
     }

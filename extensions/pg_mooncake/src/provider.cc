@@ -19,9 +19,9 @@ namespace {
 constexpr int kReasonSize = 512;
 
 struct Entry {
-    Oid relid;         // hash key
-    bool valid;        // false: being read
-    bool is_mirror;    // false: the access method's, but without a row in mooncake.mirrors
+    Oid relid;       // hash key
+    bool valid;      // false: being read
+    bool is_mirror;  // false: the access method's, but without a row in mooncake.mirrors
     Oid source;
     bool usable;
     char reason[kReasonSize];  // why not usable
@@ -68,10 +68,14 @@ const char* WhyNotUsable(const MirrorRow* row) {
         return "it was copied here with its database and has not been copied anew yet";
     }
     switch (row->state) {
-        case MirrorState::kLive: break;
-        case MirrorState::kCopying: return "it is being copied";
-        case MirrorState::kStale: return row->error ? psprintf("it is stale: %s", row->error) : "it is stale";
-        case MirrorState::kError: return row->error ? psprintf("it has failed: %s", row->error) : "it has failed";
+        case MirrorState::kLive:
+            break;
+        case MirrorState::kCopying:
+            return "it is being copied";
+        case MirrorState::kStale:
+            return row->error ? psprintf("it is stale: %s", row->error) : "it is stale";
+        case MirrorState::kError:
+            return row->error ? psprintf("it has failed: %s", row->error) : "it has failed";
     }
     Relation source = try_table_open(row->source, AccessShareLock);
     if (!source) return "its source table does not exist";

@@ -29,7 +29,7 @@ extern "C" {
 namespace ivy::mooncake {
 namespace {
 
-constexpr int kChainTimeoutMs = 5 * 1000;   // bgworker_status waits so long for a chain that is starting
+constexpr int kChainTimeoutMs = 5 * 1000;  // bgworker_status waits so long for a chain that is starting
 constexpr int kStatusTimeoutMs = 5 * 1000;
 
 // The links of the chain from a commit to a mirror, in the order of bgworker_status()'s columns.
@@ -95,7 +95,8 @@ PG_FUNCTION_INFO_V1(mooncake_bgworker_status);
 Datum mooncake_bgworker_status(PG_FUNCTION_ARGS) {
     using namespace ivy::mooncake;
     TupleDesc desc;
-    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE) elog(ERROR, "return type must be a row type");
+    if (get_call_result_type(fcinfo, nullptr, &desc) != TYPEFUNC_COMPOSITE)
+        elog(ERROR, "return type must be a row type");
     Chain chain = LookAtChain();
     // A chain that is just starting, after CREATE EXTENSION or a server start, gets a moment.
     const bool can_start = chain.guc_enabled && chain.wal_level_logical && ExtensionExists() && !RecoveryInProgress();
@@ -108,7 +109,7 @@ Datum mooncake_bgworker_status(PG_FUNCTION_ARGS) {
         }
         EndWaitForWorkerChange();
     }
-    Datum values[] = {BoolGetDatum(chain.guc_enabled),     BoolGetDatum(chain.wal_level_logical),
+    Datum values[] = {BoolGetDatum(chain.guc_enabled),      BoolGetDatum(chain.wal_level_logical),
                       BoolGetDatum(chain.launcher_running), BoolGetDatum(chain.worker_running),
                       BoolGetDatum(chain.slot_exists),      BoolGetDatum(chain.socket_exists),
                       BoolGetDatum(chain.socket_listening)};
@@ -129,7 +130,8 @@ Datum mooncake_engine_status(PG_FUNCTION_ARGS) {
 PG_FUNCTION_INFO_V1(mooncake_create_snapshot);
 Datum mooncake_create_snapshot(PG_FUNCTION_ARGS) {
     using namespace ivy::mooncake;
-    if (PG_ARGISNULL(0)) ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
+    if (PG_ARGISNULL(0))
+        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
     const Oid mirror = OwnMirror(PG_GETARG_TEXT_PP(0));
     const MirrorRow* row = FindMirror(mirror);
     if (!row || row->state != MirrorState::kLive) {
@@ -150,8 +152,9 @@ Datum mooncake_start_capture(PG_FUNCTION_ARGS) {
     PG_RETURN_VOID();
 }
 
-// BEFORE INSERT on mooncake.mirrors: a row that SQL inserts comes from a dump (C++ code fires no triggers). Its names have
-// been resolved to this database's relations; everything else was true elsewhere. It becomes an order for a new copy.
+// BEFORE INSERT on mooncake.mirrors: a row that SQL inserts comes from a dump (C++ code fires no triggers). Its names
+// have been resolved to this database's relations; everything else was true elsewhere. It becomes an order for a new
+// copy.
 PG_FUNCTION_INFO_V1(mooncake_restore_mirror);
 Datum mooncake_restore_mirror(PG_FUNCTION_ARGS) {
     using namespace ivy::mooncake;

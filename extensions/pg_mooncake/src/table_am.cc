@@ -3,15 +3,16 @@
 // The table access method "mooncake": how Postgres's executor sees a mirror.
 //
 // A mirror has no rows here: they are in the engine. Its file stays empty; it exists because CREATE DATABASE and
-// pg_upgrade copy the file of every relation that may have one. Only sequential scans exist, and even they are a last resort
-// (COPY TO, and whatever the planner of pg_duckdb leaves alone): pg_duckdb's scan streams all columns. There are no row
-// identifiers, hence no indexes, row locks, updates or samples. Whatever writes is refused: by
-// pg_duckdb's planner, by ddl.cc, and here row by row (COPY FROM). What maintains storage (vacuum, truncation, copying files) has nothing to do.
+// pg_upgrade copy the file of every relation that may have one. Only sequential scans exist, and even they are a last
+// resort (COPY TO, and whatever the planner of pg_duckdb leaves alone): pg_duckdb's scan streams all columns. There are
+// no row identifiers, hence no indexes, row locks, updates or samples. Whatever writes is refused: by pg_duckdb's
+// planner, by ddl.cc, and here row by row (COPY FROM). What maintains storage (vacuum, truncation, copying files) has
+// nothing to do.
 #include "pg/postgres_api.h"
 
 extern "C" {
-#include "access/tableam.h"
 #include "access/multixact.h"
+#include "access/tableam.h"
 #include "catalog/storage.h"
 #include "commands/vacuum.h"
 #include "executor/tuptable.h"
@@ -41,8 +42,9 @@ struct MirrorScan {
 }
 
 [[noreturn]] void RefuseRowAccess(Relation rel, const char* what) {
-    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("mirror \"%s\" does not support %s",
-            RelationGetRelationName(rel), what), errdetail("Rows of a mirror have no physical address."));
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+            errmsg("mirror \"%s\" does not support %s", RelationGetRelationName(rel), what),
+            errdetail("Rows of a mirror have no physical address."));
     pg_unreachable();
 }
 
@@ -80,7 +82,9 @@ void scan_end(TableScanDesc base) {
     pfree(scan);
 }
 
-void scan_rescan(TableScanDesc base, ScanKeyData*, bool, bool, bool, bool) { CloseRows(reinterpret_cast<MirrorScan*>(base)); }
+void scan_rescan(TableScanDesc base, ScanKeyData*, bool, bool, bool, bool) {
+    CloseRows(reinterpret_cast<MirrorScan*>(base));
+}
 
 bool scan_getnextslot(TableScanDesc base, ScanDirection direction, TupleTableSlot* slot) {
     auto* scan = reinterpret_cast<MirrorScan*>(base);
@@ -132,7 +136,9 @@ void index_validate_scan(Relation rel, Relation, IndexInfo*, ::Snapshot, Validat
 
 // --- writes ----------------------------------------------------------------------------------------------------------
 
-void tuple_insert(Relation rel, TupleTableSlot*, CommandId, int, BulkInsertStateData*) { RefuseWrite(rel, "insert into"); }
+void tuple_insert(Relation rel, TupleTableSlot*, CommandId, int, BulkInsertStateData*) {
+    RefuseWrite(rel, "insert into");
+}
 void tuple_insert_speculative(Relation rel, TupleTableSlot*, CommandId, int, BulkInsertStateData*, uint32) {
     RefuseWrite(rel, "insert into");
 }
@@ -154,8 +160,8 @@ TM_Result tuple_lock(Relation rel, ItemPointer, ::Snapshot, TupleTableSlot*, Com
 
 // --- storage: one file that stays empty ------------------------------------------------------------------------------
 
-void relation_set_new_filelocator(Relation rel, const RelFileLocator* locator, char persistence, TransactionId* freeze_xid,
-                                  MultiXactId* min_multi) {
+void relation_set_new_filelocator(Relation rel, const RelFileLocator* locator, char persistence,
+                                  TransactionId* freeze_xid, MultiXactId* min_multi) {
     if (persistence != RELPERSISTENCE_PERMANENT) {
         ereport(ERROR, errcode(ERRCODE_INVALID_TABLE_DEFINITION),
                 errmsg("mirror \"%s\" can't be temporary or unlogged", RelationGetRelationName(rel)));

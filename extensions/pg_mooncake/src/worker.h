@@ -8,8 +8,8 @@
 // capture::CaptureMain or capture::CopyMain. Signals when they are called: SIGTERM raises FATAL at the next
 // CHECK_FOR_INTERRUPTS, SIGHUP sets ConfigReloadPending, SIGINT cancels.
 //
-// An ereport(ERROR) out of them ends the process. The launcher starts a capture worker again, at once the first time and
-// then with growing pauses up to 10 s, unless it ended with exit code 0.
+// An ereport(ERROR) out of them ends the process. The launcher starts a capture worker again, at once the first time
+// and then with growing pauses up to 10 s, unless it ended with exit code 0.
 #pragma once
 
 #include "pg/postgres_api.h"
@@ -29,8 +29,8 @@ const DuckdbApi& Api(void);
 void SlotName(Oid database, char* name);
 
 // A counter that rises after every commit that changed mooncake.mirrors or mooncake.dropped in a way that the capture
-// worker must know (a mirror made, dropped, to be copied anew, failed). The worker's latch is set after it rose. For the
-// capture worker's process only.
+// worker must know (a mirror made, dropped, to be copied anew, failed). The worker's latch is set after it rose. For
+// the capture worker's process only.
 uint64 CatalogVersion(void);
 
 // Starts a copy worker, a process of its own in this database. The handle is palloc'ed; null if no background worker is
