@@ -5,12 +5,13 @@
 #include <filesystem>
 
 #include "engine/duck_file_io.h"
+#include "engine/error_map.h"
 #include "engine/log.h"
 
 namespace ivy::engine {
 
 namespace {
-constexpr std::chrono::milliseconds kTick{50};
+constexpr std::chrono::milliseconds kTick{100};
 }
 
 Flusher::Flusher(Mirrors& mirrors, MirrorContext& context)
@@ -59,7 +60,13 @@ void Flusher::Run() {
         more = false;
         const Xid oldest_xmin = mirrors_.oldest_xmin();
         const bool may_flush = mirrors_.capture_connected();
-        for (const auto& mirror : mirrors_.All()) more = mirror->Work(oldest_xmin, may_flush) || more;
+        for (const auto& mirror : mirrors_.All()) {
+            try {
+                more = mirror->Work(oldest_xmin, may_flush) || more;
+            } catch (const std::exception& exception) {
+                mirror->Fail(StatusFromException(exception).error());
+            }
+        }
         SendPersisted();
         RemoveDueFiles();
         lock.lock();

@@ -33,15 +33,6 @@ const char* StateName(Mirror::State state) {
     return "failed";
 }
 
-// Whether rows look the same under both: names and constraints aside.
-bool SameLayout(const MirrorOpen& a, const MirrorOpen& b) {
-    if (a.key != b.key || a.columns.size() != b.columns.size()) return false;
-    for (size_t i = 0; i < a.columns.size(); i++) {
-        if (a.columns[i].id != b.columns[i].id || !(a.columns[i].type == b.columns[i].type)) return false;
-    }
-    return true;
-}
-
 uint64_t TransactionBytes(const std::vector<const Changes*>& batch) {
     uint64_t bytes = 0;
     for (const Changes* changes : batch) bytes += changes->rows.size() + changes->keys.size() + changes->ops.size();
@@ -67,6 +58,7 @@ Mirror::Mirror(MirrorContext& context, MirrorOpen open)
       id_(open.id),
       name_(open.schema_name + "." + open.table_name),
       location_(open.location),
+      index_folder_(IndexRoot(context.options.folder, open.id, open.location)),
       open_(std::move(open)),
       last_commit_(open_.flushed_lsn),
       current_metadata_(open_.metadata_location),
@@ -77,6 +69,14 @@ Mirror::Mirror(MirrorContext& context, MirrorOpen open)
       readers_(std::make_shared<int>()) {}
 
 Mirror::~Mirror() = default;
+
+bool Mirror::SameLayout(const MirrorOpen& a, const MirrorOpen& b) {
+    if (a.key != b.key || a.columns.size() != b.columns.size()) return false;
+    for (size_t i = 0; i < a.columns.size(); i++) {
+        if (a.columns[i].id != b.columns[i].id || !(a.columns[i].type == b.columns[i].type)) return false;
+    }
+    return true;
+}
 
 // --- capture session's thread ----------------------------------------------------------------------------------------
 
@@ -176,10 +176,11 @@ bool Mirror::Reopen(const MirrorOpen& open, bool new_session) {
     } else if (!open.has_copy_snapshot && state_ != State::kCopying) {
         return false;  // it is to be copied again
     }
-    return TakeColumns(open);
+    TakeColumns(open);
+    return true;
 }
 
-bool Mirror::TakeColumns(const MirrorOpen& open) {
+void Mirror::TakeColumns(const MirrorOpen& open) {
     std::vector<uint32_t> unknown;
     {
         std::lock_guard state(state_mutex_);
@@ -197,11 +198,10 @@ bool Mirror::TakeColumns(const MirrorOpen& open) {
         open_.key = open.key;
         std::lock_guard state(state_mutex_);
         columns_ = open.columns;
-        return true;
+        return;
     }
     next_open_ = open;
     SetState(State::kReorganizing);
-    return true;
 }
 
 void Mirror::Published(const std::string& metadata_location) {
@@ -229,6 +229,8 @@ void Mirror::Fail(const Error& error) {
 void Mirror::FailLocked(const Error& error) {
     if (closed_ || state_ == State::kFailed) return;
     LogError(LogLevel::kWarning, "mirror \"" + name_ + "\" failed", error);
+    failed_lsn_ = OldestUnflushedLocked();
+    if (failed_lsn_ == kInvalidLsn) failed_lsn_ = std::max(last_commit_, Lsn{1});
     copy_active_ = false;
     backlog_.clear();
     backlog_size_ = 0;
@@ -359,7 +361,6 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
         change.keep_snapshots = context_.options.keep_snapshots;
         for (const DataFileWriter::Written& written : files) {
             change.added.push_back(written.file);
-            publication.files.push_back(written.entry);
             ready.total_rows += static_cast<uint64_t>(written.file.record_count);
             ready.total_bytes += static_cast<uint64_t>(written.file.file_size);
         }
@@ -409,7 +410,11 @@ Lsn Mirror::last_commit() const {
 
 Lsn Mirror::OldestUnflushed() const {
     std::lock_guard ingest(ingest_mutex_);
-    if (closed_ || state_ == State::kFailed) return kInvalidLsn;
+    if (closed_) return kInvalidLsn;
+    return state_ == State::kFailed ? failed_lsn_ : OldestUnflushedLocked();
+}
+
+Lsn Mirror::OldestUnflushedLocked() const {
     if (table_) {
         const Lsn oldest = table_->GetStats().oldest_unflushed_lsn;
         if (oldest != kInvalidLsn) return oldest;

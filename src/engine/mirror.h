@@ -109,7 +109,7 @@ class Mirror {
     // One step of whatever is due: finishes a publication, applies some backlog, changes columns, flushes. True if there
     // may be more to do at once.
     bool Work(Xid oldest_xmin, bool may_flush);
-    // Wants everything that committed at or before "lsn" in files soon.
+    // Wants everything that committed at or before "lsn" in files soon, whatever became of earlier flushes.
     void RequestFlush(Lsn lsn);
 
     // --- any thread ---
@@ -118,7 +118,9 @@ class Mirror {
     bool closed() const;
     bool publishing() const;  // files are written, or wait to become current
     Lsn last_commit() const;  // of the last transaction that it has, applied or waiting
-    // Commit LSN of the oldest transaction that is not in published files; 0 if there is none.
+    // Commit LSN of the oldest transaction that is not in published files; 0 if there is none. A mirror that failed keeps
+    // what it had then until the worker, having noted the failure, closes it: should the worker end before that, the
+    // changes come again.
     Lsn OldestUnflushed() const;
     Error error() const;        // why it failed
     // How many flushes in a row have failed, and why the last one did.
@@ -142,22 +144,27 @@ class Mirror {
         bool published = false;
         iceberg::Expired expired;
         std::optional<delta::FlushCut> cut;      // of a flush
-        std::vector<delta::NewFile> files;       // the flush's file, if any, or the copy's
+        std::optional<delta::NewFile> file;      // of a flush that wrote rows
     };
     using Clock = std::chrono::steady_clock;
+
+    // Whether rows look the same under both: names and constraints aside.
+    static bool SameLayout(const MirrorOpen& a, const MirrorOpen& b);
 
     // mirror.cc
     Status Apply(const ChangeSpool& changes, Xid xid, Lsn lsn);
     void NoteInexact(const std::vector<uint32_t>& columns);
     void SetState(State state);
     void FailLocked(const Error& error);
+    Lsn OldestUnflushedLocked() const;
     bool IsCurrent(const std::string& metadata_location, Lsn flushed_lsn) const;
-    bool TakeColumns(const MirrorOpen& open);
+    void TakeColumns(const MirrorOpen& open);
     void UpdateReadable();
 
     // mirror_flush.cc
     bool DrainBacklog();
     bool FlushIsDue(const delta::MirrorTable::Stats& stats, bool* force) const;
+    MirrorOpen Description() const;
     Status Flush(Xid oldest_xmin, bool force);
     // What a flush has written so far, for the commit or for its removal.
     struct Written {
@@ -165,14 +172,16 @@ class Mirror {
         std::string index_path;
         std::vector<iceberg::DataFile> deletion_vectors;
     };
-    Status WriteCut(const delta::FlushCut& cut, Written* written);
-    Status CommitCut(const delta::FlushCut& cut, const Written& written, Publication* publication);
+    Status WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, const MirrorOpen& open, Written* written);
+    Status CommitCut(const delta::FlushCut& cut, const MirrorOpen& open, const Written& written,
+                     Publication* publication);
     void RemoveWritten(const Written& written);
     void NoteFlush(const Status& status);
     Status FinishPublication();
     Status SwitchColumns();
-    Result<std::vector<delta::NewFile>> FilesOfTable();
-    Status MakeTable(const std::vector<delta::NewFile>& files);
+    Result<std::vector<delta::NewFile>> FilesOfTable(const MirrorOpen& open);
+    Status MakeTable(const MirrorOpen& open, const std::vector<delta::NewFile>& files);
+    void RemoveStaleIndexes(const std::vector<delta::NewFile>& files);
     void Retire(iceberg::Expired files);
     void DeleteRetired();
 
@@ -180,6 +189,7 @@ class Mirror {
     const uint32_t id_;
     const std::string name_;
     const std::string location_;
+    const std::string index_folder_;
 
     // Held while transactions are applied or queued.
     mutable std::mutex ingest_mutex_;
@@ -200,6 +210,7 @@ class Mirror {
     bool copy_active_ = false;
     Snapshot copying_snapshot_;            // of the active copy
     Lsn flush_requested_ = kInvalidLsn;
+    Lsn failed_lsn_ = kInvalidLsn;         // see OldestUnflushed
     bool flushing_ = false;
 
     // What queries look at.
@@ -216,11 +227,11 @@ class Mirror {
     std::atomic<uint64_t> copied_rows_{0};
     std::atomic<uint64_t> estimated_rows_{0};
     std::atomic<uint64_t> backlog_size_{0};
+    mutable std::atomic<bool> flush_at_once_{false};  // a new request does not wait for next_flush_
 
     // Used by the flusher's thread, and by the others only before it can know the mirror (Load) or while it leaves the
     // mirror alone (a copy).
     std::unique_ptr<iceberg::Table> iceberg_;
-    std::string index_folder_;
     Clock::time_point next_flush_{};
     struct Retired {
         std::vector<std::weak_ptr<const void>> readers;

@@ -10,6 +10,7 @@
 #include <charconv>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <thread>
 
 #include "base/bytes.h"
@@ -62,19 +63,6 @@ std::vector<Xid> XidsFromText(const std::string& text) {
     return xids;
 }
 
-// Segments depend on what the key is: another key has another folder.
-std::string IndexFolder(const std::string& engine_folder, const MirrorOpen& open) {
-    ByteWriter key;
-    for (const uint32_t id : open.key) {
-        key.U32(id);
-        for (const MirrorColumn& column : open.columns) {
-            if (column.id == id) column.type.Write(&key);
-        }
-    }
-    return Mirror::IndexRoot(engine_folder, open.id, open.location) + "/" +
-           std::to_string(Crc32(key.bytes().data(), key.size()));
-}
-
 int64_t LiveRows(const iceberg::Table& table) {
     int64_t rows = 0;
     for (const iceberg::DataFile& file : table.data_files()) rows += file.record_count;
@@ -105,7 +93,6 @@ Status Mirror::Load() {
     }
     IVY_RETURN_IF_ERROR(KeyOrdinals(open_.columns, open_.key).status());
     IVY_RETURN_IF_ERROR(context_.instance.AllowFolder(location_));
-    index_folder_ = IndexFolder(context_.options.folder, open_);
     IVY_RETURN_IF_ERROR(MakeFolder(index_folder_));
     if (!open_.has_copy_snapshot) return Status::Ok();
     if (open_.metadata_location.empty()) {
@@ -118,14 +105,30 @@ Status Mirror::Load() {
         const Status published = iceberg_->Publish();
         if (!published.ok()) LogError(LogLevel::kWarning, "could not write version hint of \"" + name_ + "\"", published.error());
     }
-    IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable());
-    IVY_RETURN_IF_ERROR(MakeTable(files));
+    IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open_));
+    IVY_RETURN_IF_ERROR(MakeTable(open_, files));
+    RemoveStaleIndexes(files);
     std::lock_guard ingest(ingest_mutex_);
     SetState(State::kLive);
     return Status::Ok();
 }
 
-Result<std::vector<delta::NewFile>> Mirror::FilesOfTable() {
+MirrorOpen Mirror::Description() const {
+    std::lock_guard ingest(ingest_mutex_);
+    return open_;
+}
+
+// Segments of files that a crash left behind, or that have gone from the table.
+void Mirror::RemoveStaleIndexes(const std::vector<delta::NewFile>& files) {
+    std::set<std::string> used;
+    for (const delta::NewFile& file : files) used.insert(std::filesystem::path(file.index_path).filename());
+    std::error_code error;
+    for (const auto& entry : std::filesystem::directory_iterator(index_folder_, error)) {
+        if (!used.contains(entry.path().filename())) std::filesystem::remove(entry.path(), error);
+    }
+}
+
+Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open) {
     std::map<std::string, const iceberg::DataFile*> vectors;
     for (const iceberg::DataFile& file : iceberg_->delete_files()) {
         if (file.format != "PUFFIN" || !file.referenced_data_file) {
@@ -133,9 +136,9 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable() {
         }
         vectors[*file.referenced_data_file] = &file;
     }
-    IVY_ASSIGN_OR_RETURN(const std::vector<size_t> key, KeyOrdinals(open_.columns, open_.key));
+    IVY_ASSIGN_OR_RETURN(const std::vector<size_t> key, KeyOrdinals(open.columns, open.key));
     std::vector<MirrorColumn> key_columns;
-    for (const size_t ordinal : key) key_columns.push_back(open_.columns[ordinal]);
+    for (const size_t ordinal : key) key_columns.push_back(open.columns[ordinal]);
     const DataFileReader reader(context_.instance);
     std::vector<delta::NewFile> files;
     for (const iceberg::DataFile& data : iceberg_->data_files()) {
@@ -153,7 +156,7 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable() {
             file.deleted = std::make_shared<const delta::RowSet>(std::move(rows));
         }
         if (!key.empty()) {
-            file.index_path = delta::IndexPathFor(index_folder_, data.path, open_.key);
+            file.index_path = delta::IndexPathFor(index_folder_, data.path, open.key);
             if (!index::Segment::Open(file.index_path, static_cast<uint64_t>(file.rows)).ok()) {
                 Log(LogLevel::kLog, "rebuilding the key index of \"" + data.path + "\"");
                 IVY_RETURN_IF_ERROR(reader.RebuildIndex(data.path, data.record_count, key_columns, file.index_path));
@@ -164,10 +167,10 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable() {
     return files;
 }
 
-Status Mirror::MakeTable(const std::vector<delta::NewFile>& files) {
-    auto open_table = std::make_shared<OpenTable>(context_.instance, open_.columns);
+Status Mirror::MakeTable(const MirrorOpen& open, const std::vector<delta::NewFile>& files) {
+    auto open_table = std::make_shared<OpenTable>(context_.instance, open.columns);
     delta::MirrorTable::Options options;
-    options.open = open_;
+    options.open = open;
     options.index_folder = index_folder_;
     options.row_reader = &open_table->reader;
     const auto& summary = iceberg_->snapshot_summary();
@@ -181,8 +184,8 @@ Status Mirror::MakeTable(const std::vector<delta::NewFile>& files) {
     delta_full_ = false;
     std::lock_guard state(state_mutex_);
     table_ = std::shared_ptr<delta::MirrorTable>(open_table, open_table->table.get());
-    copy_snapshot_ = open_.copy_snapshot;
-    columns_ = open_.columns;
+    copy_snapshot_ = open.copy_snapshot;
+    columns_ = open.columns;
     return Status::Ok();
 }
 
@@ -220,7 +223,8 @@ bool Mirror::Work(Xid oldest_xmin, bool may_flush) {
 }
 
 bool Mirror::FlushIsDue(const delta::MirrorTable::Stats& stats, bool* force) const {
-    if (stats.oldest_unflushed_lsn == kInvalidLsn || Clock::now() < next_flush_) return false;
+    if (stats.oldest_unflushed_lsn == kInvalidLsn) return false;
+    if (!flush_at_once_.exchange(false) && Clock::now() < next_flush_) return false;
     const IngestOptions& options = context_.options;
     bool due = false;
     {
@@ -236,6 +240,7 @@ bool Mirror::FlushIsDue(const delta::MirrorTable::Stats& stats, bool* force) con
 void Mirror::RequestFlush(Lsn lsn) {
     std::lock_guard ingest(ingest_mutex_);
     flush_requested_ = std::max(flush_requested_, lsn);
+    flush_at_once_ = true;
 }
 
 void Mirror::NoteFlush(const Status& status) {
@@ -289,12 +294,14 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
     std::shared_ptr<delta::MirrorTable> table;
     delta::FlushCut cut;
     Publication publication;
+    MirrorOpen open;
     {
         // A transaction that is applied in parts is complete here.
         std::lock_guard ingest(ingest_mutex_);
         if (!table_) return Status::Ok();
         table = table_;
         cut = table->BeginFlush(oldest_xmin, force);
+        open = open_;
         publication.ready.previous_metadata_location = current_metadata_;
         flushing_ = cut.id != 0;
         next_flush_ = Clock::now() + (cut.id != 0 ? 0ms : flush_requested_ != kInvalidLsn ? kRequestRetry : kBlockedRetry);
@@ -304,8 +311,8 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
     Status status;
     const std::string base = iceberg_->metadata_location();
     try {
-        status = WriteCut(cut, &written);
-        if (status.ok()) status = CommitCut(cut, written, &publication);
+        status = WriteCut(*table, cut, open, &written);
+        if (status.ok()) status = CommitCut(cut, open, written, &publication);
     } catch (const std::exception& exception) {
         status = StatusFromException(exception);
     }
@@ -338,25 +345,20 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
     return status;
 }
 
-Status Mirror::WriteCut(const delta::FlushCut& cut, Written* written) {
-    std::shared_ptr<delta::MirrorTable> table;
-    {
-        std::lock_guard state(state_mutex_);
-        table = table_;
-    }
-    if (!table) return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" was closed");
+Status Mirror::WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, const MirrorOpen& open,
+                        Written* written) {
     IVY_FAULT_POINT("flush-before-write");
     if (cut.rows > 0) {
         const std::string path = NewDataPath(location_, ".parquet");
         IVY_ASSIGN_OR_RETURN(const std::unique_ptr<ParquetWriter> writer,
-                             ParquetWriter::Open(context_.instance, path, open_.columns));
+                             ParquetWriter::Open(context_.instance, path, open.columns));
         std::vector<ColumnType> types;
-        for (const MirrorColumn& column : open_.columns) types.push_back(column.type);
+        for (const MirrorColumn& column : open.columns) types.push_back(column.type);
         duckdb::DataChunk chunk;
         chunk.Initialize(duckdb::Allocator::DefaultAllocator(), delta::ToDuckTypes(types));
         uint64_t position = cut.begin_position;
         while (true) {
-            table->ScanCut(cut, &position, chunk);
+            table.ScanCut(cut, &position, chunk);
             if (chunk.size() == 0) break;
             IVY_RETURN_IF_ERROR(writer->Append(chunk));
         }
@@ -365,7 +367,7 @@ Status Mirror::WriteCut(const delta::FlushCut& cut, Written* written) {
                                     std::to_string(cut.rows));
         }
         IVY_ASSIGN_OR_RETURN(written->file, writer->Finish());
-        IVY_ASSIGN_OR_RETURN(written->index_path, table->WriteIndexSegment(cut, path));
+        IVY_ASSIGN_OR_RETURN(written->index_path, table.WriteIndexSegment(cut, path));
     }
     if (!cut.deletes.empty()) {
         std::vector<std::pair<std::string, const iceberg::DeletedRows*>> vectors;
@@ -376,9 +378,10 @@ Status Mirror::WriteCut(const delta::FlushCut& cut, Written* written) {
     return Status::Ok();
 }
 
-Status Mirror::CommitCut(const delta::FlushCut& cut, const Written& written, Publication* publication) {
+Status Mirror::CommitCut(const delta::FlushCut& cut, const MirrorOpen& open, const Written& written,
+                         Publication* publication) {
     FlushReady& ready = publication->ready;
-    iceberg::Schema schema = EvolveIcebergSchema(iceberg_->schema(), open_.columns, open_.key);
+    iceberg::Schema schema = EvolveIcebergSchema(iceberg_->schema(), open.columns, open.key);
     const bool schema_changed = !schema.SameFields(iceberg_->schema());
     // Transactions whose changes cancel out need no new snapshot: only the catalog's LSN moves.
     if (!cut.Empty() || !cut.unseen_xids.empty() || schema_changed || ready.previous_metadata_location.empty()) {
@@ -407,7 +410,7 @@ Status Mirror::CommitCut(const delta::FlushCut& cut, const Written& written, Pub
         file.rows = written.file->record_count;
         file.size = written.file->file_size;
         file.index_path = written.index_path;
-        publication->files.push_back(std::move(file));
+        publication->file = std::move(file);
     }
     IVY_FAULT_POINT("flush-before-publish");
     return Status::Ok();
@@ -430,15 +433,16 @@ Status Mirror::FinishPublication() {
         table = table_;
     }
     IVY_FAULT_POINT("flush-after-publish");
+    MirrorOpen open = Description();
     if (publication.cut) {
         if (!table) return Status::Ok();  // closed meanwhile
-        const delta::NewFile* file = publication.files.empty() ? nullptr : &publication.files.front();
+        const delta::NewFile* file = publication.file ? &*publication.file : nullptr;
         Status finished = table->FinishFlush(*publication.cut, file);
         if (!finished.ok() && file && !file->index_path.empty()) {
             // Its key index has been lost already.
-            IVY_ASSIGN_OR_RETURN(const std::vector<size_t> key, KeyOrdinals(open_.columns, open_.key));
+            IVY_ASSIGN_OR_RETURN(const std::vector<size_t> key, KeyOrdinals(open.columns, open.key));
             std::vector<MirrorColumn> key_columns;
-            for (const size_t ordinal : key) key_columns.push_back(open_.columns[ordinal]);
+            for (const size_t ordinal : key) key_columns.push_back(open.columns[ordinal]);
             IVY_RETURN_IF_ERROR(DataFileReader(context_.instance)
                                     .RebuildIndex(file->path, file->rows, key_columns, file->index_path));
             finished = table->FinishFlush(*publication.cut, file);
@@ -450,10 +454,12 @@ Status Mirror::FinishPublication() {
             open_.has_copy_snapshot = true;
             open_.copy_snapshot = publication.ready.copy_snapshot;
             open_.flushed_lsn = publication.ready.flushed_lsn;
+            open = open_;
         }
-        index_folder_ = IndexFolder(context_.options.folder, open_);
-        IVY_RETURN_IF_ERROR(MakeFolder(index_folder_));
-        IVY_RETURN_IF_ERROR(MakeTable(publication.files));
+        // Not publication.files: the key may have changed since they were written.
+        IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open));
+        IVY_RETURN_IF_ERROR(MakeTable(open, files));
+        RemoveStaleIndexes(files);
     }
     const Status hinted = iceberg_->Publish();
     if (!hinted.ok()) LogError(LogLevel::kWarning, "could not write version hint of \"" + name_ + "\"", hinted.error());
@@ -466,23 +472,27 @@ Status Mirror::FinishPublication() {
     open_.flushed_lsn = current_flushed_lsn_;
     publication_.reset();
     if (delta_full_ && table_) delta_full_ = table_->GetStats().delta_bytes > context_.options.force_bytes;
-    if (was_copy && state_ == State::kCopying) SetState(State::kLive);
+    if (was_copy && state_ == State::kCopying) {
+        const bool same = SameLayout(open, open_);
+        if (!same) next_open_ = open_;  // the source was altered in this moment
+        SetState(same ? State::kLive : State::kReorganizing);
+    }
     UpdateReadable();
     return Status::Ok();
 }
 
 Status Mirror::SwitchColumns() {
+    MirrorOpen open;
     {
         std::lock_guard ingest(ingest_mutex_);
         if (!next_open_) return Status::Internal("a mirror is reorganized without new columns");
         open_.columns = next_open_->columns;
         open_.key = next_open_->key;
         next_open_.reset();
+        open = open_;
     }
-    index_folder_ = IndexFolder(context_.options.folder, open_);
-    IVY_RETURN_IF_ERROR(MakeFolder(index_folder_));
-    IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable());
-    IVY_RETURN_IF_ERROR(MakeTable(files));
+    IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open));
+    IVY_RETURN_IF_ERROR(MakeTable(open, files));
     std::lock_guard ingest(ingest_mutex_);
     if (!next_open_) SetState(State::kLive);
     UpdateReadable();
