@@ -6,8 +6,9 @@
 // caches, so every ordinary transaction is run between two records, with all caches emptied before and after. Such
 // transactions are rare: the catalog was changed, files are to be published, a source was altered.
 //
-// What the process knows lives in one object that ends with the process. An error ends the process, after the mirror that
-// caused it, if one did, was told so in the catalog: the next process then leaves that mirror alone.
+// What is known lives in one object. After an error it is made anew, once, and decodes without streaming (see decoder.h
+// for why); the next error ends the process, after the mirror that caused it, if one did, was told so in the catalog: the
+// next process then leaves that mirror alone. Lost connections, lack of resources and the like end the process at once.
 #include "capture/worker.h"
 
 #include <sys/stat.h>
@@ -64,6 +65,7 @@ constexpr int kProgressEveryUs = 1000;          // while there is always more WA
 constexpr int kHorizonEveryUs = 10 * 1000;
 constexpr int kConfirmEveryUs = 200 * 1000;
 constexpr int kRetainedEveryUs = 5 * 1000 * 1000;
+constexpr int kUnstreamedMs = 60 * 1000;        // at least, once streaming has failed
 constexpr int kDropPollMs = 1000;               // folders that the engine is deleting
 
 // Runs "body" in a transaction between decoded records. What body pallocs is gone afterwards.
@@ -76,6 +78,13 @@ void InTransaction(F&& body) {
     PopActiveSnapshot();
     CommitTransactionCommand();
     InvalidateSystemCaches();
+}
+
+// Before another look at a row that somebody had locked.
+void PauseForLock() {
+    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kBusyRetryMs, PG_WAIT_EXTENSION);
+    ResetLatch(MyLatch);
+    CHECK_FOR_INTERRUPTS();
 }
 
 // A mirror that is to be copied: from the moment its changes are captured until its first files are published.
@@ -99,8 +108,10 @@ struct CopyJob {
 
 class CaptureWorker {
   public:
+    explicit CaptureWorker(bool streaming) : streaming_(streaming) {}
     [[noreturn]] void Run(Oid database);
-    [[noreturn]] void Fail();
+    // After an error in Run. Returns if another worker without streaming may do better.
+    void Fail();
 
   private:
     // start
@@ -143,8 +154,12 @@ class CaptureWorker {
     void CheckRetainedWal();
     void Sleep();
     void WakeIn(int ms) { wake_ms_ = std::min<long>(wake_ms_, ms); }
+    void StreamAgain();
     void GoneForGood();
 
+    const bool streaming_;
+    TimestampTz started_ = 0;
+    XLogRecPtr unstreamed_until_ = InvalidXLogRecPtr;  // what must be confirmed before streaming is tried again
     Oid database_ = InvalidOid;
     char slot_[NAMEDATALEN] = "";
     EngineLink* link_ = nullptr;
@@ -195,11 +210,7 @@ void CaptureWorker::RestartAllCopies(const char* reason) {
                 if (mooncake::RestartCopy(row->mirror, reason) == ChangeResult::kBusy) again = true;
             }
         });
-        if (again) {
-            WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kBusyRetryMs, PG_WAIT_EXTENSION);
-            ResetLatch(MyLatch);
-            CHECK_FOR_INTERRUPTS();
-        }
+        if (again) PauseForLock();
     }
 }
 
@@ -245,7 +256,9 @@ void CaptureWorker::Run(Oid database) {
     if (!installed) GoneForGood();
     PrepareSlot();
     Connect();
-    decoder_ = Decoder::Start(link_);
+    decoder_ = Decoder::Start(link_, streaming_);
+    started_ = GetCurrentTimestamp();
+    unstreamed_until_ = GetFlushRecPtr(nullptr);
     persisted_ = confirmed_ = MyReplicationSlot->data.confirmed_flush;
     RefreshCatalog();
     link_->Queue(MessageType::kCaptureReady);
@@ -272,11 +285,23 @@ void CaptureWorker::Run(Oid database) {
         link_->Flush();
         Confirm();
         CheckRetainedWal();
+        if (!streaming_ && caught_up) StreamAgain();
         if (caught_up) Sleep();
     }
 }
 
-// After an error, with the error's data still in place.
+// Leaves the failed state as the server's own main loops do.
+void CleanUpAfterError() {
+    HOLD_INTERRUPTS();
+    LWLockReleaseAll();
+    ConditionVariableCancelSleep();
+    AbortCurrentTransaction();
+    if (MyReplicationSlot) ReplicationSlotRelease();
+    InvalidateSystemCaches();
+    RESUME_INTERRUPTS();
+}
+
+// With the error's data still in place.
 void CaptureWorker::Fail() {
     MemoryContextSwitchTo(TopMemoryContext);
     const ErrorData* error = CopyErrorData();
@@ -284,27 +309,25 @@ void CaptureWorker::Fail() {
     const bool outside = category == ERRCODE_TO_CATEGORY(ERRCODE_CONNECTION_EXCEPTION) ||
                          category == ERRCODE_INSUFFICIENT_RESOURCES || category == ERRCODE_OPERATOR_INTERVENTION ||
                          category == ERRCODE_SYSTEM_ERROR;
-    const CapturedMirror* culprit = decoder_ && !outside ? decoder_->culprit() : nullptr;
     EmitErrorReport();
     FlushErrorState();
-    if (culprit) {
-        const Oid mirror = culprit->id;
-        const int generation = culprit->generation;
-        HOLD_INTERRUPTS();
-        LWLockReleaseAll();
-        ConditionVariableCancelSleep();
-        AbortCurrentTransaction();
-        RESUME_INTERRUPTS();
+    if (!decoder_ || outside) proc_exit(1);
+    CleanUpAfterError();
+    if (streaming_) {
+        for (const auto& job : jobs_) {
+            if (job->handle) TerminateBackgroundWorker(job->handle);
+        }
+        link_->Close();
+        ereport(LOG, (errmsg("capture of database %u goes on without streaming large transactions", database_)));
+        return;
+    }
+    if (const CapturedMirror* culprit = decoder_->culprit()) {
         for (bool again = true; again;) {
             InTransaction([&] {
-                again = mooncake::FailMirror(mirror, generation, MirrorState::kError, error->message) ==
+                again = mooncake::FailMirror(culprit->id, culprit->generation, MirrorState::kError, error->message) ==
                         ChangeResult::kBusy;
             });
-            if (again) {
-                WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kBusyRetryMs, PG_WAIT_EXTENSION);
-                ResetLatch(MyLatch);
-                CHECK_FOR_INTERRUPTS();
-            }
+            if (again) PauseForLock();
         }
     }
     proc_exit(1);
@@ -823,6 +846,16 @@ void CaptureWorker::CheckRetainedWal() {
     proc_exit(1);
 }
 
+// What could not be streamed lies behind: the next process may stream again.
+void CaptureWorker::StreamAgain() {
+    if (confirmed_ < unstreamed_until_ ||
+        !TimestampDifferenceExceeds(started_, GetCurrentTimestamp(), kUnstreamedMs)) {
+        return;
+    }
+    ereport(LOG, (errmsg("capture of database %u starts again, streaming large transactions", database_)));
+    proc_exit(1);
+}
+
 void CaptureWorker::Sleep() {
     // Walsenders are woken at each flush of the WAL through this variable, and only if there can be any.
     if (max_wal_senders == 0) WakeIn(5);
@@ -831,21 +864,26 @@ void CaptureWorker::Sleep() {
     ConditionVariableCancelSleep();
 }
 
-CaptureWorker* the_worker = nullptr;
+// Returns after an error if it may go better without streaming.
+void RunWorker(Oid database, bool streaming) {
+    CaptureWorker* const worker = pg::Guard([&] { return new CaptureWorker(streaming); });
+    PG_TRY();
+    {
+        worker->Run(database);
+    }
+    PG_CATCH();
+    {
+        worker->Fail();
+    }
+    PG_END_TRY();
+    delete worker;
+}
 
 }  // namespace
 
 void CaptureMain(Oid database) {
-    the_worker = pg::Guard([] { return new CaptureWorker(); });
-    PG_TRY();
-    {
-        the_worker->Run(database);
-    }
-    PG_CATCH();
-    {
-        the_worker->Fail();
-    }
-    PG_END_TRY();
+    RunWorker(database, true);
+    RunWorker(database, false);
     pg_unreachable();
 }
 

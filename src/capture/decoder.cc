@@ -91,12 +91,12 @@ Xid TopXid(ReorderBufferTXN* txn) { return pg::WidenXid(rbtxn_get_toptxn(txn)->x
 
 }  // namespace
 
-Decoder* Decoder::Start(EngineLink* link) {
+Decoder* Decoder::Start(EngineLink* link, bool streaming) {
     Decoder* decoder = pg::Guard([] { return new Decoder(); });
     decoder->link_ = link;
     decoder->row_context_ = AllocSetContextCreate(TopMemoryContext, "decoded row", ALLOCSET_DEFAULT_SIZES);
+    if (!the_decoder) CacheRegisterRelcacheCallback(relation_invalidated, 0);
     the_decoder = decoder;
-    CacheRegisterRelcacheCallback(relation_invalidated, 0);
 
     XLogReaderRoutine reader = {};
     reader.page_read = read_page;
@@ -104,7 +104,7 @@ Decoder* Decoder::Start(EngineLink* link) {
     reader.segment_close = wal_segment_close;
     MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
     List* options = list_make3(Option("proto_version", "4"), Option("publication_names", "ivy_mooncake"),
-                               Option("streaming", "on"));
+                               Option("streaming", streaming ? "on" : "off"));
     decoder->context_ = CreateDecodingContext(InvalidXLogRecPtr, options, false, &reader, nullptr, nullptr, nullptr);
     decoder->context_->callbacks = Callbacks();
     MemoryContextSwitchTo(caller);

@@ -11,6 +11,12 @@
 // COMMIT PREPARED as any other does at its commit. (With it on, the slot would not bring such a transaction again after
 // a restart between PREPARE and COMMIT PREPARED, though the engine had it in memory only.)
 //
+// Streaming has a flaw in the server (18.6): when a transaction alters a table, rolls that back to a savepoint, and alters
+// the table again, changes in between may be looked up under a wrong version of the catalog row, because the command ids
+// of the rolled back alteration are still on file and those of the later one are not read yet. The error ("could not map
+// filenumber ...") would come again and again. Without streaming all of them are known. So whoever runs the decoder starts
+// it again without streaming after an error.
+//
 // Schema changes: the layout of rows follows the historic descriptor by itself. When a transaction that touched the
 // definition of a source commits, its Commit message is held back (HeldCommit) until the caller, outside of decoding,
 // has told the engine of the new columns.
@@ -52,8 +58,9 @@ struct CapturedMirror {
 
 class Decoder {
   public:
-    // Starts decoding from the acquired slot's confirmed position, all changes going to "link".
-    static Decoder* Start(EngineLink* link);
+    // Starts decoding from the acquired slot's confirmed position, all changes going to "link". Again after an error: what
+    // the earlier decoder held of the server's is left behind.
+    static Decoder* Start(EngineLink* link, bool streaming);
 
     // --- mirrors; call between records only ---
 

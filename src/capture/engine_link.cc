@@ -3,6 +3,7 @@
 #include "capture/engine_link.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
@@ -38,6 +39,11 @@ EngineLink* EngineLink::Make(int fd) {
     AddWaitEventToSet(link->wait_set_, WL_EXIT_ON_PM_DEATH, PGINVALID_SOCKET, nullptr, nullptr);
     link->socket_position_ = AddWaitEventToSet(link->wait_set_, WL_SOCKET_READABLE, fd, nullptr, nullptr);
     return link;
+}
+
+void EngineLink::Close() {
+    FreeWaitEventSet(wait_set_);
+    close(fd_);
 }
 
 void EngineLink::Queue(MessageType type) {

@@ -54,6 +54,9 @@ class EngineLink {
     // has passed. Does not reset the latch.
     void Wait(long timeout, uint32 wait_event);
 
+    // Ends the connection; nothing else may be called afterwards.
+    void Close();
+
     // Bytes sent since the start.
     uint64 bytes_sent() const { return bytes_sent_; }
 
