@@ -6,12 +6,17 @@
 
 #include <nlohmann/json.hpp>
 
+#include "base/fault_point.h"
 #include "engine/ingest.h"
 #include "engine/instance.h"
 #include "engine/mirrors.h"
 #include "engine/watcher.h"
 
 namespace ivy::engine {
+
+namespace {
+constexpr std::string_view kFaultCommand = "fault ";  // tests only: then a specification, see base/fault_point.h
+}
 
 void ControlSession::Serve() {
     Watcher::Watch watch(services_.watcher, channel_.fd(), [this] { hung_up_ = true; });
@@ -46,6 +51,10 @@ Result<std::string> ControlSession::Answer(const Control& control) {
     if (control.command == "status") return StatusJson();
     if (control.command == "flush") {
         IVY_RETURN_IF_ERROR(services_.ingest->Flush(control.mirror, control.lsn, [this] { return hung_up_.load(); }));
+        return std::string();
+    }
+    if (control.command.starts_with(kFaultCommand)) {
+        IVY_RETURN_IF_ERROR(SetFaults(control.command.substr(kFaultCommand.size())));
         return std::string();
     }
     return Status::Make(sqlstate::kProtocolViolation, "unknown control command \"" + control.command + "\"");
