@@ -83,7 +83,6 @@ CREATE TABLE into_me (LIKE p);
 INSERT INTO into_me SELECT * FROM pm;
 SELECT count(*), sum(n) FROM into_me;
 COPY (SELECT id, grp, tags FROM pm WHERE id < 4 ORDER BY id) TO STDOUT;
-COPY pm TO STDOUT (FORMAT csv, HEADER) ;
 
 -- Types of results.
 SELECT pg_typeof(sum(id)), pg_typeof(sum(n)), pg_typeof(avg(id)), pg_typeof(count(*)), pg_typeof(max(d)), pg_typeof(min(ts)), pg_typeof(sum(f)) FROM pm;

@@ -84,6 +84,6 @@ FROM orders_analytics
 WHERE order_date >= CURRENT_DATE
 GROUP BY customer_id;
 
-SELECT table_name, source, state, location IS NOT NULL AS located FROM mooncake.columnstore_tables ORDER BY table_name::text COLLATE "C";
+SELECT table_name, source_table, state, location IS NOT NULL AS located FROM mooncake.columnstore_tables ORDER BY table_name::text COLLATE "C";
 DROP TABLE trades1, trades, sales, events, orders CASCADE;
 SELECT count(*) FROM mooncake.columnstore_tables;

@@ -3,7 +3,6 @@
 SET client_min_messages = warning;
 CREATE EXTENSION IF NOT EXISTS pg_mooncake CASCADE;
 CREATE ROLE ivy_reader;
-CREATE ROLE ivy_owner;
 CREATE TABLE secret (id int PRIMARY KEY, v text);
 INSERT INTO secret VALUES (1, 'x');
 CALL mooncake.create_table('secret_m', 'secret');
@@ -40,4 +39,3 @@ RESET ROLE;
 SET client_min_messages = warning;
 DROP TABLE secret CASCADE;
 DROP ROLE ivy_reader;
-DROP ROLE ivy_owner;
