@@ -26,7 +26,7 @@ Result<bool> Channel::Read(Frame* out) {
             parser_.Received(static_cast<size_t>(count));
         } else if (count == 0) {
             if (!parser_.Partial()) return false;
-            return Status::Make(sqlstate::kConnectionFailure, "client closed the connection in the middle of a message");
+            return Status::Make(sqlstate::kConnectionFailure, "client closed the connection inside a message");
         } else if (errno != EINTR) {
             return Status::FromErrno("could not receive from client", errno);
         }

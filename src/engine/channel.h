@@ -37,7 +37,7 @@ class Channel {
     Status SendOk();
     Status SendError(const Error& error, Unavailable unavailable = Unavailable::kNo);
 
-    // Ends the connection in both directions: pending and later calls fail. The descriptor stays open until destruction.
+    // Ends the connection in both directions: pending and later calls fail. The descriptor stays open meanwhile.
     void Shutdown();
 
   private:

@@ -20,7 +20,9 @@ const char* ConversionState(const std::string& message) {
         const bool is_time = has("timestamp") || has("TIMESTAMP") || has("date") || has("DATE") || has("interval");
         return is_time ? sqlstate::kDatetimeOverflow : sqlstate::kNumericOutOfRange;
     }
-    if (has("timestamp") || has("date field") || has("time field") || has("interval")) return sqlstate::kInvalidDatetime;
+    if (has("timestamp") || has("date field") || has("time field") || has("interval")) {
+        return sqlstate::kInvalidDatetime;
+    }
     return sqlstate::kInvalidText;
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Arithmetic as Postgres does it. Integer addition, subtraction and multiplication are DuckDB's own, which raise the same
-// errors; division, remainder and negation are not (DuckDB's "/" is a float's, "-" widens its type), and neither are
-// the floats' operators, which DuckDB lets run into infinities.
+// Arithmetic as Postgres does it. Integer addition, subtraction and multiplication are DuckDB's own, which raise the
+// same errors; division, remainder and negation are not (DuckDB's "/" is a float's, "-" widens its type), and neither
+// are the floats' operators, which DuckDB lets run into infinities.
 #include <duckdb.hpp>
 
 #include <duckdb/main/extension/extension_loader.hpp>

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// ivy_date_trunc(unit, timestamp): Postgres's date_trunc for timestamps without time zone. Unlike DuckDB's, centuries and
-// millennia begin in year 1 and 1001, decades count as in Postgres before Christ, and all of Postgres's unit names and
-// errors are here.
+// ivy_date_trunc(unit, timestamp): Postgres's date_trunc for timestamps without time zone. Unlike DuckDB's, centuries
+// and millennia begin in year 1 and 1001, decades count as in Postgres before Christ, and all of Postgres's unit names
+// and errors are here.
 #include <duckdb.hpp>
 
 #include <duckdb/main/extension/extension_loader.hpp>
@@ -108,8 +108,8 @@ int64_t ToDays(YearMonth value) {
     return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
 }
 
-// The first year of the century or millennium ("size" years) that holds a year. There is no year 0 to people: both begin
-// in years ending in 1 after Christ; before Christ, 100 BC (astronomical -99) begins the last century.
+// The first year of the century or millennium ("size" years) that holds a year. People have no year 0: both begin in
+// years ending in 1 after Christ; before Christ, 100 BC (astronomical -99) begins the last century.
 int64_t FirstYearOfPeriod(int64_t year, int64_t size) { return FloorTo(year - 1, size) + 1; }
 
 int64_t TruncateDays(Unit unit, int64_t days) {
@@ -163,8 +163,9 @@ timestamp_t Truncate(Unit unit, timestamp_t timestamp) {
 
 void DateTrunc(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
     // The unit is nearly always a constant.
-    if (args.data[0].GetVectorType() == duckdb::VectorType::CONSTANT_VECTOR && !duckdb::ConstantVector::IsNull(args.data[0])) {
-        const Unit unit = ParseUnit(*duckdb::ConstantVector::GetData<string_t>(args.data[0]));
+    const duckdb::Vector& units = args.data[0];
+    if (units.GetVectorType() == duckdb::VectorType::CONSTANT_VECTOR && !duckdb::ConstantVector::IsNull(units)) {
+        const Unit unit = ParseUnit(*duckdb::ConstantVector::GetData<string_t>(units));
         duckdb::UnaryExecutor::Execute<timestamp_t, timestamp_t>(
             args.data[1], result, args.size(), [unit](timestamp_t value) { return Truncate(unit, value); });
         return;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rounding as Postgres does it: doubles to the nearest even integer, decimals half away from zero to a given scale, which
-// may be negative and which is the scale of the result (0 if negative). The scale must be a constant, since it
+// Rounding as Postgres does it: doubles to the nearest even integer, decimals half away from zero to a given scale,
+// which may be negative and which is the scale of the result (0 if negative). The scale must be a constant, since it
 // decides the result's type: DECIMAL(p, s) rounded to n becomes DECIMAL(min(38, p - s + 1 + max(n, 0)), max(n, 0)).
 #include <duckdb.hpp>
 

@@ -148,7 +148,8 @@ TEST_F(FunctionsTest, Rounding) {
     EXPECT_EQ(Eval("typeof(ivy_round(1::DECIMAL(10,2), 1))"), "DECIMAL(10,1)");
     EXPECT_EQ(Eval("ivy_trunc((-2.59)::DECIMAL(10,2), 1)"), "-2.5");
     EXPECT_EQ(Eval("ivy_trunc(2999::DECIMAL(10,0), -3)"), "2000");
-    EXPECT_EQ(Query("SELECT sum(ivy_round(x::DECIMAL(10,3), 2)) FROM (SELECT unnest([1.005, -1.005, 2.5]) AS x)"), "2.50");
+    EXPECT_EQ(Query("SELECT sum(ivy_round(x::DECIMAL(10,3), 2)) FROM (SELECT unnest([1.005, -1.005, 2.5]) AS x)"),
+              "2.50");
 }
 
 TEST_F(FunctionsTest, Sums) {
@@ -161,7 +162,6 @@ TEST_F(FunctionsTest, Sums) {
               "!22003");
 }
 
-// Expected values computed with PostgreSQL 18.
 TEST_F(FunctionsTest, DateTrunc) {
     const std::string when = "2001-02-16 20:38:40.123456";
     EXPECT_EQ(DateTrunc("microseconds", when), "2001-02-16 20:38:40.123456");

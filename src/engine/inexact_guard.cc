@@ -24,7 +24,8 @@ void CheckScan(const duckdb::LogicalGet& get, QueryInputs& inputs) {
     for (const duckdb::ColumnIndex& column : get.GetColumnIds()) {
         const duckdb::idx_t ordinal = column.GetPrimaryIndex();
         if (ordinal >= columns.size()) continue;
-        if (std::find(mirror.inexact.begin(), mirror.inexact.end(), columns[ordinal].id) == mirror.inexact.end()) continue;
+        const auto found = std::find(mirror.inexact.begin(), mirror.inexact.end(), columns[ordinal].id);
+        if (found == mirror.inexact.end()) continue;
         inputs.reads_inexact = true;
         ThrowSqlError(sqlstate::kFeatureNotSupported,
                       "column \"" + columns[ordinal].name + "\" holds values that the column format can't hold");

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Scans of mirrors and row sources, over a read view made by hand: data files with deletions, renamed, added and widened
-// columns, delta chunks, uploaded rows; and that DuckDB still prunes and pushes down through them.
+// Scans of mirrors and row sources, over a read view made by hand: data files with deletions, renamed, added and
+// widened columns, delta chunks, uploaded rows; and that DuckDB still prunes and pushes down through them.
 #include <gtest/gtest.h>
 
 #include <duckdb.hpp>
@@ -74,7 +74,8 @@ class ScanTest : public testing::Test {
         const auto result = connection.Query("COPY (" + select + ") TO '" + file.path +
                                              "' (FORMAT parquet, ROW_GROUP_SIZE 2048, FIELD_IDS " + field_ids + ")");
         EXPECT_FALSE(result->HasError()) << result->GetError();
-        file.rows = connection.Query("SELECT count(*) FROM '" + file.path + "'")->Fetch()->GetValue(0, 0).GetValue<int64_t>();
+        const auto count = connection.Query("SELECT count(*) FROM '" + file.path + "'");
+        file.rows = count->Fetch()->GetValue(0, 0).GetValue<int64_t>();
         file.size = static_cast<int64_t>(std::filesystem::file_size(file.path));
         return file;
     }
@@ -122,7 +123,8 @@ TEST_F(ScanTest, EmptyMirror) {
 
 TEST_F(ScanTest, ColumnsAreMatchedByFieldId) {
     // An old file: before "note" was added, when "amount" was an int named differently; a dropped column in between.
-    view_->files_.push_back(WriteFile("old.parquet", "SELECT 1 AS c4, 'gone' AS x, 10::INTEGER AS y", "{c4: 1, x: 2, y: 3}"));
+    view_->files_.push_back(
+        WriteFile("old.parquet", "SELECT 1 AS c4, 'gone' AS x, 10::INTEGER AS y", "{c4: 1, x: 2, y: 3}"));
     view_->files_.push_back(
         WriteFile("new.parquet", "SELECT 'n' AS c1, 20::BIGINT AS c3, 2 AS c4", "{c1: 4, c3: 3, c4: 1}"));
     EXPECT_EQ(Run("SELECT * FROM ivy_files('0') ORDER BY c1"), "1|10|NULL\n2|20|n");
@@ -148,7 +150,8 @@ TEST_F(ScanTest, DeletedRowsAreDropped) {
     EXPECT_EQ(Run("SELECT count(*) FROM ivy_files('0') WHERE c1 = 4"), "1");
     EXPECT_EQ(Run("SELECT count(*) FROM ivy_files('0') WHERE c1 BETWEEN 2048 AND 4095"), "2048");
     EXPECT_EQ(Run("SELECT count(*), max(c1) FROM ivy_files('0') WHERE c3 > 19990"), "5|9999");
-    EXPECT_EQ(Run("SELECT c1, c4 FROM ivy_files('0') ORDER BY c1 DESC, c4 LIMIT 3"), "9999|r9999\n9998|r9998\n9997|r9997");
+    EXPECT_EQ(Run("SELECT c1, c4 FROM ivy_files('0') ORDER BY c1 DESC, c4 LIMIT 3"),
+              "9999|r9999\n9998|r9998\n9997|r9997");
     EXPECT_EQ(Run("SELECT min(c1), max(c1) FROM ivy_files('0') WHERE c1 % 2 = 1"), "1|9999");
     EXPECT_EQ(Run("SELECT c1, count(*) FROM ivy_files('0') a JOIN ivy_files('0') b USING (c1) WHERE c1 < 4 "
                   "GROUP BY c1 ORDER BY c1"),

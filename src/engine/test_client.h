@@ -111,7 +111,9 @@ class TestClient {
         query.result = std::move(result);
         return query;
     }
-    Answer Run(const std::string& sql, std::vector<ColumnType> result) { return Run(MakeQuery(sql, std::move(result))); }
+    Answer Run(const std::string& sql, std::vector<ColumnType> result) {
+        return Run(MakeQuery(sql, std::move(result)));
+    }
     void SendQuery(const std::string& sql, std::vector<ColumnType> result) {
         Send(MessageType::kQuery, MakeQuery(sql, std::move(result)));
     }
