@@ -104,9 +104,7 @@ Status Run(const Options& options, int* exit_code) {
     config.threads = options.threads;
     IVY_ASSIGN_OR_RETURN(const auto instance, Instance::Open(config));
     IVY_ASSIGN_OR_RETURN(const auto watcher, Watcher::Start());
-    IngestOptions ingest_options;
-    ingest_options.folder = options.folder;
-    Ingest ingest(*instance, ingest_options);
+    Ingest ingest(*instance, options.ingest);
 
     Services services;
     services.database = options.database;

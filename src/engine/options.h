@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "base/status.h"
+#include "engine/ingest.h"
 
 namespace ivy::engine {
 
@@ -20,8 +21,11 @@ struct Options {
     uint64_t memory_limit = 0;  // --memory-limit BYTES; 0: DuckDB's default
     uint64_t temp_limit = 0;    // --temp-limit BYTES; 0: DuckDB's default
     int threads = 0;            // --threads N; 0: one a core
+    // --flush-rows N, --flush-bytes N, --flush-age MS, --force-bytes N, --copy-file-bytes N, --keep-snapshots N
+    IngestOptions ingest;
 
-    // "arguments" are those after the program's name. "--name value" and "--name=value" both work; a repeated option's
+    // "arguments" are those after the program's name; before them come the words of the environment variable
+    // IVY_ENGINE_OPTIONS, by which tests change what the launcher does not set. "--name value" and "--name=value" both work; a repeated option's
     // last value counts. An error names the option.
     static Result<Options> Parse(const std::vector<std::string>& arguments);
     static const char* Usage();
