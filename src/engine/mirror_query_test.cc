@@ -267,12 +267,14 @@ TEST_F(MirrorQueryTest, WaitsForChanges) {
     query_ = std::make_unique<TestClient>(path_, Role::kQuery);
     const double took = MillisecondsUntilIdle();
     EXPECT_GE(took, 0);
-    EXPECT_LT(took, 100);
+    EXPECT_LT(took, 1000);
 }
 
 // Random transactions, random snapshots with transactions in progress, flushes in between.
 TEST_F(MirrorQueryTest, RandomTransactions) {
-    const unsigned seed = std::random_device()();
+    // IVY_SEED repeats a run.
+    const char* given = std::getenv("IVY_SEED");
+    const unsigned seed = given ? static_cast<unsigned>(std::stoul(given)) : std::random_device()();
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);
     const auto below = [&random](int limit) { return static_cast<int>(random() % static_cast<unsigned>(limit)); };
