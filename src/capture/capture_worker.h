@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// CaptureWorker: what the capture worker knows and does. Its parts: capture_worker.cc (start, main loop, decoding),
+// capture_catalog.cc (catalog and engine agree), capture_events.cc (the engine's events), capture_copies.cc (copies).
+#pragma once
+
+#include "pg/postgres_api.h"
+
+extern "C" {
+#include "postmaster/bgworker.h"
+#include "utils/inval.h"
+#include "utils/timestamp.h"
+}
+
+#include <deque>
+#include <set>
+
+#include "capture/decoder.h"
+#include "capture/engine_link.h"
+#include "capture/horizon.h"
+#include "pg/guard.h"
+#include "pg_mooncake/src/catalog.h"
+#include "pg_mooncake/src/worker.h"
+
+namespace ivy::capture {
+
+using mooncake::ChangeResult;
+using mooncake::MirrorRow;
+using mooncake::MirrorState;
+
+inline constexpr int kIdleMs = 10 * 1000;  // the loop turns at least this often
+inline constexpr int kBusyRetryMs = 50;    // a catalog row was locked
+
+// Runs "body" in a transaction between decoded records. What body pallocs is gone afterwards.
+template <typename F>
+void InTransaction(F&& body) {
+    InvalidateSystemCaches();
+    StartTransactionCommand();
+    PushActiveSnapshot(GetTransactionSnapshot());
+    body();
+    PopActiveSnapshot();
+    CommitTransactionCommand();
+    InvalidateSystemCaches();
+}
+
+// A mirror that is to be copied: from the moment its changes are captured until its first files are published.
+struct CopyJob {
+    enum class Stage : uint8_t {
+        kSettling,  // transactions that began to arrive before capturing did must end first
+        kReady,     // a copy worker may start
+        kRunning,   // it does
+        kEnded,     // it has ended; the engine should have announced its files
+        kPaused,    // an attempt has failed
+    };
+    Oid mirror = InvalidOid;
+    int generation = 0;
+    Stage stage = Stage::kSettling;
+    CommitsInFlight in_flight;
+    std::vector<Xid> streamed;  // transactions of which parts had been sent before
+    BackgroundWorkerHandle* handle = nullptr;
+    int failures = 0;
+    TimestampTz due = 0;  // end of kEnded or kPaused
+};
+
+class CaptureWorker {
+  public:
+    explicit CaptureWorker(bool streaming) : streaming_(streaming) {}
+    [[noreturn]] void Run(Oid database);
+    // After an error in Run. Returns if another worker without streaming may do better.
+    void Fail();
+
+  private:
+    // start
+    void PrepareSlot();
+    void RestartAllCopies(const char* reason);
+    void Connect();
+
+    // the catalog
+    void RefreshCatalog();
+    bool ReadCatalog();
+    void ReadMirror(const MirrorRow* row);
+    void ApplyCatalog();
+    void OpenMirror(std::unique_ptr<CapturedMirror>* wanted);
+    void UpdateMirror(CapturedMirror* captured, const CapturedMirror& wanted);
+    void DeleteDroppedFiles();
+    void ForgetDeletedFiles();
+    void Release(Oid mirror);
+
+    // events
+    void HandleEvents();
+    bool HandleEvent(const Frame& event);
+    bool HandleFlushReady(const Frame& frame);
+    bool HandleMirrorFailed(const Frame& frame);
+    void HandlePersisted(const Frame& frame);
+
+    // copies
+    void AdvanceCopies();
+    void AdvanceCopy(CopyJob* job);
+    bool HasWaitingEvent(Oid mirror) const;
+    bool Settled(CopyJob* job);
+    void StartCopy(CopyJob* job);
+    void RetryCopy(CopyJob* job);
+    void ForgetJob(Oid mirror, bool terminate);
+
+    // decoding
+    bool Decode();
+    void FinishHeldCommit();
+    void SendProgress(bool caught_up);
+    void Confirm();
+    void CheckRetainedWal();
+    void Sleep();
+    void WakeIn(int ms) { wake_ms_ = std::min<long>(wake_ms_, ms); }
+    void StreamAgain();
+    void GoneForGood();
+
+    const bool streaming_;
+    TimestampTz started_ = 0;
+    XLogRecPtr unstreamed_until_ = InvalidXLogRecPtr;  // what must be confirmed before streaming is tried again
+    Oid database_ = InvalidOid;
+    char slot_[NAMEDATALEN] = "";
+    EngineLink* link_ = nullptr;
+    Decoder* decoder_ = nullptr;
+    MemoryContext turn_context_ = nullptr;  // reset at each turn of the loop
+
+    uint64 catalog_version_ = 0;
+    bool refresh_ = true;                   // the catalog must be read
+    bool extension_gone_ = false;
+    std::vector<std::unique_ptr<CapturedMirror>> wanted_;  // of the last ReadCatalog
+    std::vector<std::pair<Oid, std::string>> dropped_;     // mirror and location, of the last ReadCatalog
+    std::set<std::string> deleting_;        // locations that this engine was told to delete
+    TimestampTz forget_due_ = 0;
+
+    std::deque<Frame> waiting_;             // events that could not be handled yet, in order...
+    std::vector<uint32_t> locked_;          // ...and, during a pass over them, whose mirrors are locked
+    std::vector<std::unique_ptr<CopyJob>> jobs_;
+    bool no_worker_reported_ = false;
+
+    XLogRecPtr sent_lsn_ = InvalidXLogRecPtr;
+    Xid oldest_xmin_ = kInvalidXid, sent_xmin_ = kInvalidXid;
+    TimestampTz horizon_at_ = 0, progress_at_ = 0, confirm_at_ = 0, retained_at_ = 0;
+    int horizon_pause_ms_ = 0;
+    XLogRecPtr persisted_ = InvalidXLogRecPtr, confirmed_ = InvalidXLogRecPtr;
+    long wake_ms_ = kIdleMs;                // the longest that this turn may sleep
+};
+
+}  // namespace ivy::capture
