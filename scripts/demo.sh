@@ -59,7 +59,7 @@ CREATE TABLE order_items (id bigint PRIMARY KEY, order_id int NOT NULL, product_
 INSERT INTO customers SELECT i, (ARRAY['north','south','east','west'])[1 + i % 4], 'customer ' || i, date '2015-01-01' + i % 3650
   FROM generate_series(1, $items / 25) i;
 INSERT INTO products SELECT i, 'category ' || i % 20, (i % 9973) / 100.0 + 1 FROM generate_series(1, 20000) i;
-INSERT INTO orders SELECT i, 1 + (i::bigint * 7919) % ($items / 25), timestamp '2022-01-01' + i % 63072000 * interval '1 second', (ARRAY['N','P','S'])[1 + i % 3]
+INSERT INTO orders SELECT i, 1 + (i::bigint * 7919) % ($items / 25), timestamp '2022-01-01' + i::bigint * 97 % 63072000 * interval '1 second', (ARRAY['N','P','S'])[1 + i % 3]
   FROM generate_series(1, $items / 4) i;
 INSERT INTO order_items SELECT i, 1 + i / 4 % ($items / 4), 1 + (i * 104729) % 20000, 1 + i % 7, (i * 31 % 99990) / 100.0 + 0.1,
   CASE WHEN i % 5 = 0 THEN NULL ELSE i % 30 / 100.0 END FROM generate_series(1::bigint, $items) i;
@@ -135,13 +135,14 @@ for round in 1 2; do
 done
 
 say 'How the last kind of query ran'
-psql -c "EXPLAIN (ANALYZE, COSTS off, TIMING off, BUFFERS off) SELECT product_id, sum(quantity * price) AS revenue FROM order_items_mirror GROUP BY product_id ORDER BY revenue DESC LIMIT 3"
+psql -c "EXPLAIN (ANALYZE, BUFFERS off) SELECT product_id, sum(quantity * price) AS revenue FROM order_items_mirror GROUP BY product_id ORDER BY revenue DESC LIMIT 3"
 
 say 'A reader right after a commit: the row is there at once'
-psql <<'SQL' | sed -n 's/^/   /p'
-\timing on
+psql -At <<'SQL'
 INSERT INTO trades1 VALUES (100, 'NEW', now(), 1);
-SELECT count(*) AS seen FROM trades_iceberg WHERE id = 100;
+SELECT 'rows seen: ' || count(*) FROM trades_iceberg WHERE id = 100;
+UPDATE trades1 SET price = 2 WHERE id = 100;
+EXPLAIN (ANALYZE, BUFFERS off) SELECT price FROM trades_iceberg WHERE id = 100 \g | grep 'Freshness Wait'
 SQL
 
 kill $load 2>/dev/null || true
