@@ -395,6 +395,18 @@ DropBehavior PrepareAlter(const Node* node) {
         Touch(relid);
         if (!OidIsValid(relid) || !HasMirrorOfSource(relid)) return behavior;
         if (object_ownercheck(RelationRelationId, relid, GetUserId())) LockSourceAndMirrors(relid, AccessExclusiveLock);
+    } else if (IsA(node, DropStmt)) {
+        const auto* statement = reinterpret_cast<const DropStmt*>(node);
+        if (statement->removeType != OBJECT_TABLE || statement->behavior != DROP_CASCADE) return behavior;
+        ListCell* cell;
+        foreach (cell, statement->objects) {
+            const RangeVar* name = makeRangeVarFromNameList(static_cast<List*>(lfirst(cell)));
+            const Oid relid = ResolveRelation(name);
+            if (!OidIsValid(relid) || !HasMirrorOfSource(relid)) continue;
+            if (object_ownercheck(RelationRelationId, relid, GetUserId())) {
+                LockSourceAndMirrors(relid, AccessExclusiveLock);
+            }
+        }
     } else if (IsA(node, AlterEnumStmt)) {
         const auto* statement = reinterpret_cast<const AlterEnumStmt*>(node);
         if (statement->oldVal)
