@@ -104,7 +104,7 @@ def bench_ingest(server):
         rows = 1_000_000
         for name, batch in (("one transaction", rows), ("transactions of 1,000 rows", 1000)):
             first = c.execute("SELECT coalesce(max(id), 0) FROM stream").fetchone()[0]
-            cpu = {p: cpu_seconds(server, p) for p in ("capture worker", "ivy_engine")}
+            cpu = {p: cpu_seconds(server, p) for p in ("pg_mooncake capture", "ivy_engine")}
             start = time.perf_counter()
             for at in range(0, rows, batch):
                 fill(c, "stream", first + at + 1, first + at + batch)
@@ -113,7 +113,7 @@ def bench_ingest(server):
             done = time.perf_counter()
             used = {p: cpu_seconds(server, p) - cpu[p] for p in cpu}
             print("ingest, %s: written in %.2f s, mirror current %.2f s later; CPU: decode %.2f s, apply %.2f s: %.0f rows/s per core"
-                  % (name, written - start, done - written, used["capture worker"], used["ivy_engine"], rows / max(sum(used.values()), 1e-9)))
+                  % (name, written - start, done - written, used["pg_mooncake capture"], used["ivy_engine"], rows / max(sum(used.values()), 1e-9)))
         compare(c, "stream", "stream_mirror")
 
 
