@@ -113,6 +113,7 @@ void ParquetWriter::Start(Instance& instance) {
     state.info.format = "parquet";
     state.info.options["field_ids"] = {duckdb::Value::STRUCT(std::move(field_ids))};
     state.info.options["compression"] = {duckdb::Value("zstd")};
+    state.info.options["parquet_version"] = {duckdb::Value("v2")};
     duckdb::CopyFunctionBindInput input(state.info);
     input.file_extension = "parquet";
     state.bind = state.function->copy_to_bind(context, input, names, state.types);
