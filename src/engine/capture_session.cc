@@ -85,6 +85,7 @@ Status CaptureSession::Open(const MirrorOpen& open) {
         const bool new_session = !open_.contains(open.id);
         if (known->Reopen(open, new_session)) {
             open_[open.id] = known;
+            if (known->hidden_until() != kInvalidLsn) hidden_.insert(open.id);
             flusher_.Wake();
             return Status::Ok();
         }
@@ -95,6 +96,10 @@ Status CaptureSession::Open(const MirrorOpen& open) {
     if (!loaded.ok()) mirror->Fail(loaded.error());
     if (oldest_xmin_ != kInvalidXid) mirror->SetOldestXmin(oldest_xmin_);
     open_[open.id] = mirror;
+    if (open.has_copy_snapshot && mirrors_.applied_lsn() > open.flushed_lsn) {
+        mirror->HideUntil(mirrors_.applied_lsn());
+        hidden_.insert(open.id);
+    }
     mirrors_.Add(std::move(mirror));
     return Status::Ok();
 }
@@ -121,7 +126,17 @@ void CaptureSession::HandleCommit(const Commit& commit) {
         const auto found = open_.find(id);
         if (found != open_.end()) found->second->Commit(std::move(changes), commit.xid, commit.commit_lsn);
     }
-    mirrors_.SetApplied(commit.end_lsn);
+    SetApplied(commit.end_lsn);
+}
+
+void CaptureSession::SetApplied(Lsn lsn) {
+    std::erase_if(hidden_, [&](uint32_t id) {
+        const auto found = open_.find(id);
+        if (found == open_.end()) return true;
+        found->second->Reached(lsn);
+        return found->second->hidden_until() == kInvalidLsn;
+    });
+    mirrors_.SetApplied(lsn);
 }
 
 void CaptureSession::HandleProgress(const Progress& progress) {
@@ -130,7 +145,7 @@ void CaptureSession::HandleProgress(const Progress& progress) {
         mirrors_.SetOldestXmin(oldest_xmin_);
         for (const auto& [id, mirror] : open_) mirror->SetOldestXmin(oldest_xmin_);
     }
-    mirrors_.SetApplied(progress.lsn);
+    SetApplied(progress.lsn);
 }
 
 }  // namespace ivy::engine

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <set>
 
 #include "base/status.h"
 #include "engine/flusher.h"
@@ -32,6 +33,7 @@ class CaptureSession {
     void Close(const MirrorClose& close);
     void HandleCommit(const Commit& commit);
     void HandleProgress(const Progress& progress);
+    void SetApplied(Lsn lsn);
     // Forgets a mirror; queries that read it go on.
     void Drop(uint32_t id);
 
@@ -41,6 +43,7 @@ class CaptureSession {
     MirrorContext& context_;
     TransactionStage stage_;
     std::map<uint32_t, std::shared_ptr<Mirror>> open_;  // those opened in this session
+    std::set<uint32_t> hidden_;  // those of them that wait for the session to come where earlier ones were
     Xid oldest_xmin_ = kInvalidXid;
 };
 

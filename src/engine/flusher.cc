@@ -74,8 +74,9 @@ void Flusher::Run() {
 }
 
 Lsn Flusher::PersistedLsn() const {
-    // First what was applied, then what is missing from files: what is applied in between lies behind the first.
-    Lsn lsn = mirrors_.applied_lsn();
+    // First how far the session has come, then what is missing from files: what is applied in between lies behind the
+    // first. Not how far earlier sessions came: a mirror that was loaded anew since needs what lies between.
+    Lsn lsn = mirrors_.session_lsn();
     for (const auto& mirror : mirrors_.All()) {
         const Lsn oldest = mirror->OldestUnflushed();
         if (oldest != kInvalidLsn) lsn = std::min(lsn, oldest - 1);

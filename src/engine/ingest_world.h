@@ -222,7 +222,11 @@ class Worker {
     }
 
     void Connect(TestEngine& engine) {
+        const auto wait_until = [&](bool connected) {
+            while (engine.mirrors().capture_connected() != connected) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        };
         Disconnect();
+        wait_until(false);
         channel_ = engine.Connect(Role::kCapture);
         {
             std::lock_guard guard(mutex_);
@@ -234,7 +238,7 @@ class Worker {
         AppendFrame(static_cast<uint8_t>(MessageType::kCaptureReady), {}, &ready);
         (void)channel_->Send(ready);
         receiver_ = std::thread([this] { Receive(); });
-        while (!engine.mirrors().capture_connected()) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+        wait_until(true);
     }
     // Forgets everything: a new server.
     void Reset() {

@@ -59,6 +59,7 @@ Mirror::Mirror(MirrorContext& context, MirrorOpen open)
       name_(open.schema_name + "." + open.table_name),
       location_(open.location),
       index_folder_(IndexRoot(context.options.folder, open.id, open.location)),
+      local_io_(iceberg::MakeLocalFileIo()),
       open_(std::move(open)),
       last_commit_(open_.flushed_lsn),
       current_metadata_(open_.metadata_location),
@@ -143,6 +144,24 @@ void Mirror::SetOldestXmin(Xid oldest_xmin) {
     std::lock_guard ingest(ingest_mutex_);
     oldest_xmin_ = oldest_xmin;
     if (table_) table_->SetOldestXmin(oldest_xmin);
+}
+
+void Mirror::HideUntil(Lsn lsn) {
+    std::lock_guard ingest(ingest_mutex_);
+    hidden_until_ = lsn;
+    UpdateReadable();
+}
+
+void Mirror::Reached(Lsn lsn) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (hidden_until_ == kInvalidLsn || lsn < hidden_until_) return;
+    hidden_until_ = kInvalidLsn;
+    UpdateReadable();
+}
+
+Lsn Mirror::hidden_until() const {
+    std::lock_guard ingest(ingest_mutex_);
+    return hidden_until_;
 }
 
 bool Mirror::IsCurrent(const std::string& metadata_location, Lsn flushed_lsn) const {
@@ -261,13 +280,13 @@ void Mirror::NoteInexact(const std::vector<uint32_t>& columns) {
 void Mirror::SetState(State state) {
     std::lock_guard guard(state_mutex_);
     state_ = state;
-    readable_ = state == State::kLive && backlog_.empty() && !closed_;
+    readable_ = state == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn;
 }
 
 void Mirror::UpdateReadable() {
     backlog_size_ = backlog_.size();
     std::lock_guard guard(state_mutex_);
-    readable_ = state_ == State::kLive && backlog_.empty() && !closed_;
+    readable_ = state_ == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn;
 }
 
 // --- queries ---------------------------------------------------------------------------------------------------------
@@ -319,6 +338,8 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
         return Status::Make(sqlstate::kObjectNotInState, "the columns of mirror \"" + name_ + "\" have changed", "",
                             "The copy must be started again.");
     }
+    // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
+    if (current_metadata_.empty()) IVY_RETURN_IF_ERROR(RemoveTableFiles(context_.io, location_));
     copy_active_ = true;
     copying_snapshot_ = begin.snapshot;
     copied_rows_ = 0;

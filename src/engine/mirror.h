@@ -18,7 +18,9 @@
 // sessions bring the first files; queries read. ingest_mutex_ is held while transactions are applied or queued and may be
 // held for seconds; state_mutex_ guards what queries look at and is held for moments. Order: ingest_mutex_, state_mutex_.
 //
-// Crash behaviour: nothing here is durable but the files; the slot sends again what is not in published files.
+// Crash behaviour: nothing here is durable but the files; the slot sends again what is not in published files. Files of a
+// flush that was never published, whose names were noted beside the key index before, are deleted at the next start; so
+// is everything in the location of a copy that never was.
 #pragma once
 
 #include <atomic>
@@ -75,6 +77,11 @@ class Mirror {
     // A committed transaction's changes: applied, kept for later, or skipped if the mirror has them already.
     void Commit(ChangeSpool changes, Xid xid, Lsn lsn);
     void SetOldestXmin(Xid oldest_xmin);
+    // Hides the mirror from queries until the session has come to "lsn", which they may believe to be applied already:
+    // a mirror loaded anew lacks what earlier sessions brought.
+    void HideUntil(Lsn lsn);
+    void Reached(Lsn lsn);
+    Lsn hidden_until() const;  // 0: it is not hidden
     // The worker opened the mirror again: after a schema change, or in a new session. False: this object does not fit what
     // the worker says; close it and make another.
     bool Reopen(const MirrorOpen& open, bool new_session);
@@ -182,6 +189,8 @@ class Mirror {
     Result<std::vector<delta::NewFile>> FilesOfTable(const MirrorOpen& open);
     Status MakeTable(const MirrorOpen& open, const std::vector<delta::NewFile>& files);
     void RemoveStaleIndexes(const std::vector<delta::NewFile>& files);
+    Status NoteFilesToWrite(const std::vector<std::string>& paths);
+    void RemoveUnpublishedFiles();
     void Retire(iceberg::Expired files);
     void DeleteRetired();
 
@@ -190,12 +199,14 @@ class Mirror {
     const std::string name_;
     const std::string location_;
     const std::string index_folder_;
+    const std::unique_ptr<iceberg::FileIo> local_io_;
 
     // Held while transactions are applied or queued.
     mutable std::mutex ingest_mutex_;
     MirrorOpen open_;                      // as last told by the worker, with what has happened since
     bool closed_ = false;
     Lsn last_commit_ = kInvalidLsn;
+    Lsn hidden_until_ = kInvalidLsn;
     Xid oldest_xmin_ = kInvalidXid;
     std::deque<Waiting> backlog_;
     std::shared_ptr<SpillFile> backlog_file_;

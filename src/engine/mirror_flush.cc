@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <map>
 #include <set>
+#include <sstream>
 #include <thread>
 
 #include "base/bytes.h"
@@ -29,6 +30,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr char kNotedFiles[] = "/unpublished";  // in the index folder: what the last flush was about to write
 constexpr char kFlushedLsn[] = "ivy.flushed-lsn";
 constexpr char kUnseenXids[] = "ivy.unseen-xids";
 constexpr auto kDrainSlice = 50ms;
@@ -107,6 +109,7 @@ Status Mirror::Load() {
     }
     IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open_));
     IVY_RETURN_IF_ERROR(MakeTable(open_, files));
+    RemoveUnpublishedFiles();
     RemoveStaleIndexes(files);
     std::lock_guard ingest(ingest_mutex_);
     SetState(State::kLive);
@@ -120,11 +123,33 @@ MirrorOpen Mirror::Description() const {
 
 // Segments of files that a crash left behind, or that have gone from the table.
 void Mirror::RemoveStaleIndexes(const std::vector<delta::NewFile>& files) {
-    std::set<std::string> used;
+    std::set<std::string> used = {kNotedFiles + 1};
     for (const delta::NewFile& file : files) used.insert(std::filesystem::path(file.index_path).filename());
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(index_folder_, error)) {
         if (!used.contains(entry.path().filename())) std::filesystem::remove(entry.path(), error);
+    }
+}
+
+Status Mirror::NoteFilesToWrite(const std::vector<std::string>& paths) {
+    Bytes lines;
+    for (const std::string& path : paths) {
+        lines.insert(lines.end(), path.begin(), path.end());
+        lines.push_back('\n');
+    }
+    return local_io_->WriteFile(index_folder_ + kNotedFiles, lines, false);
+}
+
+// The note is that of the last flush: if it was published, its files are in the table. (No later one has removed them.)
+void Mirror::RemoveUnpublishedFiles() {
+    const Result<Bytes> lines = local_io_->ReadFile(index_folder_ + kNotedFiles);
+    if (!lines.ok()) return;  // no flush yet
+    std::set<std::string> live;
+    for (const iceberg::DataFile& file : iceberg_->data_files()) live.insert(file.path);
+    for (const iceberg::DataFile& file : iceberg_->delete_files()) live.insert(file.path);
+    std::istringstream in(std::string(lines->begin(), lines->end()));
+    for (std::string path; std::getline(in, path);) {
+        if (!live.contains(path)) (void)context_.io.DeleteFile(path);
     }
 }
 
@@ -347,9 +372,11 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
 
 Status Mirror::WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, const MirrorOpen& open,
                         Written* written) {
+    const std::string path = NewDataPath(location_, ".parquet");
+    const std::string vectors_path = NewDataPath(location_, ".puffin");
+    IVY_RETURN_IF_ERROR(NoteFilesToWrite({path, vectors_path}));
     IVY_FAULT_POINT("flush-before-write");
     if (cut.rows > 0) {
-        const std::string path = NewDataPath(location_, ".parquet");
         IVY_ASSIGN_OR_RETURN(const std::unique_ptr<ParquetWriter> writer,
                              ParquetWriter::Open(context_.instance, path, open.columns));
         std::vector<ColumnType> types;
@@ -373,7 +400,7 @@ Status Mirror::WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, c
         std::vector<std::pair<std::string, const iceberg::DeletedRows*>> vectors;
         for (const auto& file : cut.deletes) vectors.emplace_back(file.path, file.deleted.get());
         IVY_ASSIGN_OR_RETURN(written->deletion_vectors,
-                             iceberg::WriteDeletionVectors(&context_.io, NewDataPath(location_, ".puffin"), vectors));
+                             iceberg::WriteDeletionVectors(&context_.io, vectors_path, vectors));
     }
     return Status::Ok();
 }

@@ -76,6 +76,11 @@ Lsn Mirrors::applied_lsn() const {
     return applied_;
 }
 
+Lsn Mirrors::session_lsn() const {
+    std::lock_guard guard(mutex_);
+    return session_lsn_;
+}
+
 bool Mirrors::capture_connected() const {
     std::lock_guard guard(mutex_);
     return connected_;
@@ -106,6 +111,7 @@ void Mirrors::Remove(uint32_t id) {
 
 void Mirrors::SetApplied(Lsn lsn) {
     std::lock_guard guard(mutex_);
+    session_lsn_ = std::max(session_lsn_, lsn);
     if (lsn <= applied_) return;
     applied_ = lsn;
     applied_changed_.notify_all();
@@ -124,6 +130,7 @@ Xid Mirrors::oldest_xmin() const {
 void Mirrors::SetCaptureConnected(bool connected) {
     std::lock_guard guard(mutex_);
     connected_ = connected;
+    if (!connected) session_lsn_ = kInvalidLsn;
     applied_changed_.notify_all();
 }
 

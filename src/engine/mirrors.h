@@ -71,8 +71,11 @@ class Mirrors {
     void Add(std::shared_ptr<Mirror> mirror);
     void Remove(uint32_t id);
 
-    // Everything that committed at or before "lsn" has been applied. Never goes back.
+    // Everything that committed at or before "lsn" has been applied. What queries wait for never goes back, though a new
+    // capture session begins with transactions that came before.
     void SetApplied(Lsn lsn);
+    // How far the present capture session has come; 0 if there is none.
+    Lsn session_lsn() const;
     void SetOldestXmin(Xid oldest_xmin);
     Xid oldest_xmin() const;
     // Waiters fail at once while no capture worker is connected.
@@ -83,6 +86,7 @@ class Mirrors {
     mutable std::condition_variable applied_changed_;
     std::map<uint32_t, std::shared_ptr<Mirror>> mirrors_;
     Lsn applied_ = kInvalidLsn;
+    Lsn session_lsn_ = kInvalidLsn;
     Xid oldest_xmin_ = kInvalidXid;
     bool connected_ = false;
 };
