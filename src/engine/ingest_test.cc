@@ -70,7 +70,7 @@ class Source {
         for (int32_t done = 0; done < count;) {
             ChangesBuilder builder(mirror, xid, xid, wide(mirror));
             for (int32_t i = 0; i < 1000 && done < count; i++, done++) {
-                const Row row = {"bulk", done, std::nullopt};
+                const Row row = {std::to_string(random_()), done, std::nullopt};  // does not compress
                 builder.Insert(first + done, row);
                 running.writes.push_back({mirror, first + done, row});
             }
