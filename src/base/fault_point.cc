@@ -76,8 +76,9 @@ class Faults {
     }
 
     Status SetOne(const std::string& one) {
-        const Status bad = Status::Make(sqlstate::kInvalidParameter, "invalid fault specification \"" + one + "\"",
-                                        "It must be name:kill, name:error, name:sleep-<ms> or name:off, and may end in :count.");
+        const Status bad =
+            Status::Make(sqlstate::kInvalidParameter, "invalid fault specification \"" + one + "\"",
+                         "It must be name:kill, name:error, name:sleep-<ms> or name:off, and may end in :count.");
         const size_t colon = one.find(':');
         if (colon == std::string::npos || colon == 0) return bad;
         const size_t second = one.find(':', colon + 1);

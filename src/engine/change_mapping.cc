@@ -69,7 +69,8 @@ Result<std::optional<Changes>> MapColumns(const Changes& changes, const std::vec
         }
         const ColumnView& from = view.columns[source[i]];
         if (!SameValues(from.type, columns[i].type)) {
-            return Status::Make(sqlstate::kObjectNotInState, "the type of column \"" + columns[i].name + "\" has changed", "",
+            return Status::Make(sqlstate::kObjectNotInState,
+                                "the type of column \"" + columns[i].name + "\" has changed", "",
                                 "The mirror must be copied again.");
         }
         Copy(from, view.rows, &builder.column(i));

@@ -12,9 +12,9 @@
 
 namespace ivy::engine {
 
-// Nothing if the rows of "changes" have exactly these columns; else the same changes with rows that do: ids that "columns"
-// does not have are dropped, missing ones are NULL. An error (08P01) for a damaged message, or 55000 if a column has
-// become one of another kind of type, which only a new copy can follow.
+// Nothing if the rows of "changes" have exactly these columns; else the same changes with rows that do: ids that
+// "columns" does not have are dropped, missing ones are NULL. An error (08P01) for a damaged message, or 55000 if a
+// column has become one of another kind of type, which only a new copy can follow.
 Result<std::optional<Changes>> MapColumns(const Changes& changes, const std::vector<MirrorColumn>& columns);
 
 }  // namespace ivy::engine

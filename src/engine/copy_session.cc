@@ -32,7 +32,8 @@ void CopySession::Serve() {
         return;
     }
     Discard();
-    LogError(LogLevel::kLog, mirror_ ? "copy for mirror \"" + mirror_->name() + "\" ended" : "copy ended", status.error());
+    LogError(LogLevel::kLog, mirror_ ? "copy for mirror \"" + mirror_->name() + "\" ended" : "copy ended",
+             status.error());
     (void)channel_.SendError(status.error());
 }
 
@@ -89,8 +90,8 @@ Status CopySession::Append(const Frame& frame) {
     for (size_t offset = 0; offset < view.rows; offset += STANDARD_VECTOR_SIZE) {
         const size_t count = std::min<size_t>(STANDARD_VECTOR_SIZE, view.rows - offset);
         if (!file_) {
-            IVY_ASSIGN_OR_RETURN(file_, DataFileWriter::Open(context_.instance, mirror_->location(), ticket_.index_folder,
-                                                             ticket_.columns, ticket_.key));
+            IVY_ASSIGN_OR_RETURN(file_, DataFileWriter::Open(context_.instance, mirror_->location(),
+                                                             ticket_.index_folder, ticket_.columns, ticket_.key));
         }
         IVY_RETURN_IF_ERROR(delta::ChunkFromView(view, offset, count, &chunk_));
         IVY_RETURN_IF_ERROR(file_->Append(chunk_));

@@ -2,9 +2,9 @@
 //
 // CopySession: serves one copy worker's connection: a source table's rows become a mirror's first files.
 //
-// Rows go to Parquet as they arrive: memory is bounded by a row group and the keys of one file. Files are cut at a size,
-// and each gets its key index when it is complete. Changes go on arriving beside it and wait in the mirror. Nothing of a
-// copy that does not reach its end is left.
+// Rows go to Parquet as they arrive: memory is bounded by a row group and the keys of one file. Files are cut at a
+// size, and each gets its key index when it is complete. Changes go on arriving beside it and wait in the mirror.
+// Nothing of a copy that does not reach its end is left.
 #pragma once
 
 #include <memory>

@@ -72,9 +72,11 @@ Status Run(Instance& instance, const std::string& path, const std::string& sql,
 Result<std::vector<size_t>> KeyOrdinals(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key) {
     std::vector<size_t> ordinals;
     for (const uint32_t id : key) {
-        const auto found = std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.id == id; });
+        const auto found =
+            std::find_if(columns.begin(), columns.end(), [&](const auto& column) { return column.id == id; });
         if (found == columns.end()) {
-            return Status::Make(sqlstate::kInvalidParameter, "key column " + std::to_string(id) + " is not in the mirror");
+            return Status::Make(sqlstate::kInvalidParameter,
+                                "key column " + std::to_string(id) + " is not in the mirror");
         }
         ordinals.push_back(static_cast<size_t>(found - columns.begin()));
     }
@@ -146,8 +148,8 @@ Status DataFileReader::RebuildIndex(const std::string& path, int64_t rows, const
         return Status::Ok();
     }));
     if (builder.rows() != static_cast<uint64_t>(rows)) {
-        return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(builder.rows()) + " rows instead of " +
-                               std::to_string(rows));
+        return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(builder.rows()) +
+                               " rows instead of " + std::to_string(rows));
     }
     return builder.Finish(index_path);
 }

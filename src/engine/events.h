@@ -2,9 +2,9 @@
 //
 // Events: what the engine tells the capture worker (FlushReady, MirrorFailed, Persisted), from any thread.
 //
-// Sending never blocks: a thread of its own writes to the socket. If the applying thread wrote itself, engine and worker
-// could wait for each other for ever, each with a full socket. Without a capture session events are dropped: each of them
-// is either sent again when the next session opens the mirror, or overtaken by then. Thread-safe.
+// Sending never blocks: a thread of its own writes to the socket. If the applying thread wrote itself, engine and
+// worker could wait for each other for ever, each with a full socket. Without a capture session events are dropped:
+// each of them is either sent again when the next session opens the mirror, or overtaken by then. Thread-safe.
 #pragma once
 
 #include <condition_variable>

@@ -103,9 +103,8 @@ void Flusher::RemoveDueFiles() {
         std::lock_guard guard(mutex_);
         std::erase_if(graves_, [](const Grave& grave) { return grave.Empty(); });
         std::erase_if(removals_, [&](const Removal& removal) {
-            const bool in_use = std::any_of(graves_.begin(), graves_.end(), [&](const Grave& grave) {
-                return grave.location == removal.location;
-            });
+            const bool in_use = std::any_of(graves_.begin(), graves_.end(),
+                                            [&](const Grave& grave) { return grave.location == removal.location; });
             if (!in_use) due.push_back(removal);
             return !in_use;
         });
@@ -114,7 +113,8 @@ void Flusher::RemoveDueFiles() {
         Status removed = context_.instance.AllowFolder(removal.location);
         if (removed.ok()) removed = RemoveTableFiles(context_.io, removal.location);
         if (!removed.ok()) {
-            LogError(LogLevel::kWarning, "could not delete the files under \"" + removal.location + "\"", removed.error());
+            LogError(LogLevel::kWarning, "could not delete the files under \"" + removal.location + "\"",
+                     removed.error());
         }
         std::error_code error;
         if (!removal.index_folder.empty()) std::filesystem::remove_all(removal.index_folder, error);

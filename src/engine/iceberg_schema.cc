@@ -150,10 +150,9 @@ iceberg::Schema EvolveIcebergSchema(const iceberg::Schema& current, const std::v
                                     const std::vector<uint32_t>& key) {
     std::vector<MirrorColumn> allowed = columns;
     for (MirrorColumn& column : allowed) {
-        const bool was_required =
-            std::any_of(current.fields.begin(), current.fields.end(), [&](const iceberg::Field& field) {
-                return field.id == static_cast<int>(column.id) && field.required;
-            });
+        const bool was_required = std::any_of(
+            current.fields.begin(), current.fields.end(),
+            [&](const iceberg::Field& field) { return field.id == static_cast<int>(column.id) && field.required; });
         column.not_null = column.not_null && was_required;
     }
     return MakeIcebergSchema(allowed, key);

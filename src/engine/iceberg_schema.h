@@ -5,8 +5,8 @@
 // Every column type has an Iceberg type that holds all its values. Two have none of their own:
 //   int16     is stored as int;
 //   interval  is stored as a string such as "14 months -3 days 1 seconds 500000 microseconds": all parts are kept as
-//             they are, any reader can print it, and DuckDB and Postgres parse it. (Parquet's own interval type has no sign
-//             and only milliseconds.)
+//             they are, any reader can print it, and DuckDB and Postgres parse it. (Parquet's own interval type has no
+//             sign and only milliseconds.)
 // A scan that asks for the mirror's type gets it by DuckDB's ordinary cast from the stored type.
 #pragma once
 
@@ -32,12 +32,12 @@ duckdb::LogicalType StoredType(const ColumnType& type);
 // The name of Iceberg's type for it.
 std::string IcebergTypeName(const ColumnType& type);
 
-// The schema of a new table. Field ids are column ids. The key becomes the identifier fields if Iceberg allows that: all
-// of its columns are NOT NULL and none is a floating-point number.
+// The schema of a new table. Field ids are column ids. The key becomes the identifier fields if Iceberg allows that:
+// all of its columns are NOT NULL and none is a floating-point number.
 iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key);
 
-// The schema that a table gets when its mirror's columns change: a column may be required only if it was so before, since
-// the files may hold NULLs in it, or lack it.
+// The schema that a table gets when its mirror's columns change: a column may be required only if it was so before,
+// since the files may hold NULLs in it, or lack it.
 iceberg::Schema EvolveIcebergSchema(const iceberg::Schema& current, const std::vector<MirrorColumn>& columns,
                                     const std::vector<uint32_t>& key);
 

@@ -51,7 +51,8 @@ struct Ingest::Impl {
     bool stopped = false;
 };
 
-Ingest::Ingest(Instance& instance, IngestOptions options) : impl_(std::make_unique<Impl>(instance, std::move(options))) {}
+Ingest::Ingest(Instance& instance, IngestOptions options)
+    : impl_(std::make_unique<Impl>(instance, std::move(options))) {}
 
 Ingest::~Ingest() { Stop(); }
 
@@ -129,7 +130,8 @@ Status Ingest::Flush(uint32_t id, Lsn lsn, const std::function<bool()>& cancelle
         }
         // What is left is hidden from some running snapshot: it has to stay in memory.
         if (std::chrono::steady_clock::now() > deadline && !mirror->publishing()) return Status::Ok();
-        if (cancelled && cancelled()) return Status::Make(sqlstate::kQueryCanceled, "canceled while waiting for a flush");
+        if (cancelled && cancelled())
+            return Status::Make(sqlstate::kQueryCanceled, "canceled while waiting for a flush");
         std::this_thread::sleep_for(kPoll);
     }
 }

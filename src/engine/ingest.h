@@ -21,15 +21,15 @@ class Mirrors;
 
 struct IngestOptions {
     std::string folder = ".";  // the engine's own folder: key index segments under "index", spilled changes under "tmp"
-    uint64_t flush_rows = 1000000;             // flush a mirror with this many rows and deletes in memory...
-    uint64_t flush_bytes = 256ull << 20;       // ...or this many bytes...
+    uint64_t flush_rows = 1000000;               // flush a mirror with this many rows and deletes in memory...
+    uint64_t flush_bytes = 256ull << 20;         // ...or this many bytes...
     std::chrono::milliseconds flush_age{60000};  // ...or whose oldest change has been in memory for this long
     // Past this many bytes of one mirror's delta, flush even what some running snapshot does not see: queries with such
     // snapshots then use the row table.
     uint64_t force_bytes = 2048ull << 20;
-    uint64_t copy_file_bytes = 256ull << 20;   // files of an initial copy are cut at about this size
-    uint64_t stage_bytes = 32ull << 20;        // changes of one transaction kept in memory before they go to a file
-    int keep_snapshots = 100;                  // Iceberg snapshots of each table
+    uint64_t copy_file_bytes = 256ull << 20;  // files of an initial copy are cut at about this size
+    uint64_t stage_bytes = 32ull << 20;       // changes of one transaction kept in memory before they go to a file
+    int keep_snapshots = 100;                 // Iceberg snapshots of each table
 };
 
 class Ingest {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Ingest against a model: random transactions with subtransactions, aborts, TRUNCATE, unchanged values and snapshots of all
-// ages, while files are flushed, publications get lost, sessions break, engines end, columns are added and disks fail.
-// Whatever happens, a mirror either says that it can't answer or shows exactly what the snapshot sees. The seed is printed;
-// IVY_TEST_SEED repeats it.
+// Ingest against a model: random transactions with subtransactions, aborts, TRUNCATE, unchanged values and snapshots of
+// all ages, while files are flushed, publications get lost, sessions break, engines end, columns are added and disks
+// fail. Whatever happens, a mirror either says that it can't answer or shows exactly what the snapshot sees. The seed
+// is printed; IVY_TEST_SEED repeats it.
 #include <sys/mount.h>
 
 #include <chrono>
@@ -234,8 +234,9 @@ class IngestTest : public testing::Test {
         std::printf("seed %lu\n", seed_);
     }
     void TearDown() override {
-        (void)SetFaults("flush-before-write:off,flush-before-commit:off,flush-before-publish:off,parquet-sync:off,"
-                        "file-write:off,parquet-append:off");
+        (void)SetFaults(
+            "flush-before-write:off,flush-before-commit:off,flush-before-publish:off,parquet-sync:off,"
+            "file-write:off,parquet-append:off");
         worker_.Disconnect();
         engine_.reset();
         (void)umount((folder_ + "/warehouse").c_str());
@@ -304,7 +305,8 @@ class IngestTest : public testing::Test {
             return false;
         }
         const auto expected = Expected(rows);
-        EXPECT_EQ(*found, expected) << what << ", mirror " << mirror << ", snapshot " << snapshot.xmin << ":" << snapshot.xmax;
+        EXPECT_EQ(*found, expected) << what << ", mirror " << mirror << ", snapshot " << snapshot.xmin << ":"
+                                    << snapshot.xmax;
         return true;
     }
     // Waits until everything is applied and compares all mirrors.
@@ -325,7 +327,8 @@ class IngestTest : public testing::Test {
             answered += ok;
         }
         for (const Held& held : held_) {
-            for (const auto& [mirror, rows] : held.tables) answered += Check(source, mirror, held.snapshot, rows, "held");
+            for (const auto& [mirror, rows] : held.tables)
+                answered += Check(source, mirror, held.snapshot, rows, "held");
         }
         return answered;
     }
@@ -377,7 +380,8 @@ TEST_F(IngestTest, MirrorsFollowRandomTransactions) {
     }
     CheckNow(source, true);
     const auto deadline = std::chrono::steady_clock::now() + 5s;
-    while (worker_.persisted() < source.lsn() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+    while (worker_.persisted() < source.lsn() && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(10ms);
     EXPECT_GE(worker_.persisted(), source.lsn());
 }
 
@@ -458,8 +462,8 @@ TEST_F(IngestTest, CopiesWhileChangesArrive) {
         };
         for (int i = 0; i < 40; i++) source.Step();
         send_new();
-        // Transactions that began before capturing did must have ended before the copy's snapshot: their changes were sent
-        // here from the start, so any moment will do.
+        // Transactions that began before capturing did must have ended before the copy's snapshot: their changes were
+        // sent here from the start, so any moment will do.
         CopyBegin begin;
         begin.mirror = 101;
         begin.snapshot = source.Now();
@@ -563,8 +567,8 @@ TEST_F(IngestTest, GoesOnInMemoryWhenTheDiskFails) {
     Source source(seed_, {101});
     worker_.catalog[101].open = OpenOf(101);
     Capture(source);
-    for (const char* point : {"flush-before-write", "parquet-append", "parquet-sync", "file-write", "flush-before-commit",
-                              "flush-before-publish"}) {
+    for (const char* point : {"flush-before-write", "parquet-append", "parquet-sync", "file-write",
+                              "flush-before-commit", "flush-before-publish"}) {
         const int before = worker_.publications(101);
         ASSERT_TRUE(SetFaults(std::string(point) + ":error").ok());
         for (int round = 0; round < 15; round++) {
@@ -585,7 +589,8 @@ TEST_F(IngestTest, GoesOnInMemoryWhenTheDiskFails) {
         (void)before;
         const auto deadline = std::chrono::steady_clock::now() + 30s;
         Status flushed = engine_->ingest().Flush(101, source.lsn(), {});
-        while (!flushed.ok() && std::chrono::steady_clock::now() < deadline) flushed = engine_->ingest().Flush(101, source.lsn(), {});
+        while (!flushed.ok() && std::chrono::steady_clock::now() < deadline)
+            flushed = engine_->ingest().Flush(101, source.lsn(), {});
         EXPECT_TRUE(flushed.ok()) << point << ": " << flushed.error().message;
         CheckNow(source, true);
         CheckFiles(101, source.tables().at(101));
@@ -701,7 +706,8 @@ TEST_F(IngestTest, DeletesFilesOfDroppedMirrorsAfterTheirReaders) {
     EXPECT_FALSE(engine_->mirrors().Read(101, source.Now(), &why).ok());
     read = Status::Internal("let go");
     const auto deadline = std::chrono::steady_clock::now() + 5s;
-    while (std::filesystem::exists(location) && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+    while (std::filesystem::exists(location) && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(10ms);
     EXPECT_FALSE(std::filesystem::exists(location));
 }
 
@@ -742,8 +748,10 @@ TEST_F(IngestTest, AppliesAndCopiesFast) {
     StartEngine();
     constexpr int kChunks = 200;
     constexpr int kRows = 5000;
-    const std::vector<MirrorColumn> columns = {{1, "a", {TypeKind::kInt64}, true}, {2, "b", {TypeKind::kInt32}, false},
-                                               {3, "c", {TypeKind::kDouble}, false}, {4, "d", {TypeKind::kText}, false},
+    const std::vector<MirrorColumn> columns = {{1, "a", {TypeKind::kInt64}, true},
+                                               {2, "b", {TypeKind::kInt32}, false},
+                                               {3, "c", {TypeKind::kDouble}, false},
+                                               {4, "d", {TypeKind::kText}, false},
                                                {5, "e", {TypeKind::kTimestampTz}, false}};
     std::vector<ColumnType> types;
     for (const MirrorColumn& column : columns) types.push_back(column.type);
@@ -790,8 +798,8 @@ TEST_F(IngestTest, AppliesAndCopiesFast) {
         (void)worker_.channel().SendMessage(MessageType::kCommit, Commit{1000, 200, 205, 0});
         ASSERT_TRUE(engine_->mirrors().WaitApplied(200, 60s, {}, &why).ok());
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-        std::printf("applied %d rows: %.0f rows/s, %.0f rows per CPU second\n", kChunks * kRows, kChunks * kRows / seconds,
-                    kChunks * kRows / (cpu() - cpu_begin));
+        std::printf("applied %d rows: %.0f rows/s, %.0f rows per CPU second\n", kChunks * kRows,
+                    kChunks * kRows / seconds, kChunks * kRows / (cpu() - cpu_begin));
     }
     {
         const auto copy = engine_->Connect(Role::kCopy);
@@ -812,8 +820,8 @@ TEST_F(IngestTest, AppliesAndCopiesFast) {
         const auto answered = copy->Read(&reply);
         ASSERT_TRUE(answered.ok() && *answered && reply.type == static_cast<uint8_t>(MessageType::kOk));
         const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
-        std::printf("copied %d rows: %.0f rows/s, %.0f rows per CPU second\n", kChunks * kRows, kChunks * kRows / seconds,
-                    kChunks * kRows / (cpu() - cpu_begin));
+        std::printf("copied %d rows: %.0f rows/s, %.0f rows per CPU second\n", kChunks * kRows,
+                    kChunks * kRows / seconds, kChunks * kRows / (cpu() - cpu_begin));
     }
 }
 

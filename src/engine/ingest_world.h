@@ -71,7 +71,8 @@ struct Transaction {
 // Builds one Changes message.
 class ChangesBuilder {
   public:
-    ChangesBuilder(uint32_t mirror, Xid xid, Xid subxid, bool wide) : wide_(wide), rows_(Types(wide)), keys_({{TypeKind::kInt32}}) {
+    ChangesBuilder(uint32_t mirror, Xid xid, Xid subxid, bool wide)
+        : wide_(wide), rows_(Types(wide)), keys_({{TypeKind::kInt32}}) {
         changes_.mirror = mirror;
         changes_.xid = xid;
         changes_.subxid = subxid;
@@ -168,7 +169,8 @@ class TestEngine {
     }
 
     // A mirror's rows for a snapshot, sorted; or why there are none.
-    Result<std::vector<std::string>> Select(uint32_t mirror, const Snapshot& snapshot, Unavailable* why, bool wide = false) {
+    Result<std::vector<std::string>> Select(uint32_t mirror, const Snapshot& snapshot, Unavailable* why,
+                                            bool wide = false) {
         IVY_ASSIGN_OR_RETURN(const MirrorRead read, mirrors().Read(mirror, snapshot, why));
         const auto connection = instance_->Connect();
         QueryInputs::Attach(*connection->context).mirrors.push_back({read.view, {}});
@@ -223,7 +225,8 @@ class Worker {
 
     void Connect(TestEngine& engine) {
         const auto wait_until = [&](bool connected) {
-            while (engine.mirrors().capture_connected() != connected) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+            while (engine.mirrors().capture_connected() != connected)
+                std::this_thread::sleep_for(std::chrono::milliseconds(1));
         };
         Disconnect();
         wait_until(false);

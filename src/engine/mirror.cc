@@ -315,7 +315,8 @@ Result<MirrorRead> Mirror::Read(const Snapshot& snapshot, Unavailable* why) {
     }
     Result<std::shared_ptr<const delta::ReadView>> view = table->Read(snapshot);
     if (!view.ok()) {
-        *why = view.error().sqlstate == sqlstate::kObjectNotInState ? Unavailable::kSnapshotTooOld : Unavailable::kFailed;
+        *why =
+            view.error().sqlstate == sqlstate::kObjectNotInState ? Unavailable::kSnapshotTooOld : Unavailable::kFailed;
         return view.status();
     }
     *why = Unavailable::kNo;
@@ -356,7 +357,8 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
 Status Mirror::CopyProgress(const CopyTicket& ticket, uint64_t rows) {
     std::lock_guard ingest(ingest_mutex_);
     if (closed_ || !copy_active_ || ticket.number != copy_number_) {
-        return Status::Make(sqlstate::kObjectNotInState, "this copy of mirror \"" + name_ + "\" is not wanted any more");
+        return Status::Make(sqlstate::kObjectNotInState,
+                            "this copy of mirror \"" + name_ + "\" is not wanted any more");
     }
     copied_rows_ = rows;
     return Status::Ok();
@@ -395,7 +397,8 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
     ready.copy_snapshot = ticket.snapshot;
     std::lock_guard ingest(ingest_mutex_);
     if (closed_ || !copy_active_ || ticket.number != copy_number_) {
-        return Status::Make(sqlstate::kObjectNotInState, "this copy of mirror \"" + name_ + "\" is not wanted any more");
+        return Status::Make(sqlstate::kObjectNotInState,
+                            "this copy of mirror \"" + name_ + "\" is not wanted any more");
     }
     ready.previous_metadata_location = current_metadata_;
     ready.flushed_lsn = flushed_lsn;

@@ -6,21 +6,23 @@
 //                                │  ──columns changed──►
 //   any state ──error──► failed
 //
-// While a mirror is copying or reorganizing, committed transactions wait in its backlog, in commit order, and queries are
-// refused. A change of columns empties the delta into files first (flushing even what some running snapshot does not see
-// yet) and then opens the files again under the new columns: field ids make old files readable, so nothing is rewritten.
+// While a mirror is copying or reorganizing, committed transactions wait in its backlog, in commit order, and queries
+// are refused. A change of columns empties the delta into files first (flushing even what some running snapshot does
+// not see yet) and then opens the files again under the new columns: field ids make old files readable, so nothing is
+// rewritten.
 //
-// New files become current in two steps. The engine writes them and sends FlushReady, which makes a Publication; when the
-// worker has answered Published, the mirror switches to them. Should the session end in between, the publication waits:
-// the next session's MirrorOpen says whether it became current, and if not, it is offered again.
+// New files become current in two steps. The engine writes them and sends FlushReady, which makes a Publication; when
+// the worker has answered Published, the mirror switches to them. Should the session end in between, the publication
+// waits: the next session's MirrorOpen says whether it became current, and if not, it is offered again.
 //
-// Threads: the capture session's thread commits, opens and closes; the flusher's thread does everything with files; copy
-// sessions bring the first files; queries read. ingest_mutex_ is held while transactions are applied or queued and may be
-// held for seconds; state_mutex_ guards what queries look at and is held for moments. Order: ingest_mutex_, state_mutex_.
+// Threads: the capture session's thread commits, opens and closes; the flusher's thread does everything with files;
+// copy sessions bring the first files; queries read. ingest_mutex_ is held while transactions are applied or queued and
+// may be held for seconds; state_mutex_ guards what queries look at and is held for moments. Order: ingest_mutex_,
+// state_mutex_.
 //
-// Crash behaviour: nothing here is durable but the files; the slot sends again what is not in published files. Files of a
-// flush that was never published, whose names were noted beside the key index before, are deleted at the next start; so
-// is everything in the location of a copy that never was.
+// Crash behaviour: nothing here is durable but the files; the slot sends again what is not in published files. Files of
+// a flush that was never published, whose names were noted beside the key index before, are deleted at the next start;
+// so is everything in the location of a copy that never was.
 #pragma once
 
 #include <atomic>
@@ -59,7 +61,8 @@ class Mirror {
   public:
     enum class State { kCopying, kLive, kReorganizing, kFailed };
 
-    // The local folder of a mirror's key index segments. Each copy of a source, having a location of its own, has its own.
+    // The local folder of a mirror's key index segments. Each copy of a source, having a location of its own, has its
+    // own.
     static std::string IndexRoot(const std::string& engine_folder, uint32_t id, const std::string& location);
 
     // A mirror as the worker describes it, with nothing loaded yet.
@@ -82,8 +85,8 @@ class Mirror {
     void HideUntil(Lsn lsn);
     void Reached(Lsn lsn);
     Lsn hidden_until() const;  // 0: it is not hidden
-    // The worker opened the mirror again: after a schema change, or in a new session. False: this object does not fit what
-    // the worker says; close it and make another.
+    // The worker opened the mirror again: after a schema change, or in a new session. False: this object does not fit
+    // what the worker says; close it and make another.
     bool Reopen(const MirrorOpen& open, bool new_session);
     void Published(const std::string& metadata_location);
     // Lets go of everything; what other threads still do with it comes to nothing.
@@ -113,8 +116,8 @@ class Mirror {
 
     // --- flusher's thread ---
 
-    // One step of whatever is due: finishes a publication, applies some backlog, changes columns, flushes. True if there
-    // may be more to do at once.
+    // One step of whatever is due: finishes a publication, applies some backlog, changes columns, flushes. True if
+    // there may be more to do at once.
     bool Work(Xid oldest_xmin, bool may_flush);
     // Wants everything that committed at or before "lsn" in files soon, whatever became of earlier flushes.
     void RequestFlush(Lsn lsn);
@@ -125,11 +128,11 @@ class Mirror {
     bool closed() const;
     bool publishing() const;  // files are written, or wait to become current
     Lsn last_commit() const;  // of the last transaction that it has, applied or waiting
-    // Commit LSN of the oldest transaction that is not in published files; 0 if there is none. A mirror that failed keeps
-    // what it had then until the worker, having noted the failure, closes it: should the worker end before that, the
-    // changes come again.
+    // Commit LSN of the oldest transaction that is not in published files; 0 if there is none. A mirror that failed
+    // keeps what it had then until the worker, having noted the failure, closes it: should the worker end before that,
+    // the changes come again.
     Lsn OldestUnflushed() const;
-    Error error() const;        // why it failed
+    Error error() const;  // why it failed
     // How many flushes in a row have failed, and why the last one did.
     int FailedFlushes(Error* error) const;
     // Whether everything that committed at or before "lsn" is in published files.
@@ -150,8 +153,8 @@ class Mirror {
         FlushReady ready;
         bool published = false;
         iceberg::Expired expired;
-        std::optional<delta::FlushCut> cut;      // of a flush
-        std::optional<delta::NewFile> file;      // of a flush that wrote rows
+        std::optional<delta::FlushCut> cut;  // of a flush
+        std::optional<delta::NewFile> file;  // of a flush that wrote rows
     };
     using Clock = std::chrono::steady_clock;
 
@@ -203,7 +206,7 @@ class Mirror {
 
     // Held while transactions are applied or queued.
     mutable std::mutex ingest_mutex_;
-    MirrorOpen open_;                      // as last told by the worker, with what has happened since
+    MirrorOpen open_;  // as last told by the worker, with what has happened since
     bool closed_ = false;
     Lsn last_commit_ = kInvalidLsn;
     Lsn hidden_until_ = kInvalidLsn;
@@ -215,13 +218,13 @@ class Mirror {
     bool delta_full_ = false;              // transactions wait in the backlog until a flush has made room
     std::optional<MirrorOpen> next_open_;  // the columns to come, while reorganizing
     std::optional<Publication> publication_;
-    std::string current_metadata_;         // what the catalog has
+    std::string current_metadata_;  // what the catalog has
     Lsn current_flushed_lsn_ = kInvalidLsn;
     uint64_t copy_number_ = 0;
     bool copy_active_ = false;
-    Snapshot copying_snapshot_;            // of the active copy
+    Snapshot copying_snapshot_;  // of the active copy
     Lsn flush_requested_ = kInvalidLsn;
-    Lsn failed_lsn_ = kInvalidLsn;         // see OldestUnflushed
+    Lsn failed_lsn_ = kInvalidLsn;  // see OldestUnflushed
     bool flushing_ = false;
 
     // What queries look at.
@@ -233,7 +236,7 @@ class Mirror {
     std::vector<uint32_t> inexact_;
     std::vector<MirrorColumn> columns_;
     Error error_, flush_error_;
-    int failed_flushes_ = 0;  // in a row
+    int failed_flushes_ = 0;               // in a row
     std::shared_ptr<const void> readers_;  // held by every view; changed when files are retired
     std::atomic<uint64_t> copied_rows_{0};
     std::atomic<uint64_t> estimated_rows_{0};

@@ -2,8 +2,9 @@
 //
 // Mirror: what the flusher's thread does: files, publications, backlog, changes of columns.
 //
-// Snapshot summary properties: "ivy.flushed-lsn", the commit LSN of the last transaction contained, for people who look;
-// and "ivy.unseen-xids", transactions contained that some snapshot of that time might not see (FlushCut::unseen_xids).
+// Snapshot summary properties: "ivy.flushed-lsn", the commit LSN of the last transaction contained, for people who
+// look; and "ivy.unseen-xids", transactions contained that some snapshot of that time might not see
+// (FlushCut::unseen_xids).
 #include <unistd.h>
 
 #include <algorithm>
@@ -34,7 +35,7 @@ constexpr char kNotedFiles[] = "/unpublished";  // in the index folder: what the
 constexpr char kFlushedLsn[] = "ivy.flushed-lsn";
 constexpr char kUnseenXids[] = "ivy.unseen-xids";
 constexpr auto kDrainSlice = 50ms;
-constexpr auto kBlockedRetry = 250ms;   // a running snapshot keeps everything in memory
+constexpr auto kBlockedRetry = 250ms;  // a running snapshot keeps everything in memory
 constexpr auto kRequestRetry = 20ms;
 constexpr auto kLongestBackoff = 60s;
 
@@ -82,7 +83,8 @@ int64_t LiveBytes(const iceberg::Table& table) {
 }  // namespace
 
 std::string Mirror::IndexRoot(const std::string& engine_folder, uint32_t id, const std::string& location) {
-    return engine_folder + "/index/" + std::to_string(id) + "-" + std::to_string(Crc32(location.data(), location.size()));
+    return engine_folder + "/index/" + std::to_string(id) + "-" +
+           std::to_string(Crc32(location.data(), location.size()));
 }
 
 // --- loading ---------------------------------------------------------------------------------------------------------
@@ -98,14 +100,15 @@ Status Mirror::Load() {
     IVY_RETURN_IF_ERROR(MakeFolder(index_folder_));
     if (!open_.has_copy_snapshot) return Status::Ok();
     if (open_.metadata_location.empty()) {
-        IVY_ASSIGN_OR_RETURN(iceberg_, iceberg::Table::Create(&context_.io, location_,
-                                                              MakeIcebergSchema(open_.columns, open_.key),
-                                                              open_.format_version, {}));
+        IVY_ASSIGN_OR_RETURN(
+            iceberg_, iceberg::Table::Create(&context_.io, location_, MakeIcebergSchema(open_.columns, open_.key),
+                                             open_.format_version, {}));
     } else {
         IVY_ASSIGN_OR_RETURN(iceberg_, iceberg::Table::Load(&context_.io, open_.metadata_location));
         // A crash may have come before this the last time.
         const Status published = iceberg_->Publish();
-        if (!published.ok()) LogError(LogLevel::kWarning, "could not write version hint of \"" + name_ + "\"", published.error());
+        if (!published.ok())
+            LogError(LogLevel::kWarning, "could not write version hint of \"" + name_ + "\"", published.error());
     }
     IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open_));
     IVY_RETURN_IF_ERROR(MakeTable(open_, files));
@@ -157,7 +160,8 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open)
     std::map<std::string, const iceberg::DataFile*> vectors;
     for (const iceberg::DataFile& file : iceberg_->delete_files()) {
         if (file.format != "PUFFIN" || !file.referenced_data_file) {
-            return Status::Make(sqlstate::kFeatureNotSupported, "\"" + file.path + "\" is a delete file of a kind that mirrors do not have");
+            return Status::Make(sqlstate::kFeatureNotSupported,
+                                "\"" + file.path + "\" is a delete file of a kind that mirrors do not have");
         }
         vectors[*file.referenced_data_file] = &file;
     }
@@ -169,8 +173,8 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open)
     for (const iceberg::DataFile& data : iceberg_->data_files()) {
         IVY_ASSIGN_OR_RETURN(const int64_t size, context_.io.FileSize(data.path));
         if (size != data.file_size) {
-            return Status::Corrupt("data file \"" + data.path + "\" has " + std::to_string(size) + " bytes instead of " +
-                                   std::to_string(data.file_size));
+            return Status::Corrupt("data file \"" + data.path + "\" has " + std::to_string(size) +
+                                   " bytes instead of " + std::to_string(data.file_size));
         }
         delta::NewFile file;
         file.path = data.path;
@@ -257,7 +261,8 @@ bool Mirror::FlushIsDue(const delta::MirrorTable::Stats& stats, bool* force) con
         due = flush_requested_ >= stats.oldest_unflushed_lsn;
         *force = state_ == State::kReorganizing || stats.delta_bytes >= options.force_bytes;
     }
-    const auto age = std::chrono::steady_clock::now().time_since_epoch() - std::chrono::microseconds(stats.oldest_unflushed_us);
+    const auto age =
+        std::chrono::steady_clock::now().time_since_epoch() - std::chrono::microseconds(stats.oldest_unflushed_us);
     return due || *force || stats.delta_rows + stats.pending_deletes >= options.flush_rows ||
            stats.delta_bytes >= options.flush_bytes || age >= options.flush_age;
 }
@@ -329,7 +334,9 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
         open = open_;
         publication.ready.previous_metadata_location = current_metadata_;
         flushing_ = cut.id != 0;
-        next_flush_ = Clock::now() + (cut.id != 0 ? 0ms : flush_requested_ != kInvalidLsn ? kRequestRetry : kBlockedRetry);
+        next_flush_ = Clock::now() + (cut.id != 0                       ? 0ms
+                                      : flush_requested_ != kInvalidLsn ? kRequestRetry
+                                                                        : kBlockedRetry);
     }
     if (cut.id == 0) return Status::Ok();
     Written written;
@@ -470,8 +477,8 @@ Status Mirror::FinishPublication() {
             IVY_ASSIGN_OR_RETURN(const std::vector<size_t> key, KeyOrdinals(open.columns, open.key));
             std::vector<MirrorColumn> key_columns;
             for (const size_t ordinal : key) key_columns.push_back(open.columns[ordinal]);
-            IVY_RETURN_IF_ERROR(DataFileReader(context_.instance)
-                                    .RebuildIndex(file->path, file->rows, key_columns, file->index_path));
+            IVY_RETURN_IF_ERROR(
+                DataFileReader(context_.instance).RebuildIndex(file->path, file->rows, key_columns, file->index_path));
             finished = table->FinishFlush(*publication.cut, file);
         }
         IVY_RETURN_IF_ERROR(finished);
@@ -545,7 +552,8 @@ void Mirror::Retire(iceberg::Expired files) {
 
 void Mirror::DeleteRetired() {
     std::erase_if(retired_, [this](const Retired& retired) {
-        if (std::any_of(retired.readers.begin(), retired.readers.end(), [](const auto& reader) { return !reader.expired(); })) {
+        if (std::any_of(retired.readers.begin(), retired.readers.end(),
+                        [](const auto& reader) { return !reader.expired(); })) {
             return false;
         }
         // What can't be deleted is an orphan: in nobody's way.

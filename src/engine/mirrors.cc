@@ -28,10 +28,10 @@ Status Mirrors::WaitApplied(Lsn lsn, std::chrono::milliseconds timeout, const st
         const auto now = Clock::now();
         if (now >= deadline) {
             *why = Unavailable::kStale;
-            return Status::Make(sqlstate::kObjectNotInState,
-                                "changes up to " + LsnText(lsn) + " did not arrive within " +
-                                    std::to_string(timeout.count()) + " ms",
-                                "Changes up to " + LsnText(applied_) + " have been applied.");
+            return Status::Make(
+                sqlstate::kObjectNotInState,
+                "changes up to " + LsnText(lsn) + " did not arrive within " + std::to_string(timeout.count()) + " ms",
+                "Changes up to " + LsnText(applied_) + " have been applied.");
         }
         applied_changed_.wait_until(lock, std::min(deadline, now + kCancelPoll));
         if (applied_ < lsn && cancelled) {

@@ -71,8 +71,8 @@ class Mirrors {
     void Add(std::shared_ptr<Mirror> mirror);
     void Remove(uint32_t id);
 
-    // Everything that committed at or before "lsn" has been applied. What queries wait for never goes back, though a new
-    // capture session begins with transactions that came before.
+    // Everything that committed at or before "lsn" has been applied. What queries wait for never goes back, though a
+    // new capture session begins with transactions that came before.
     void SetApplied(Lsn lsn);
     // How far the present capture session has come; 0 if there is none.
     Lsn session_lsn() const;

@@ -106,7 +106,8 @@ void ParquetWriter::Start(Instance& instance) {
     for (size_t i = 0; i < columns_.size(); i++) {
         names.emplace_back(names_[i]);
         state.types.push_back(StoredType(columns_[i].type));
-        field_ids.emplace_back(duckdb::Identifier(names_[i]), duckdb::Value::INTEGER(static_cast<int32_t>(columns_[i].id)));
+        field_ids.emplace_back(duckdb::Identifier(names_[i]),
+                               duckdb::Value::INTEGER(static_cast<int32_t>(columns_[i].id)));
     }
     state.info.is_from = false;
     state.info.file_path = path_;

@@ -2,11 +2,11 @@
 //
 // ParquetWriter: a mirror's rows to one Parquet data file, by DuckDB's own Parquet writer.
 //
-// It drives the same copy function that COPY ... TO uses, chunk by chunk, so that rows keep their order (their ordinal is
-// their address in indexes and deletion vectors) and a producer needs no query of its own. Files have Iceberg's field
-// ids, zstd compression over the encodings of Parquet v2 (a third of v1's size for numbers that grow or repeat, and read
-// twice as fast: bench/README.md), and row groups of 122,880 rows, or fewer if they are wide: memory is bounded by one row group.
-// One thread at a time. A writer that goes before Finish leaves no file.
+// It drives the same copy function that COPY ... TO uses, chunk by chunk, so that rows keep their order (their ordinal
+// is their address in indexes and deletion vectors) and a producer needs no query of its own. Files have Iceberg's
+// field ids, zstd compression over the encodings of Parquet v2 (a third of v1's size for numbers that grow or repeat,
+// and read twice as fast: bench/README.md), and row groups of 122,880 rows, or fewer if they are wide: memory is
+// bounded by one row group. One thread at a time. A writer that goes before Finish leaves no file.
 #pragma once
 
 #include <cstdint>

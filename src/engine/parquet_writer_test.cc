@@ -109,20 +109,44 @@ TEST_F(ParquetWriterTest, KeepsEveryTypesExtremes) {
             }
             const auto pick = [&](auto low, auto high, auto other) { return row == 0 ? low : row == 1 ? high : other; };
             switch (types[c].kind) {
-                case TypeKind::kBool: out.AppendFixed<uint8_t>(row == 1); break;
-                case TypeKind::kInt16: out.AppendFixed<int16_t>(pick(INT16_MIN, INT16_MAX, -7)); break;
-                case TypeKind::kInt32: out.AppendFixed<int32_t>(pick(INT32_MIN, INT32_MAX, -7)); break;
-                case TypeKind::kInt64: out.AppendFixed<int64_t>(pick(INT64_MIN, INT64_MAX, int64_t{-7})); break;
-                case TypeKind::kFloat: out.AppendFixed<float>(pick(-INFINITY, INFINITY, 1e-45f)); break;
-                case TypeKind::kDouble: out.AppendFixed<double>(pick(-1.7976931348623157e308, 5e-324, -0.1)); break;
-                case TypeKind::kText: out.AppendVariable(pick(std::string(), std::string(5000, 'z'), std::string("ä'\"\n"))); break;
-                case TypeKind::kBytes: out.AppendVariable(pick(std::string(1, '\0'), std::string(300, '\xff'), std::string("a\0b", 3))); break;
-                case TypeKind::kDate: out.AppendFixed<int32_t>(pick(-INT32_MAX, INT32_MAX, -800000)); break;
-                case TypeKind::kTime: out.AppendFixed<int64_t>(pick(int64_t{0}, int64_t{86400000000}, int64_t{1})); break;
+                case TypeKind::kBool:
+                    out.AppendFixed<uint8_t>(row == 1);
+                    break;
+                case TypeKind::kInt16:
+                    out.AppendFixed<int16_t>(pick(INT16_MIN, INT16_MAX, -7));
+                    break;
+                case TypeKind::kInt32:
+                    out.AppendFixed<int32_t>(pick(INT32_MIN, INT32_MAX, -7));
+                    break;
+                case TypeKind::kInt64:
+                    out.AppendFixed<int64_t>(pick(INT64_MIN, INT64_MAX, int64_t{-7}));
+                    break;
+                case TypeKind::kFloat:
+                    out.AppendFixed<float>(pick(-INFINITY, INFINITY, 1e-45f));
+                    break;
+                case TypeKind::kDouble:
+                    out.AppendFixed<double>(pick(-1.7976931348623157e308, 5e-324, -0.1));
+                    break;
+                case TypeKind::kText:
+                    out.AppendVariable(pick(std::string(), std::string(5000, 'z'), std::string("ä'\"\n")));
+                    break;
+                case TypeKind::kBytes:
+                    out.AppendVariable(pick(std::string(1, '\0'), std::string(300, '\xff'), std::string("a\0b", 3)));
+                    break;
+                case TypeKind::kDate:
+                    out.AppendFixed<int32_t>(pick(-INT32_MAX, INT32_MAX, -800000));
+                    break;
+                case TypeKind::kTime:
+                    out.AppendFixed<int64_t>(pick(int64_t{0}, int64_t{86400000000}, int64_t{1}));
+                    break;
                 case TypeKind::kTimestamp:
-                case TypeKind::kTimestampTz: out.AppendFixed<int64_t>(pick(-INT64_MAX, INT64_MAX, int64_t{-62135596800000001})); break;
+                case TypeKind::kTimestampTz:
+                    out.AppendFixed<int64_t>(pick(-INT64_MAX, INT64_MAX, int64_t{-62135596800000001}));
+                    break;
                 case TypeKind::kUuid: {
-                    const std::string bytes = pick(std::string(16, '\0'), std::string(16, '\xff'), std::string("\x80\x01" "23456789abcdef"));
+                    const std::string bytes = pick(std::string(16, '\0'), std::string(16, '\xff'),
+                                                   std::string("\x80\x01"
+                                                               "23456789abcdef"));
                     out.AppendRaw(bytes.data());
                     break;
                 }
@@ -131,7 +155,8 @@ TEST_F(ParquetWriterTest, KeepsEveryTypesExtremes) {
                         int32_t months, days;
                         int64_t micros;
                     };
-                    out.AppendFixed(pick(Interval{INT32_MIN, INT32_MIN, INT64_MIN}, Interval{INT32_MAX, INT32_MAX, INT64_MAX},
+                    out.AppendFixed(pick(Interval{INT32_MIN, INT32_MIN, INT64_MIN},
+                                         Interval{INT32_MAX, INT32_MAX, INT64_MAX},
                                          Interval{-14, 3, -36 * int64_t{3600000000} - 1}));
                     break;
                 }
@@ -200,7 +225,8 @@ TEST_F(ParquetWriterTest, BoundsLeaveNanOut) {
 }
 
 TEST_F(ParquetWriterTest, TakesAnyColumnNames) {
-    const std::vector<std::string> names = {"a", "A", "a_2", "select", "\"q\"", "x.y", "__duckdb_field_id", "列", "A B", ""};
+    const std::vector<std::string> names = {"a",  "A",   "a_2", "select", "\"q\"", "x.y", "__duckdb_field_id",
+                                            "列", "A B", ""};
     std::vector<MirrorColumn> columns;
     std::vector<ColumnType> types;
     for (size_t i = 0; i < names.size(); i++) {
@@ -227,9 +253,10 @@ TEST_F(ParquetWriterTest, ReadsOldFilesUnderNewColumns) {
     }
     const std::string path = folder_ + "/table/data/old.parquet";
     Write({Column(1, "id", {TypeKind::kInt32}), Column(2, "gone", {TypeKind::kDecimal, 10, 2})}, rows, path);
-    const Bytes back = ReadBack({Column(3, "added", {TypeKind::kText}), Column(2, "renamed", {TypeKind::kDecimal, 20, 2}),
-                                 Column(1, "id", {TypeKind::kInt64})},
-                                path);
+    const Bytes back =
+        ReadBack({Column(3, "added", {TypeKind::kText}), Column(2, "renamed", {TypeKind::kDecimal, 20, 2}),
+                  Column(1, "id", {TypeKind::kInt64})},
+                 path);
     ByteReader in(back);
     const auto view = ColumnChunkView::Read(&in);
     ASSERT_TRUE(view.ok());
@@ -258,8 +285,9 @@ TEST_F(ParquetWriterTest, FetchesSingleRows) {
             return Status::Ok();
         });
         std::printf("%zu rows: %ld us\n", wanted.size(),
-                    static_cast<long>(std::chrono::duration_cast<std::chrono::microseconds>(
-                                          std::chrono::steady_clock::now() - begin).count()));
+                    static_cast<long>(
+                        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now() - begin)
+                            .count()));
         ASSERT_TRUE(read.ok()) << read.error().message;
         ASSERT_EQ(found.size(), wanted.size());
         for (size_t i = 0; i < wanted.size(); i++) EXPECT_EQ(found[i], "row " + std::to_string(wanted[i]));
@@ -306,7 +334,8 @@ TEST_F(ParquetWriterTest, LeavesNothingOfAnUnfinishedFile) {
 TEST_F(ParquetWriterTest, ReportsWhatTheDiskRefuses) {
     auto writer = ParquetWriter::Open(*instance_, "/proc/nowhere/x.parquet", {Column(1, "id", {TypeKind::kInt64})});
     EXPECT_FALSE(writer.ok());
-    auto outside = ParquetWriter::Open(*instance_, folder_ + "/elsewhere/x.parquet", {Column(1, "id", {TypeKind::kInt64})});
+    auto outside =
+        ParquetWriter::Open(*instance_, folder_ + "/elsewhere/x.parquet", {Column(1, "id", {TypeKind::kInt64})});
     EXPECT_FALSE(outside.ok());  // not a folder that was allowed
 }
 

@@ -18,7 +18,8 @@ namespace ivy::engine {
 class TransactionStage {
   public:
     // A transaction's changes of one mirror stay in memory up to "memory_limit" bytes, then go to files in "folder".
-    TransactionStage(std::string folder, uint64_t memory_limit) : folder_(std::move(folder)), memory_limit_(memory_limit) {}
+    TransactionStage(std::string folder, uint64_t memory_limit)
+        : folder_(std::move(folder)), memory_limit_(memory_limit) {}
 
     void Add(Changes changes);
     // Forgets a subtransaction's changes, or the whole transaction if subxid == xid.

@@ -35,9 +35,7 @@ std::vector<uint32_t> Numbers(const ChangeSpool& spool, uint64_t batch_bytes = 1
 
 class StageTest : public testing::Test {
   protected:
-    void SetUp() override {
-        folder_ = testing::TempDir() + "/stage_test_" + std::to_string(getpid());
-    }
+    void SetUp() override { folder_ = testing::TempDir() + "/stage_test_" + std::to_string(getpid()); }
     void TearDown() override { std::filesystem::remove_all(folder_); }
     std::string folder_;
 };
