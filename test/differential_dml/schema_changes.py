@@ -180,7 +180,7 @@ def main():
                     compare(c, "t", "t_mirror", context=context)
                 steps += 1
                 if steps % 40 == 0:  # rows of the large transactions
-                    c.execute("DELETE FROM t WHERE id > 1000000")
+                    Load.execute(c, "DELETE FROM t WHERE id > 1000000")
         finally:
             load.stop()
         compare(c, "t", "t_mirror", context="seed %d, at the end" % options.seed)
