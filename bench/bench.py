@@ -71,12 +71,17 @@ def bench_copy_and_queries(server):
         threads = c.execute("SHOW duckdb.threads").fetchone()[0]
         files = c.execute("SELECT location FROM mooncake.columnstore_tables").fetchone()[0]
         native = native_times(files, threads)
-        print("%-16s %10s %10s %10s %8s %8s" % ("query", "row table", "mirror", "native", "speed-up", "/native"))
+        print("%-16s %12s %12s %10s %10s %9s %9s %8s"
+              % ("query", "row, serial", "row, 2 work.", "mirror", "native", "/serial", "/parallel", "native/"))
         for name, query in QUERIES:
-            heap = best(lambda: c.execute(query.format(t="items")).fetchall(), 2)
+            parallel = best(lambda: c.execute(query.format(t="items")).fetchall(), 3)
+            c.execute("SET max_parallel_workers_per_gather = 0")
+            serial = best(lambda: c.execute(query.format(t="items")).fetchall(), 3)
+            c.execute("RESET max_parallel_workers_per_gather")
             mirror = best(lambda: c.execute(query.format(t="items_mirror")).fetchall(), 7)
-            print("%-16s %7.1f ms %7.1f ms %7.1f ms %7.1fx %7.2fx"
-                  % (name, heap * 1e3, mirror * 1e3, native[name] * 1e3, heap / mirror, mirror / native[name]))
+            print("%-16s %9.1f ms %9.1f ms %7.1f ms %7.1f ms %8.1fx %8.1fx %7.2fx"
+                  % (name, serial * 1e3, parallel * 1e3, mirror * 1e3, native[name] * 1e3, serial / mirror, parallel / mirror,
+                     mirror / native[name]))
 
 
 def native_times(location, threads):

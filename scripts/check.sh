@@ -37,8 +37,10 @@ sanitized() {
     cmake --build "build/$preset" -j "$jobs" --target "$@"
     ctest --test-dir "build/$preset" --output-on-failure -R "$(printf '%s|' "$@" | sed 's/|$//')" || status=$?
 }
-# The libraries that are also fuzzed with damaged input; DuckDB's own library is not instrumented.
-sanitized asan base_test protocol_test iceberg_test index_test chunk_convert_test table_model_test mirror_table_test
+# The libraries that are also fuzzed with damaged input, and the engine's write path; DuckDB's own library is not
+# instrumented.
+sanitized asan base_test protocol_test iceberg_test index_test chunk_convert_test table_model_test mirror_table_test \
+    engine_files_test engine_ingest_test
 # Threads share memory in the delta store and in what it rests on.
 sanitized tsan base_test protocol_test index_test table_model_test mirror_table_test
 

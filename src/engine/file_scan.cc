@@ -64,6 +64,9 @@ class ViewFileList final : public duckdb::SimpleMultiFileList {
     duckdb::unique_ptr<duckdb::NodeStatistics> GetCardinality(duckdb::ClientContext&) const override {
         return duckdb::make_uniq<duckdb::NodeStatistics>(rows_, rows_);
     }
+    // DuckDB reads "a single file" with as many threads as the reader that bound it has row groups. This list is bound
+    // from the view, by no reader, so it would be one thread: several files mean all threads, shared by row groups.
+    duckdb::FileExpandResult GetExpandResult() const override { return duckdb::FileExpandResult::MULTIPLE_FILES; }
     duckdb::unique_ptr<MultiFileList> Copy() const override { return duckdb::make_uniq<ViewFileList>(*this); }
 
   private:

@@ -3,7 +3,7 @@
 // Ingest against a model: random transactions with subtransactions, aborts, TRUNCATE, unchanged values and snapshots of
 // all ages, while files are flushed, publications get lost, sessions break, engines end, columns are added and disks
 // fail. Whatever happens, a mirror either says that it can't answer or shows exactly what the snapshot sees. The seed
-// is printed; IVY_TEST_SEED repeats it.
+// is printed; IVY_SEED repeats it.
 #include <sys/mount.h>
 
 #include <chrono>
@@ -229,7 +229,7 @@ class IngestTest : public testing::Test {
         folder_ = testing::TempDir() + "/ingest_test_" + std::to_string(getpid());
         std::filesystem::remove_all(folder_);
         std::filesystem::create_directories(folder_);
-        const char* given = std::getenv("IVY_TEST_SEED");
+        const char* given = std::getenv("IVY_SEED");
         seed_ = given ? std::strtoull(given, nullptr, 10) : std::random_device()();
         std::printf("seed %lu\n", seed_);
     }

@@ -318,8 +318,12 @@ def main():
         c.execute("SET mooncake.fallback = off")
         c.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         runner = Runner(c, options.verbose)
+        # IvorySQL's || depends on the session's mode (whether NULL counts as an empty string): Postgres evaluates it.
+        ivorysql = c.execute("SELECT 1 FROM pg_settings WHERE name = 'ivorysql.compatible_mode'").fetchone()
         for text, must_ship in expressions():
             if options.only in text:
+                if ivorysql and " || " in text:
+                    must_ship = None
                 runner.expression(text, must_ship)
         for text in AGGREGATES:
             if options.only in text:
