@@ -51,6 +51,7 @@ bool CaptureWorker::ReadCatalog() {
     if (extension_gone_) return true;
     bool complete = true;
     bool restarted = false;
+    retry_due_ = 0;
     ListCell* cell;
     foreach (cell, mooncake::ListMirrors()) {
         const auto* row = static_cast<const MirrorRow*>(lfirst(cell));
@@ -59,6 +60,12 @@ bool CaptureWorker::ReadCatalog() {
             reason = "its files belong to another server or database";
         } else if (row->state == MirrorState::kStale) {
             reason = "changes were given up";
+        } else if (row->state == MirrorState::kError && row->retry_at != 0) {
+            if (row->retry_at <= GetCurrentTimestamp()) {
+                reason = "another attempt after a failure";
+            } else {
+                retry_due_ = retry_due_ == 0 ? row->retry_at : std::min(retry_due_, row->retry_at);
+            }
         }
         if (!reason) continue;
         if (mooncake::RestartCopy(row->mirror, reason) == ChangeResult::kBusy) {
@@ -79,6 +86,13 @@ bool CaptureWorker::ReadCatalog() {
         pg::Guard([&] { dropped_.emplace_back(dropped->mirror, dropped->location); });
     }
     return complete;
+}
+
+bool CaptureWorker::RetryIsDue() {
+    if (retry_due_ == 0) return false;
+    const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), retry_due_);
+    if (left > 0) WakeIn(static_cast<int>(std::min<long>(left, kIdleMs)));
+    return left <= 0;
 }
 
 // In a transaction: adds the mirror to wanted_ unless its relations are gone.

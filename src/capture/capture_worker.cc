@@ -40,16 +40,9 @@ namespace {
 constexpr int kConnectTimeoutMs = 30 * 1000;
 constexpr int kProgressEveryUs = 1000;          // while there is always more WAL
 constexpr int kHorizonEveryUs = 10 * 1000;
-constexpr int kConfirmEveryUs = 200 * 1000;
-constexpr int kRetainedEveryUs = 5 * 1000 * 1000;
+constexpr uint64_t kFlushWalBytes = 96ull << 20;  // mirrors with changes that far back in the WAL are flushed...
+constexpr uint64_t kForceWalBytes = 1ull << 30;   // ...and here although some snapshot does not see those changes yet
 constexpr int kUnstreamedMs = 60 * 1000;        // at least, once streaming has failed
-
-// Before another look at a row that somebody had locked.
-void PauseForLock() {
-    WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kBusyRetryMs, PG_WAIT_EXTENSION);
-    ResetLatch(MyLatch);
-    CHECK_FOR_INTERRUPTS();
-}
 
 // Leaves the failed state as the server's own main loops do.
 void CleanUpAfterError() {
@@ -72,41 +65,6 @@ void CaptureWorker::GoneForGood() {
     mooncake::Api().request_engine(database_, false);
     ereport(LOG, (errmsg("pg_mooncake is not installed in database %u any more: its capture worker ends", database_)));
     proc_exit(0);
-}
-
-// Orders a new copy of every mirror that has or had one. Published files no longer follow from slot and catalog.
-void CaptureWorker::RestartAllCopies(const char* reason) {
-    for (bool again = true; again;) {
-        again = false;
-        InTransaction([&] {
-            ListCell* cell;
-            foreach (cell, mooncake::ListMirrors()) {
-                const auto* row = static_cast<const MirrorRow*>(lfirst(cell));
-                const bool untouched = row->state == MirrorState::kCopying && !row->metadata_location;
-                if (untouched || row->state == MirrorState::kError) continue;
-                if (mooncake::RestartCopy(row->mirror, reason) == ChangeResult::kBusy) again = true;
-            }
-        });
-        if (again) PauseForLock();
-    }
-}
-
-// The copies are ordered before the slot exists for good: whatever happens in between, no mirror serves with a gap.
-void CaptureWorker::PrepareSlot() {
-    switch (FindSlot(slot_)) {
-        case SlotState::kUsable:
-            AcquireSlot(slot_);
-            return;
-        case SlotState::kInvalidated:
-            RestartAllCopies("the replication slot was invalidated");
-            DropSlot(slot_);
-            break;
-        case SlotState::kMissing:
-            RestartAllCopies("the replication slot was missing");
-            break;
-    }
-    CreateSlot(slot_);
-    ereport(LOG, (errmsg("created replication slot \"%s\" for the mirrors of database %u", slot_, database_)));
 }
 
 void CaptureWorker::Connect() {
@@ -132,7 +90,9 @@ void CaptureWorker::Run(Oid database) {
     InTransaction([&] { installed = mooncake::ExtensionExists(); });
     if (!installed) GoneForGood();
     PrepareSlot();
+    CheckRetainedWal();  // before an engine that does not start ends this process
     Connect();
+    SendFlushSettings();
     decoder_ = Decoder::Start(link_, streaming_);
     started_ = GetCurrentTimestamp();
     unstreamed_until_ = GetFlushRecPtr(nullptr);
@@ -147,6 +107,7 @@ void CaptureWorker::Run(Oid database) {
             ConfigReloadPending = false;
             ProcessConfigFile(PGC_SIGHUP);
             PinWorkerSettings();
+            SendFlushSettings();
         }
         MemoryContextReset(turn_context_);
         MemoryContextSwitchTo(turn_context_);
@@ -155,12 +116,14 @@ void CaptureWorker::Run(Oid database) {
         link_->Receive();
         HandleEvents();
         if (mooncake::CatalogVersion() != catalog_version_) refresh_ = true;
+        if (RetryIsDue()) refresh_ = true;
         if (refresh_) RefreshCatalog();
         AdvanceCopies();
         const bool caught_up = Decode();
         SendProgress(caught_up);
         link_->Flush();
         Confirm();
+        KeepSlotMoving();
         CheckRetainedWal();
         if (!streaming_ && caught_up) StreamAgain();
         if (caught_up) Sleep();
@@ -232,6 +195,22 @@ void CaptureWorker::FinishHeldCommit() {
     SetLatch(MyLatch);
 }
 
+void CaptureWorker::SendFlushSettings() {
+    FlushSettings settings;
+    settings.interval_ms = static_cast<uint64_t>(mooncake::flush_interval_ms);
+    settings.bytes = static_cast<uint64_t>(mooncake::flush_size_mb) << 20;
+    uint64_t wal = kFlushWalBytes;
+    uint64_t forced = kForceWalBytes;
+    if (mooncake::max_retained_wal_mb >= 0) {
+        const uint64_t limit = static_cast<uint64_t>(std::max(mooncake::max_retained_wal_mb, 1)) << 20;
+        wal = std::min(wal, limit / 4);
+        forced = std::min(forced, limit / 2);
+    }
+    settings.wal_bytes = wal;
+    settings.force_wal_bytes = forced;
+    link_->Queue(MessageType::kFlushSettings, settings);
+}
+
 void CaptureWorker::SendProgress(bool caught_up) {
     const TimestampTz now = GetCurrentTimestamp();
     if (!caught_up && now - progress_at_ < kProgressEveryUs) return;
@@ -250,34 +229,6 @@ void CaptureWorker::SendProgress(bool caught_up) {
     sent_xmin_ = oldest_xmin_;
     link_->Queue(MessageType::kProgress, Progress{lsn, oldest_xmin_});
     decoder_->set_progress_xmin(oldest_xmin_);
-}
-
-void CaptureWorker::Confirm() {
-    if (persisted_ <= confirmed_) return;
-    const TimestampTz now = GetCurrentTimestamp();
-    if (now - confirm_at_ < kConfirmEveryUs) {
-        WakeIn(kConfirmEveryUs / 1000);
-        return;
-    }
-    confirm_at_ = now;
-    confirmed_ = persisted_;
-    ConfirmSlot(confirmed_);
-}
-
-// The disk comes before the mirrors: past the limit the slot is given up, and everything is copied anew by the next
-// process, which starts from a slot of its own.
-void CaptureWorker::CheckRetainedWal() {
-    const TimestampTz now = GetCurrentTimestamp();
-    if (mooncake::max_retained_wal_mb < 0 || now - retained_at_ < kRetainedEveryUs) return;
-    retained_at_ = now;
-    const uint64 retained = RetainedWal() >> 20;
-    if (retained <= static_cast<uint64>(mooncake::max_retained_wal_mb)) return;
-    ereport(LOG, (errmsg("the mirrors of database %u are given up and will be copied anew", database_),
-                  errdetail("Their replication slot holds back %lu MB of WAL, more than \"mooncake.max_retained_wal\".",
-                            static_cast<unsigned long>(retained))));
-    RestartAllCopies("the replication slot held back too much WAL");
-    DropSlot(slot_);
-    proc_exit(1);
 }
 
 // What could not be streamed lies behind: the next process may stream again.

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // CaptureWorker: what the capture worker knows and does. Its parts: capture_worker.cc (start, main loop, decoding),
-// capture_catalog.cc (catalog and engine agree), capture_events.cc (the engine's events), capture_copies.cc (copies).
+// capture_slot.cc (the replication slot), capture_catalog.cc (catalog and engine agree), capture_events.cc (the engine's
+// events), capture_copies.cc (copies).
 #pragma once
 
 #include "pg/postgres_api.h"
@@ -30,6 +31,9 @@ using mooncake::MirrorState;
 
 inline constexpr int kIdleMs = 10 * 1000;  // the loop turns at least this often
 inline constexpr int kBusyRetryMs = 50;    // a catalog row was locked
+
+// Before another look at a row that somebody had locked.
+void PauseForLock();
 
 // Runs "body" in a transaction between decoded records. What body pallocs is gone afterwards.
 template <typename F>
@@ -71,9 +75,16 @@ class CaptureWorker {
 
   private:
     // start
-    void PrepareSlot();
-    void RestartAllCopies(const char* reason);
     void Connect();
+
+    // the slot
+    void PrepareSlot();
+    void CheckSlotRecord();
+    void RecordSlot(XLogRecPtr confirmed);
+    void RestartAllCopies(const char* reason);
+    void Confirm();
+    void KeepSlotMoving();
+    void CheckRetainedWal();
 
     // the catalog
     void RefreshCatalog();
@@ -85,6 +96,7 @@ class CaptureWorker {
     void DeleteDroppedFiles();
     void ForgetDeletedFiles();
     void Release(Oid mirror);
+    bool RetryIsDue();
 
     // events
     void HandleEvents();
@@ -105,9 +117,8 @@ class CaptureWorker {
     // decoding
     bool Decode();
     void FinishHeldCommit();
+    void SendFlushSettings();
     void SendProgress(bool caught_up);
-    void Confirm();
-    void CheckRetainedWal();
     void Sleep();
     void WakeIn(int ms) { wake_ms_ = std::min<long>(wake_ms_, ms); }
     void StreamAgain();
@@ -129,6 +140,7 @@ class CaptureWorker {
     std::vector<std::pair<Oid, std::string>> dropped_;     // mirror and location, of the last ReadCatalog
     std::set<std::string> deleting_;        // locations that this engine was told to delete
     TimestampTz forget_due_ = 0;
+    TimestampTz retry_due_ = 0;             // when a mirror that has failed is to be copied anew; 0: none
 
     std::deque<Frame> waiting_;             // events that could not be handled yet, in order...
     std::vector<uint32_t> locked_;          // ...and, during a pass over them, whose mirrors are locked
@@ -140,6 +152,7 @@ class CaptureWorker {
     TimestampTz horizon_at_ = 0, progress_at_ = 0, confirm_at_ = 0, retained_at_ = 0;
     int horizon_pause_ms_ = 0;
     XLogRecPtr persisted_ = InvalidXLogRecPtr, confirmed_ = InvalidXLogRecPtr;
+    XLogRecPtr snapshot_logged_ = InvalidXLogRecPtr;  // see KeepSlotMoving
     long wake_ms_ = kIdleMs;                // the longest that this turn may sleep
 };
 

@@ -16,12 +16,19 @@ extern "C" {
 
 namespace ivy::capture {
 
+namespace {
+constexpr char kPlugin[] = "pgoutput";
+}
+
 SlotState FindSlot(const char* name) {
     ReplicationSlot* slot = SearchNamedReplicationSlot(name, true);
     if (!slot) return SlotState::kMissing;
     SpinLockAcquire(&slot->mutex);
     const bool invalidated = slot->data.invalidated != RS_INVAL_NONE;
+    const bool ours = slot->data.database == MyDatabaseId && slot->data.persistency == RS_PERSISTENT &&
+                      strcmp(NameStr(slot->data.plugin), kPlugin) == 0;
     SpinLockRelease(&slot->mutex);
+    if (!ours) return SlotState::kForeign;
     return invalidated ? SlotState::kInvalidated : SlotState::kUsable;
 }
 
@@ -35,7 +42,7 @@ void CreateSlot(const char* name) {
     reader.segment_open = wal_segment_open;
     reader.segment_close = wal_segment_close;
     LogicalDecodingContext* context =
-        CreateInitDecodingContext("pgoutput", NIL, false, InvalidXLogRecPtr, &reader, nullptr, nullptr, nullptr);
+        CreateInitDecodingContext(kPlugin, NIL, false, InvalidXLogRecPtr, &reader, nullptr, nullptr, nullptr);
     // It waits for the transactions that are running, and holds back WAL meanwhile. When one of them goes on for long, the
     // error ends the attempt and lets the WAL go; the next process tries again.
     SetConfigOption("lock_timeout", "10min", PGC_SUSET, PGC_S_OVERRIDE);

@@ -19,6 +19,7 @@ enum class SlotState : uint8_t {
     kMissing,
     kUsable,
     kInvalidated,  // WAL that it needs was removed (max_slot_wal_keep_size, idle_replication_slot_timeout)
+    kForeign,      // somebody has made a slot of another kind under the name
 };
 SlotState FindSlot(const char* name);
 

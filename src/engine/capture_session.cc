@@ -74,10 +74,24 @@ Status CaptureSession::Handle(const Frame& frame) {
             flusher_.Wake();
             return Status::Ok();
         }
+        case MessageType::kFlushSettings: {
+            IVY_ASSIGN_OR_RETURN(const FlushSettings settings, FlushSettings::Read(frame));
+            TakeSettings(settings);
+            return Status::Ok();
+        }
         default:
             return Status::Make(sqlstate::kProtocolViolation,
                                 "unexpected message " + std::to_string(frame.type) + " from the capture worker");
     }
+}
+
+void CaptureSession::TakeSettings(const FlushSettings& settings) {
+    FlushPolicy& policy = context_.policy;
+    if (!context_.options.flush_bytes_fixed) policy.bytes = settings.bytes;
+    if (!context_.options.flush_age_fixed) policy.age_ms = settings.interval_ms;
+    policy.wal_bytes = settings.wal_bytes;
+    policy.force_wal_bytes = settings.force_wal_bytes;
+    flusher_.Wake();
 }
 
 Status CaptureSession::Open(const MirrorOpen& open) {

@@ -29,6 +29,7 @@ class CaptureSession {
 
   private:
     Status Handle(const Frame& frame);
+    void TakeSettings(const FlushSettings& settings);
     Status Open(const MirrorOpen& open);
     void Close(const MirrorClose& close);
     void HandleCommit(const Commit& commit);

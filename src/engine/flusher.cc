@@ -60,9 +60,10 @@ void Flusher::Run() {
         more = false;
         const Xid oldest_xmin = mirrors_.oldest_xmin();
         const bool may_flush = mirrors_.capture_connected();
+        const Lsn session_lsn = mirrors_.session_lsn();
         for (const auto& mirror : mirrors_.All()) {
             try {
-                more = mirror->Work(oldest_xmin, may_flush) || more;
+                more = mirror->Work(oldest_xmin, may_flush, session_lsn) || more;
             } catch (const std::exception& exception) {
                 mirror->Fail(StatusFromException(exception).error());
             }

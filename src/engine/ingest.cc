@@ -34,13 +34,15 @@ struct Ingest::Impl {
     Impl(Instance& instance, IngestOptions given)
         : options(std::move(given)),
           io(MakeDuckFileIo(instance.database())),
-          context{instance, *io, events, options},
+          policy(options),
+          context{instance, *io, events, options, policy},
           flusher(std::make_unique<Flusher>(mirrors, context)) {}
 
     const IngestOptions options;
     const std::unique_ptr<iceberg::FileIo> io;
     Events events;
     Mirrors mirrors;
+    FlushPolicy policy;
     MirrorContext context;
     std::unique_ptr<Flusher> flusher;
 

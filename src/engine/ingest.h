@@ -4,6 +4,7 @@
 // requests out. Owns the mirrors, the flusher thread and everything that they write.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -24,12 +25,24 @@ struct IngestOptions {
     uint64_t flush_rows = 1000000;               // flush a mirror with this many rows and deletes in memory...
     uint64_t flush_bytes = 256ull << 20;         // ...or this many bytes...
     std::chrono::milliseconds flush_age{60000};  // ...or whose oldest change has been in memory for this long
+    // Whether the two above were given on the command line and so do not follow the server's settings.
+    bool flush_bytes_fixed = false, flush_age_fixed = false;
     // Past this many bytes of one mirror's delta, flush even what some running snapshot does not see: queries with such
     // snapshots then use the row table.
     uint64_t force_bytes = 2048ull << 20;
     uint64_t copy_file_bytes = 256ull << 20;  // files of an initial copy are cut at about this size
     uint64_t stage_bytes = 32ull << 20;       // changes of one transaction kept in memory before they go to a file
     int keep_snapshots = 100;                 // Iceberg snapshots of each table
+};
+
+// When mirrors are flushed: the options, or the server's settings once the capture worker has sent them. Written by the
+// capture session, read by the flusher.
+struct FlushPolicy {
+    explicit FlushPolicy(const IngestOptions& options)
+        : bytes(options.flush_bytes), age_ms(static_cast<uint64_t>(options.flush_age.count())) {}
+    std::atomic<uint64_t> bytes, age_ms;
+    std::atomic<uint64_t> wal_bytes{UINT64_MAX};        // FlushSettings::wal_bytes
+    std::atomic<uint64_t> force_wal_bytes{UINT64_MAX};  // FlushSettings::force_wal_bytes
 };
 
 class Ingest {

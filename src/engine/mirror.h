@@ -52,6 +52,7 @@ struct MirrorContext {
     iceberg::FileIo& io;
     Events& events;
     const IngestOptions& options;
+    FlushPolicy& policy;
 };
 
 // As Postgres writes it, such as "0/016B3748".
@@ -116,9 +117,9 @@ class Mirror {
 
     // --- flusher's thread ---
 
-    // One step of whatever is due: finishes a publication, applies some backlog, changes columns, flushes. True if
-    // there may be more to do at once.
-    bool Work(Xid oldest_xmin, bool may_flush);
+    // One step of whatever is due: finishes a publication, applies some backlog, changes columns, flushes (not without
+    // a session, whose position "session_lsn" then is). True if there may be more to do at once.
+    bool Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn);
     // Wants everything that committed at or before "lsn" in files soon, whatever became of earlier flushes.
     void RequestFlush(Lsn lsn);
 
@@ -173,7 +174,7 @@ class Mirror {
 
     // mirror_flush.cc
     bool DrainBacklog();
-    bool FlushIsDue(const delta::MirrorTable::Stats& stats, bool* force) const;
+    bool FlushIsDue(const delta::MirrorTable::Stats& stats, Lsn session_lsn, bool* force) const;
     MirrorOpen Description() const;
     Status Flush(Xid oldest_xmin, bool force);
     // What a flush has written so far, for the commit or for its removal.

@@ -220,7 +220,7 @@ Status Mirror::MakeTable(const MirrorOpen& open, const std::vector<delta::NewFil
 
 // --- what is due -----------------------------------------------------------------------------------------------------
 
-bool Mirror::Work(Xid oldest_xmin, bool may_flush) {
+bool Mirror::Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn) {
     DeleteRetired();
     bool waiting = false, published = false, reorganizing = false;
     std::shared_ptr<delta::MirrorTable> table;
@@ -246,25 +246,28 @@ bool Mirror::Work(Xid oldest_xmin, bool may_flush) {
         return switched.ok();
     }
     bool force = false;
-    if (!FlushIsDue(stats, &force)) return more;
+    if (!FlushIsDue(stats, session_lsn, &force)) return more;
     NoteFlush(Flush(oldest_xmin, force));
     return more;
 }
 
-bool Mirror::FlushIsDue(const delta::MirrorTable::Stats& stats, bool* force) const {
+bool Mirror::FlushIsDue(const delta::MirrorTable::Stats& stats, Lsn session_lsn, bool* force) const {
     if (stats.oldest_unflushed_lsn == kInvalidLsn) return false;
     if (!flush_at_once_.exchange(false) && Clock::now() < next_flush_) return false;
     const IngestOptions& options = context_.options;
-    bool due = false;
+    const FlushPolicy& policy = context_.policy;
+    const uint64_t wal_bytes = session_lsn > stats.oldest_unflushed_lsn ? session_lsn - stats.oldest_unflushed_lsn : 0;
+    bool due = wal_bytes >= policy.wal_bytes;
     {
         std::lock_guard ingest(ingest_mutex_);
-        due = flush_requested_ >= stats.oldest_unflushed_lsn;
-        *force = state_ == State::kReorganizing || stats.delta_bytes >= options.force_bytes;
+        due = due || flush_requested_ >= stats.oldest_unflushed_lsn;
+        *force = state_ == State::kReorganizing || stats.delta_bytes >= options.force_bytes ||
+                 wal_bytes >= policy.force_wal_bytes;
     }
     const auto age =
         std::chrono::steady_clock::now().time_since_epoch() - std::chrono::microseconds(stats.oldest_unflushed_us);
     return due || *force || stats.delta_rows + stats.pending_deletes >= options.flush_rows ||
-           stats.delta_bytes >= options.flush_bytes || age >= options.flush_age;
+           stats.delta_bytes >= policy.bytes || age >= std::chrono::milliseconds(policy.age_ms);
 }
 
 void Mirror::RequestFlush(Lsn lsn) {

@@ -33,7 +33,10 @@ Status Set(const std::string& name, const std::string& value, Options* options) 
     if (name == "--threads") return ParseNumber<int>(name, value, 0, 1024, &options->threads);
     IngestOptions& ingest = options->ingest;
     if (name == "--flush-rows") return ParseNumber<uint64_t>(name, value, 1, UINT64_MAX, &ingest.flush_rows);
-    if (name == "--flush-bytes") return ParseNumber<uint64_t>(name, value, 1, UINT64_MAX, &ingest.flush_bytes);
+    if (name == "--flush-bytes") {
+        ingest.flush_bytes_fixed = true;
+        return ParseNumber<uint64_t>(name, value, 1, UINT64_MAX, &ingest.flush_bytes);
+    }
     if (name == "--force-bytes") return ParseNumber<uint64_t>(name, value, 1, UINT64_MAX / 2, &ingest.force_bytes);
     if (name == "--copy-file-bytes") return ParseNumber<uint64_t>(name, value, 1, UINT64_MAX, &ingest.copy_file_bytes);
     if (name == "--keep-snapshots") return ParseNumber<int>(name, value, 1, INT_MAX, &ingest.keep_snapshots);
@@ -41,6 +44,7 @@ Status Set(const std::string& name, const std::string& value, Options* options) 
         int age = 0;
         IVY_RETURN_IF_ERROR(ParseNumber<int>(name, value, 0, INT_MAX, &age));
         ingest.flush_age = std::chrono::milliseconds(age);
+        ingest.flush_age_fixed = true;
         return Status::Ok();
     }
     if (name == "--socket") {

@@ -320,6 +320,23 @@ Result<Progress> Progress::Read(const Frame& frame) {
     return Finished(in, std::move(message), "progress message");
 }
 
+void FlushSettings::Write(ByteWriter* out) const {
+    out->U64(interval_ms);
+    out->U64(bytes);
+    out->U64(wal_bytes);
+    out->U64(force_wal_bytes);
+}
+
+Result<FlushSettings> FlushSettings::Read(const Frame& frame) {
+    ByteReader in = frame.reader();
+    FlushSettings message;
+    message.interval_ms = in.U64();
+    message.bytes = in.U64();
+    message.wal_bytes = in.U64();
+    message.force_wal_bytes = in.U64();
+    return Finished(in, std::move(message), "flush settings message");
+}
+
 void FlushReady::Write(ByteWriter* out) const {
     out->U32(mirror);
     out->String(metadata_location);

@@ -48,6 +48,7 @@ enum class MessageType : uint8_t {
     kProgress = 25,
     kPublished = 26,
     kCaptureReady = 27,
+    kFlushSettings = 28,
     // capture, from the engine
     kFlushReady = 30,
     kMirrorFailed = 32,
@@ -222,6 +223,16 @@ struct Progress {
     Xid oldest_xmin = kInvalidXid;  // every running and future snapshot sees all committed transactions below
     void Write(ByteWriter* out) const;
     static Result<Progress> Read(const Frame& frame);
+};
+
+// When committed changes are to go to files. Sent at the start and when the server's settings change.
+struct FlushSettings {
+    uint64_t interval_ms = 0;      // a change stays in memory for about so long
+    uint64_t bytes = 0;            // of one mirror's changes in memory
+    uint64_t wal_bytes = 0;        // how far back in the WAL a change in memory may lie
+    uint64_t force_wal_bytes = 0;  // ...before it goes to a file although some snapshot does not see it yet
+    void Write(ByteWriter* out) const;
+    static Result<FlushSettings> Read(const Frame& frame);
 };
 
 // Engine: files up to "flushed_lsn" are written; make "metadata_location" current in the catalog. The worker answers

@@ -141,6 +141,7 @@ TEST(Messages, RoundTrips) {
                     Changes{1, 2, 3, {'I', 'U'}, {{0, 1}}, {3}, SampleChunk(), {1, 2, 3}, {1, 2}});
     ExpectRoundTrip(MessageType::kCopyEnd, CopyEnd{{2, 5}});
     ExpectRoundTrip(MessageType::kCommit, Commit{1, 2, 3, -4});
+    ExpectRoundTrip(MessageType::kFlushSettings, FlushSettings{1, uint64_t{1} << 40, 3, 4});
     ExpectRoundTrip(MessageType::kAbort, Abort{1, 2});
     ExpectRoundTrip(MessageType::kProgress, Progress{1, 2});
     ExpectRoundTrip(MessageType::kFlushReady, FlushReady{1, "a", "b", 5, true, snapshot, 6, 7});

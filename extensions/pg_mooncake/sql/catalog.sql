@@ -19,7 +19,10 @@ CREATE TABLE mooncake.mirrors (
     byte_count                  pg_catalog.int8 NOT NULL,
     error                       pg_catalog.text,
     created                     pg_catalog.timestamptz NOT NULL,
-    published                   pg_catalog.timestamptz
+    published                   pg_catalog.timestamptz,
+    failures                    pg_catalog.int4 NOT NULL DEFAULT 0,
+    failed                      pg_catalog.timestamptz,
+    retry_at                    pg_catalog.timestamptz
 );
 CREATE INDEX mirrors_source ON mooncake.mirrors (source);
 COMMENT ON TABLE mooncake.mirrors IS 'mirrors and their published Iceberg tables';
@@ -38,10 +41,19 @@ CREATE TABLE mooncake.dropped (
 );
 COMMENT ON TABLE mooncake.dropped IS 'folders of dropped mirrors whose files are still to be deleted';
 
+-- How far the replication slot may be: at most one row. A slot that is further has passed changes without the mirrors (it
+-- was made or advanced by somebody, or this database is older than the slot): see slot_record.h.
+CREATE TABLE mooncake.slot_record (
+    confirmed  pg_catalog.pg_lsn NOT NULL,
+    recorded   pg_catalog.timestamptz NOT NULL
+);
+COMMENT ON TABLE mooncake.slot_record IS 'the furthest position of the replication slot that the published files account for';
+
 -- Everything but the error text, which may quote values.
 GRANT SELECT (mirror, source, state, generation, format_version, location, metadata_location, previous_metadata_location,
-              flushed_lsn, copy_snapshot, key, inexact, row_count, byte_count, created, published)
+              flushed_lsn, copy_snapshot, key, inexact, row_count, byte_count, created, published, failures, failed, retry_at)
     ON mooncake.mirrors TO PUBLIC;
 GRANT SELECT ON mooncake.dropped TO PUBLIC;
+GRANT SELECT ON mooncake.slot_record TO PUBLIC;
 
 SELECT pg_catalog.pg_extension_config_dump('mooncake.mirrors', 'WHERE true');

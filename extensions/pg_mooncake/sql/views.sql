@@ -36,7 +36,9 @@ CREATE VIEW mooncake.mirror_status AS
                          (e.engine_state ->> 'applied_lsn')::pg_catalog.pg_lsn)::pg_catalog.int8 END AS lag_bytes,
            CASE WHEN pg_catalog.has_table_privilege(m.mirror::pg_catalog.oid, 'SELECT')
                 THEN coalesce(m.error, nullif(e.mirror_state ->> 'error', pg_catalog.repeat(' ', 0)),
-                              nullif(e.mirror_state ->> 'flush_error', pg_catalog.repeat(' ', 0))) END AS error
+                              nullif(e.mirror_state ->> 'flush_error', pg_catalog.repeat(' ', 0))) END AS error,
+           m.failures,
+           m.retry_at
       FROM mooncake.mirrors AS m
       LEFT JOIN (SELECT s.engine_state, t.mirror_state, (t.mirror_state ->> 'id')::pg_catalog.oid AS id
                    FROM (SELECT mooncake.engine_status() AS engine_state OFFSET 0) AS s,

@@ -47,11 +47,19 @@ enum : AttrNumber {
     kError,
     kCreated,
     kPublished,
-    kMirrorColumns = kPublished
+    kFailures,
+    kFailed,
+    kRetryAt,
+    kMirrorColumns = kRetryAt
 };
 
 // Columns of mooncake.dropped.
 enum : AttrNumber { kDroppedLocation = 1, kDroppedMirror, kDroppedTime, kDroppedColumns = kDroppedTime };
+
+// A mirror that has failed is copied anew after these pauses, one for each failure in a row; then it waits for
+// somebody. A failure so much later than the one before begins a new row.
+constexpr int64 kRetryPausesMs[] = {1000, 10 * 1000, 60 * 1000, 300 * 1000, 1800 * 1000, 3600 * 1000, 3600 * 1000};
+constexpr int kForgetFailuresMs = 6 * 3600 * 1000;
 
 // A row under construction or change: values, NULLs, and which columns an update replaces.
 struct RowBuffer {
@@ -155,6 +163,9 @@ MirrorRow* RowFromTuple(HeapTuple tuple, TupleDesc desc) {
     row->rows = static_cast<uint64>(DatumGetInt64(DatumAt(tuple, desc, kRowCount)));
     row->bytes = static_cast<uint64>(DatumGetInt64(DatumAt(tuple, desc, kByteCount)));
     row->error = TextAt(tuple, desc, kError);
+    row->failures = DatumGetInt32(DatumAt(tuple, desc, kFailures));
+    row->failed = DatumGetTimestampTz(DatumAt(tuple, desc, kFailed));
+    row->retry_at = DatumGetTimestampTz(DatumAt(tuple, desc, kRetryAt));
     return row;
 }
 
@@ -253,12 +264,24 @@ void EnsureDependency(Oid mirror, Oid source) {
     recordDependencyOn(&depender, &referenced, DEPENDENCY_NORMAL);
 }
 
-void Fail(Relation mirrors, HeapTuple tuple, Oid mirror, MirrorState state, const char* error) {
+void Fail(Relation mirrors, HeapTuple tuple, const MirrorRow* old, MirrorState state, const char* error, bool retry) {
     RowBuffer row = {};
     row.SetText(kState, MirrorStateName(state));
     row.SetText(kError, error);
+    row.SetNull(kRetryAt);
+    if (state == MirrorState::kError && retry) {
+        const TimestampTz now = GetCurrentTimestamp();
+        const bool in_a_row = old->failed != 0 && !TimestampDifferenceExceeds(old->failed, now, kForgetFailuresMs);
+        const int failures = in_a_row ? old->failures + 1 : 1;
+        row.Set(kFailures, Int32GetDatum(failures));
+        row.Set(kFailed, TimestampTzGetDatum(now));
+        if (failures <= static_cast<int>(lengthof(kRetryPausesMs))) {
+            const int64 pause = kRetryPausesMs[failures - 1];
+            row.Set(kRetryAt, TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, pause)));
+        }
+    }
     Update(mirrors, tuple, &row);
-    InvalidateMirror(mirror);
+    InvalidateMirror(old->mirror);
 }
 
 void Restart(Relation mirrors, HeapTuple tuple, const MirrorRow* old, const char* reason) {
@@ -277,6 +300,7 @@ void Restart(Relation mirrors, HeapTuple tuple, const MirrorRow* old, const char
     row.Set(kByteCount, Int64GetDatum(0));
     row.SetNull(kError);
     row.SetNull(kPublished);
+    row.SetNull(kRetryAt);
     Update(mirrors, tuple, &row);
     if (OwnsLocation(old->location)) NoteDropped(old->mirror, old->location);
     if (SearchSysCacheExists1(RELOID, ObjectIdGetDatum(old->source))) EnsureDependency(old->mirror, old->source);
@@ -450,7 +474,7 @@ ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const cha
     ChangeResult result = LockMirror(mirror, &locked);
     if (result != ChangeResult::kDone) return result;
     if (locked.row->generation == generation) {
-        Fail(locked.mirrors, locked.tuple, mirror, state, error);
+        Fail(locked.mirrors, locked.tuple, locked.row, state, error, true);
     } else {
         result = ChangeResult::kGone;
     }
@@ -563,6 +587,7 @@ void InsertMirror(Oid mirror, Oid source, const int16* key, int key_count, int f
     row.Set(kRowCount, Int64GetDatum(0));
     row.Set(kByteCount, Int64GetDatum(0));
     row.Set(kCreated, TimestampTzGetDatum(GetCurrentTimestamp()));
+    row.Set(kFailures, Int32GetDatum(0));
     HeapTuple tuple = heap_form_tuple(RelationGetDescr(mirrors), row.values, row.nulls);
     CatalogTupleInsert(mirrors, tuple);
     heap_freetuple(tuple);
@@ -594,7 +619,7 @@ void FailMirrorLocked(Oid mirror, const char* error) {
     HeapTuple tuple;
     MirrorRow* row;
     if (FetchMirror(mirrors, mirror, &tuple, &row)) {
-        Fail(mirrors, tuple, mirror, MirrorState::kError, error);
+        Fail(mirrors, tuple, row, MirrorState::kError, error, false);
         WakeWorkerAtCommit();
         CommandCounterIncrement();
     }

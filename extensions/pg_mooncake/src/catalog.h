@@ -20,6 +20,7 @@
 
 extern "C" {
 #include "access/xlogdefs.h"
+#include "datatype/timestamp.h"
 }
 
 #include "base/snapshot.h"
@@ -29,7 +30,7 @@ namespace ivy::mooncake {
 enum class MirrorState : uint8_t {
     kCopying,  // the initial copy, or a new one, is under way or still to come
     kLive,     // may serve
-    kError,    // cannot go on until somebody acts; MirrorRow::error says why
+    kError,    // cannot go on; MirrorRow::error says why, retry_at when it is tried again
     kStale,    // changes were lost on purpose (too much WAL retained); a new copy follows when the worker can
 };
 const char* MirrorStateName(MirrorState state);
@@ -52,6 +53,9 @@ struct MirrorRow {
     int inexact_count;
     uint64 rows, bytes;  // in the published files
     const char* error;   // or null
+    int failures;          // in a row, that led to kError
+    TimestampTz failed;    // when the last of them was; 0: never
+    TimestampTz retry_at;  // kError: when a new copy is to be tried; 0: only when somebody acts
 };
 
 // Text form of a snapshot as stored in copy_snapshot. The result is palloc'ed.
@@ -96,6 +100,7 @@ struct Publication {
 ChangeResult PublishMirror(const Publication& publication);
 
 // The mirror is told not to serve (kError, kStale), with the reason in words. "generation" is the one that failed.
+// kError is retried: by a new copy after a pause that grows with each failure in a row, a few times.
 ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const char* error);
 
 // The mirror is to be copied anew: state copying, next generation with a location of its own, nothing published; the
@@ -128,7 +133,8 @@ char* MirrorLocation(Oid mirror, int generation);
 void InsertMirror(Oid mirror, Oid source, const int16* key, int key_count, int format_version);
 // Deletes the row and notes the location in mooncake.dropped. False if there was none.
 bool DeleteMirror(Oid mirror);
-// As FailMirror and RestartCopy for a caller that holds AccessExclusiveLock or ShareUpdateExclusiveLock on the mirror.
+// As FailMirror (without a retry) and RestartCopy for a caller that holds AccessExclusiveLock or
+// ShareUpdateExclusiveLock on the mirror.
 // RestartCopyLocked stores the key too.
 void FailMirrorLocked(Oid mirror, const char* error);
 void RestartCopyLocked(Oid mirror, const int16* key, int key_count, const char* reason);

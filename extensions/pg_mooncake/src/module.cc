@@ -21,6 +21,8 @@ namespace ivy::mooncake {
 
 bool enable_bgworker = true;
 int max_retained_wal_mb = 10 * 1024;
+int flush_interval_ms = 60 * 1000;
+int flush_size_mb = 256;
 
 namespace {
 
@@ -35,6 +37,15 @@ void DefineSettings() {
         "Beyond it the mirrors are given up, their queries use the row tables, and they are copied "
         "anew. -1 means no limit.",
         &max_retained_wal_mb, 10 * 1024, -1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "mooncake.flush_interval", "Sets how long committed changes stay in the engine's memory before they go to files.",
+        "Queries see changes at once; other readers of the Iceberg tables see them when they are in files. Short "
+        "intervals make many small files.",
+        &flush_interval_ms, 60 * 1000, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mooncake.flush_size",
+                            "Sets the amount of one mirror's committed changes in memory at which they go to files.",
+                            nullptr, &flush_size_mb, 256, 1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr,
+                            nullptr);
     MarkGUCPrefixReserved("pg_mooncake");
     MarkGUCPrefixReserved("mooncake");  // pg_duckdb, loaded earlier, has defined its own by now
 }
