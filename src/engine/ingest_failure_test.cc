@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Ingest when something breaks: disks that fail or are full, lost key indexes, one mirror that fails among others, dropped
+// mirrors with readers, no capture worker.
+#include "engine/ingest_fixture.h"
+
+namespace ivy::engine::test {
+namespace {
+
+#ifdef IVY_FAULT_POINTS
+TEST_F(IngestTest, GoesOnInMemoryWhenTheDiskFails) {
+    options_.flush_rows = 20;
+    options_.flush_age = 20ms;
+    StartEngine();
+    Source source(seed_, {101});
+    worker_.catalog[101].open = OpenOf(101);
+    Capture(source);
+    for (const char* point : {"flush-before-write", "parquet-append", "parquet-sync", "file-write",
+                              "flush-before-commit", "flush-before-publish"}) {
+        ASSERT_TRUE(SetFaults(std::string(point) + ":error").ok());
+        for (int round = 0; round < 15; round++) {
+            for (int steps = 0; steps < 10; steps++) {
+                if (const Transaction* committed = source.Step()) Send(*committed);
+            }
+            CheckNow(source, true);
+            if (HasFailure()) return;
+        }
+        source.CommitAll([&](const Transaction& transaction) { Send(transaction); });
+        CheckNow(source, true);
+        const Status refused = engine_->ingest().Flush(101, source.lsn(), {});
+        EXPECT_FALSE(refused.ok()) << point;
+        EXPECT_GT(FaultCount(point), 0) << point;
+        const auto json = engine_->mirrors().Find(101)->StatusJson();
+        EXPECT_NE(json["flush_error"], "") << point;
+        ASSERT_TRUE(SetFaults(std::string(point) + ":off").ok());
+        const auto deadline = std::chrono::steady_clock::now() + 30s;
+        Status flushed = engine_->ingest().Flush(101, source.lsn(), {});
+        while (!flushed.ok() && std::chrono::steady_clock::now() < deadline)
+            flushed = engine_->ingest().Flush(101, source.lsn(), {});
+        EXPECT_TRUE(flushed.ok()) << point << ": " << flushed.error().message;
+        CheckNow(source, true);
+        ExpectAllInFiles(101);
+        if (HasFailure()) return;
+    }
+    // What failed flushes wrote is gone: no file is there that the table does not name.
+    size_t data_files = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder_ + "/warehouse/t101/data")) {
+        data_files += entry.path().extension() == ".parquet";
+    }
+    EXPECT_LE(data_files, static_cast<size_t>(worker_.publications(101)));
+}
+#endif
+
+TEST_F(IngestTest, GoesOnInMemoryWhenTheDiskIsFull) {
+    const std::string disk = folder_ + "/warehouse";
+    std::filesystem::create_directories(disk);
+    if (mount("tmpfs", disk.c_str(), "tmpfs", 0, "size=256k") != 0) GTEST_SKIP() << "may not mount";
+    StartEngine();
+    Source source(seed_, {101});
+    worker_.catalog[101].open = OpenOf(101);
+    Capture(source);
+    for (int i = 0; i < 2000; i++) {
+        if (const Transaction* committed = source.Step()) Send(*committed);
+    }
+    Send(source.InsertMany(101, 1000, 200000));
+    source.CommitAll([&](const Transaction& transaction) { Send(transaction); });
+    CheckNow(source, true);
+    for (int i = 0; i < 3; i++) {
+        const Status refused = engine_->ingest().Flush(101, source.lsn(), {});
+        ASSERT_FALSE(refused.ok());
+        EXPECT_EQ(refused.error().sqlstate, sqlstate::kDiskFull) << refused.error().message;
+        EXPECT_TRUE(std::filesystem::is_empty(disk + "/t101/data"));
+        CheckNow(source, true);
+    }
+    EXPECT_EQ(mount("tmpfs", disk.c_str(), "tmpfs", MS_REMOUNT, "size=64m"), 0);
+    const Status flushed = engine_->ingest().Flush(101, source.lsn(), {});
+    EXPECT_TRUE(flushed.ok()) << flushed.error().message;
+    CheckNow(source, true);
+    worker_.Disconnect();
+    StartEngine();
+    Capture(source);
+    CheckNow(source, true);
+    worker_.Disconnect();
+    engine_.reset();
+    EXPECT_EQ(umount(disk.c_str()), 0);
+}
+
+TEST_F(IngestTest, RebuildsLostIndexes) {
+    StartEngine();
+    Source source(seed_, {101});
+    worker_.catalog[101].open = OpenOf(101);
+    Capture(source);
+    worker_.Send(source.InsertMany(101, 1000, 5000));
+    for (int i = 0; i < 100; i++) {
+        if (const Transaction* committed = source.Step()) Send(*committed);
+    }
+    source.CommitAll([&](const Transaction& transaction) { Send(transaction); });
+    CheckNow(source, true);
+    ASSERT_TRUE(engine_->ingest().Flush(101, source.lsn(), {}).ok());
+    worker_.Disconnect();
+    engine_.reset();
+    std::filesystem::remove_all(folder_ + "/engine/index");
+    StartEngine();
+    Capture(source);
+    for (int i = 0; i < 200; i++) {
+        if (const Transaction* committed = source.Step()) Send(*committed);
+    }
+    CheckNow(source, true);
+}
+
+TEST_F(IngestTest, FailsOneMirrorOnly) {
+    StartEngine();
+    Source source(seed_, {101, 102});
+    for (const uint32_t id : {101u, 102u}) worker_.catalog[id].open = OpenOf(id);
+    Capture(source);
+    Transaction bad{source.Now().xmax + 100000, 50, {}};
+    ChangesBuilder builder(102, bad.xid, bad.xid, false);
+    builder.Delete(77777);
+    bad.messages.push_back({MessageType::kChanges, builder.Take(), {}, {}});
+    worker_.Send(bad);
+    for (int i = 0; i < 200; i++) {
+        if (const Transaction* committed = source.Step()) Send(*committed);
+    }
+    worker_.Progress(source.lsn() + 5, source.Now().xmin);
+    Unavailable why;
+    ASSERT_TRUE(engine_->mirrors().WaitApplied(source.lsn(), 20s, {}, &why).ok());
+    EXPECT_TRUE(Check(source, 101, source.Now(), source.tables().at(101), "now")) << last_refusal_;
+    EXPECT_FALSE(engine_->Select(102, source.Now(), &why).ok());
+    EXPECT_EQ(why, Unavailable::kNotReady);
+    std::this_thread::sleep_for(100ms);
+    std::lock_guard guard(worker_.mutex());
+    EXPECT_NE(worker_.catalog[102].error.message, "");
+    EXPECT_EQ(worker_.catalog[101].error.message, "");
+}
+
+TEST_F(IngestTest, DeletesFilesOfDroppedMirrorsAfterTheirReaders) {
+    StartEngine();
+    Source source(seed_, {101});
+    worker_.catalog[101].open = OpenOf(101);
+    Capture(source);
+    worker_.Send(source.InsertMany(101, 0, 1000));
+    CheckNow(source, true);
+    ASSERT_TRUE(engine_->ingest().Flush(101, source.lsn(), {}).ok());
+    const std::string location = folder_ + "/warehouse/t101";
+    ASSERT_TRUE(std::filesystem::exists(location));
+    Unavailable why;
+    auto read = engine_->mirrors().Read(101, source.Now(), &why);
+    ASSERT_TRUE(read.ok());
+    (void)worker_.channel().SendMessage(MessageType::kMirrorClose, MirrorClose{101, true, location});
+    std::this_thread::sleep_for(300ms);
+    EXPECT_TRUE(std::filesystem::exists(location + "/data"));
+    EXPECT_FALSE(engine_->mirrors().Read(101, source.Now(), &why).ok());
+    read = Status::Internal("let go");
+    const auto deadline = std::chrono::steady_clock::now() + 5s;
+    while (std::filesystem::exists(location) && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(10ms);
+    EXPECT_FALSE(std::filesystem::exists(location));
+}
+
+TEST_F(IngestTest, StaleWithoutACaptureWorker) {
+    StartEngine();
+    Unavailable why;
+    const auto begin = std::chrono::steady_clock::now();
+    EXPECT_FALSE(engine_->mirrors().WaitApplied(10, 10s, {}, &why).ok());
+    EXPECT_EQ(why, Unavailable::kStale);
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 1s);
+    EXPECT_TRUE(engine_->mirrors().WaitApplied(0, 10s, {}, &why).ok());
+    Source source(seed_, {101});
+    worker_.catalog[101].open = OpenOf(101);
+    Capture(source);
+    std::this_thread::sleep_for(50ms);
+    EXPECT_FALSE(engine_->mirrors().WaitApplied(1000, 100ms, {}, &why).ok());
+    EXPECT_EQ(why, Unavailable::kStale);
+    const Status cancelled = engine_->mirrors().WaitApplied(1000, 10s, [] { return true; }, &why);
+    EXPECT_EQ(cancelled.error().sqlstate, sqlstate::kQueryCanceled);
+    std::thread later([&] {
+        std::this_thread::sleep_for(50ms);
+        worker_.Progress(2000, 1000);
+    });
+    EXPECT_TRUE(engine_->mirrors().WaitApplied(1000, 10s, {}, &why).ok());
+    later.join();
+    std::thread ends([&] {
+        std::this_thread::sleep_for(50ms);
+        worker_.Disconnect();
+    });
+    EXPECT_FALSE(engine_->mirrors().WaitApplied(3000, 10s, {}, &why).ok());
+    EXPECT_EQ(why, Unavailable::kStale);
+    ends.join();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, 5s);
+}
+
+}  // namespace
+}  // namespace ivy::engine::test
