@@ -14,6 +14,8 @@ namespace ivy::engine {
 void RegisterArithmetic(duckdb::ExtensionLoader& loader);
 // ivy_round_half_even (DOUBLE), ivy_round, ivy_trunc (DECIMAL, INTEGER)
 void RegisterRounding(duckdb::ExtensionLoader& loader);
+// ivy_num_*: numerics in text form, scalar functions and aggregates
+void RegisterNumeric(duckdb::ExtensionLoader& loader);
 // ivy_date_trunc (VARCHAR, TIMESTAMP)
 void RegisterDateTime(duckdb::ExtensionLoader& loader);
 

@@ -174,6 +174,7 @@ void RegisterArithmetic(duckdb::ExtensionLoader& loader) {
 void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterArithmetic(loader);
     RegisterRounding(loader);
+    RegisterNumeric(loader);
     RegisterDateTime(loader);
 }
 

@@ -157,7 +157,7 @@ bool AddValues(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo o
     for (int i = 0; i < columns; i++) {
         Sql* common = &entry->columns[i];
         if (!CommonType(t, &cells[i * rows], rows, "VALUES", common)) return false;
-        if (common->scale_kind != NumericScale::kFixed) return Refuse(t, "VALUES with numerics of several scales");
+        if (common->scale_kind != NumericScale::kFixed) *common = NumericText(nullptr);
         common->is_null = false;
     }
     entry->alias = NewAlias(t);
@@ -165,7 +165,7 @@ bool AddValues(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo o
     for (int row = 0; row < rows; row++) {
         appendStringInfoString(out, row == 0 ? "(" : ", (");
         for (int i = 0; i < columns; i++) {
-            appendStringInfo(out, "%s%s", i == 0 ? "" : ", ", CastTo(cells[i * rows + row], entry->columns[i].rep));
+            appendStringInfo(out, "%s%s", i == 0 ? "" : ", ", ConvertTo(cells[i * rows + row], entry->columns[i]));
         }
         appendStringInfoChar(out, ')');
     }

@@ -18,8 +18,6 @@ namespace ivy::translate {
 
 namespace {
 
-constexpr int kMaxArguments = 8;
-
 // The index of a text in a list of texts, which it is appended to if it is new.
 int AddText(List** list, const char* text) {
     int index = 0;
@@ -190,23 +188,34 @@ bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
     level->above_grouping = true;
     if (!ok) return false;
 
-    StringInfoData text;
-    initStringInfo(&text);
-    appendStringInfoString(&text, aggregate->aggdistinct != NIL ? "(DISTINCT " : "(");
+    StringInfoData arguments;
+    StringInfoData after;
+    initStringInfo(&arguments);
+    initStringInfo(&after);
     for (i = 0; i < count; i++) {
+        const char* value = args[i].text;
         UseArgument(grouping, &args[i]);
-        appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", args[i].text);
+        if (args[i].scale_kind == NumericScale::kByRow) {
+            Sql scale;
+            scale.text = psprintf("CASE WHEN %s IS NOT NULL THEN %s END", value, args[i].scale);
+            UseArgument(grouping, &scale);
+            args[i].scale = scale.text;
+        }
+        appendStringInfo(&arguments, "%s%s", i == 0 ? "" : ", ", args[i].text);
     }
-    if (aggregate->aggstar) appendStringInfoChar(&text, '*');
-    appendStringInfoChar(&text, ')');
+    if (aggregate->aggstar) appendStringInfoChar(&arguments, '*');
+    appendStringInfoChar(&after, ')');
     if (filter != nullptr) {
         Sql condition;
         condition.text = filter;
         UseArgument(grouping, &condition);
-        appendStringInfo(&text, " FILTER (WHERE %s)", condition.text);
+        appendStringInfo(&after, " FILTER (WHERE %s)", condition.text);
     }
-    const Call call{t,        signature, nodes, args, count, aggregate->inputcollid, aggregate->aggtype,
-                    -1,       text.data};
+    Call call{t, signature, nodes, args, count, aggregate->inputcollid, aggregate->aggtype, -1};
+    call.is_distinct = aggregate->aggdistinct != NIL;
+    call.before = call.is_distinct ? "(DISTINCT " : "(";
+    call.after = after.data;
+    call.aggregate = AggregateOf(call, "", arguments.data);
     if (!ApplySignature(call, out)) return false;
     UseResult(grouping, out);
     return true;

@@ -9,6 +9,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
+#include "portability/instr_time.h"
 #include "rewrite/rewriteManip.h"
 }
 
@@ -16,27 +17,7 @@ namespace ivy::translate {
 
 namespace {
 
-// A SELECT whose columns are named, before ORDER BY and what goes with it.
-struct Body {
-    const char* text;
-    const char* with;   // "WITH ... " or ""
-    Sql* items;         // c1, c2, ...: first those of the result, then those that only ORDER BY or DISTINCT ON use
-    int* refs;          // ressortgroupref of each, or 0
-    Oid* collations;
-    int visible;
-    int count;
-};
-
 // --- what a query may not have --------------------------------------------------------------------------------------------
-
-bool CheckQuery(Translator* t, const Query* query) {
-    if (query->commandType != CMD_SELECT || query->utilityStmt != nullptr) return Refuse(t, "a command that is not SELECT");
-    if (query->hasModifyingCTE) return Refuse(t, "data-modifying WITH query");
-    if (query->rowMarks != NIL) return Refuse(t, "FOR UPDATE or FOR SHARE");
-    if (query->hasTargetSRFs) return Refuse(t, "set-returning function in the target list");
-    if (query->limitOption == LIMIT_OPTION_WITH_TIES) return Refuse(t, "FETCH FIRST WITH TIES");
-    return true;
-}
 
 struct Independence {
     Translator* t;
@@ -111,14 +92,6 @@ void FetchWhole(Translator* t, Query* query, StringInfo out, Columns* columns) {
 
 // --- bodies ------------------------------------------------------------------------------------------------------------------
 
-void InitBody(Body* body, int capacity) {
-    *body = Body{};
-    body->with = "";
-    body->items = static_cast<Sql*>(palloc0(Max(capacity, 1) * sizeof(Sql)));
-    body->refs = static_cast<int*>(palloc0(Max(capacity, 1) * sizeof(int)));
-    body->collations = static_cast<Oid*>(palloc0(Max(capacity, 1) * sizeof(Oid)));
-}
-
 bool IsSortKey(const Query* query, Index ref) {
     if (ref == 0) return false;
     foreach_node(SortGroupClause, clause, query->sortClause) {
@@ -167,18 +140,14 @@ bool TranslatePlainBody(Translator* t, bool final, Body* body) {
                 ok = false;
                 continue;
             }
-            if (!entry->resjunk && final && item->scale_kind != NumericScale::kFixed) {
-                ok = Refuse(t, "numeric result whose display scale varies by row");
-                continue;
-            }
+            // The expressions that give the scale of a row stay inside.
+            if (item->scale_kind != NumericScale::kFixed) *item = ToNumericText(*item);
             const bool is_bare = item->rep.kind != TypeKind::kDecimal && IsA(node, Var);
             const bool cast = !entry->resjunk && (item->is_null || (final && !is_bare));
             const char* text = cast ? psprintf("CAST(%s AS %s)", item->text, TypeName(item->rep)) : item->text;
             appendStringInfo(&targets, "%s%s AS c%d", column == 0 ? "" : ", ", text, column + 1);
             body->refs[column] = static_cast<int>(entry->ressortgroupref);
             body->collations[column] = exprCollation(node);
-            // The expressions that gave the scale of a row stay inside.
-            if (item->scale_kind == NumericScale::kByRow) item->scale_kind = NumericScale::kUnknown;
         }
         if (junk == 0) body->visible = body->count;
     }
@@ -207,203 +176,6 @@ bool TranslatePlainBody(Translator* t, bool final, Body* body) {
     }
     body->text = text.data;
     return true;
-}
-
-// --- set operations ------------------------------------------------------------------------------------------------------------
-
-bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* columns);
-
-// "SELECT ... FROM (text)" with the columns cast to "wanted", or the text itself.
-const char* CastColumns(Translator* t, const char* text, const Columns& columns, const Columns& wanted) {
-    bool same = true;
-    for (int i = 0; i < wanted.count; i++) same = same && columns.items[i].rep == wanted.items[i].rep;
-    if (same) return text;
-    const char* alias = NewAlias(t);
-    StringInfoData out;
-    initStringInfo(&out);
-    for (int i = 0; i < wanted.count; i++) {
-        appendStringInfo(&out, "%sCAST(%s.c%d AS %s) AS c%d", i == 0 ? "SELECT " : ", ", alias, i + 1,
-                         TypeName(wanted.items[i].rep), i + 1);
-    }
-    appendStringInfo(&out, " FROM (%s) AS %s", text, alias);
-    return out.data;
-}
-
-// Duplicates that the set operation removes must be what Postgres sees as duplicates.
-bool CheckSetColumns(Translator* t, const SetOperationStmt* stmt, const Columns& columns) {
-    for (int i = 0; i < columns.count; i++) {
-        if (stmt->groupClauses == NIL) break;
-        const auto* clause = static_cast<SortGroupClause*>(list_nth(stmt->groupClauses, i));
-        if (!CheckGroupable(t, columns.items[i], list_nth_oid(stmt->colCollations, i), clause->eqop,
-                            list_nth_int(stmt->colTypmods, i))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-bool CommonColumns(Translator* t, const Columns& left, const Columns& right, Columns* out) {
-    out->count = left.count;
-    out->items = static_cast<Sql*>(palloc0(Max(left.count, 1) * sizeof(Sql)));
-    for (int i = 0; i < left.count; i++) {
-        const Sql sides[2] = {left.items[i], right.items[i]};
-        if (!CommonType(t, sides, 2, "set operation", &out->items[i])) return false;
-        if (out->items[i].scale_kind == NumericScale::kByRow) out->items[i].scale_kind = NumericScale::kUnknown;
-    }
-    return true;
-}
-
-const char* SetOperator(const SetOperationStmt* stmt) {
-    switch (stmt->op) {
-        case SETOP_UNION: return stmt->all ? "UNION ALL" : "UNION";
-        case SETOP_INTERSECT: return stmt->all ? "INTERSECT ALL" : "INTERSECT";
-        case SETOP_EXCEPT: return stmt->all ? "EXCEPT ALL" : "EXCEPT";
-        default: elog(ERROR, "unknown set operation");
-    }
-}
-
-bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* columns) {
-    check_stack_depth();
-    StringInfoData out;
-    initStringInfo(&out);
-    if (IsA(node, RangeTblRef)) {
-        const RangeTblEntry* rte = rt_fetch(castNode(RangeTblRef, node)->rtindex, t->level->query->rtable);
-        if (!TranslateOrFetch(t, rte->subquery, t->level, &out, columns)) return false;
-        *text = out.data;
-        return true;
-    }
-    const auto* stmt = castNode(SetOperationStmt, node);
-    const char* left;
-    const char* right;
-    Columns left_columns;
-    Columns right_columns;
-    bool ok = TranslateSetNode(t, stmt->larg, &left, &left_columns);
-    ok = TranslateSetNode(t, stmt->rarg, &right, &right_columns) && ok;
-    if (!ok || !CommonColumns(t, left_columns, right_columns, columns) || !CheckSetColumns(t, stmt, *columns)) return false;
-    appendStringInfo(&out, "(%s) %s (%s)", CastColumns(t, left, left_columns, *columns), SetOperator(stmt),
-                     CastColumns(t, right, right_columns, *columns));
-    *text = out.data;
-    return true;
-}
-
-bool TranslateSetBody(Translator* t, bool final, Body* body) {
-    const Query* query = t->level->query;
-    Columns columns;
-    const char* text;
-    if (!TranslateSetNode(t, query->setOperations, &text, &columns)) return false;
-    InitBody(body, columns.count);
-    body->count = body->visible = columns.count;
-    const char* alias = NewAlias(t);
-    StringInfoData targets;
-    initStringInfo(&targets);
-    int i = 0;
-    foreach_node(TargetEntry, entry, query->targetList) {
-        if (entry->resjunk || i >= columns.count) return Refuse(t, "set operation with computed columns");
-        body->items[i] = columns.items[i];
-        body->items[i].text = psprintf("%s.c%d", alias, i + 1);
-        body->refs[i] = static_cast<int>(entry->ressortgroupref);
-        body->collations[i] = exprCollation(reinterpret_cast<Node*>(entry->expr));
-        if (final && body->items[i].scale_kind != NumericScale::kFixed) {
-            return Refuse(t, "numeric result whose display scale varies by row");
-        }
-        appendStringInfo(&targets, "%sCAST(%s AS %s) AS c%d", i == 0 ? "" : ", ", body->items[i].text,
-                         TypeName(body->items[i].rep), i + 1);
-        i++;
-    }
-    if (i == 0) return Refuse(t, "set operation without columns");
-    body->text = psprintf("SELECT %s FROM (%s) AS %s", targets.data, text, alias);
-    return true;
-}
-
-// --- WITH ----------------------------------------------------------------------------------------------------------------------
-
-// The recursive term refers to the whole, so its columns' types are settled by the other term alone.
-bool TranslateRecursive(Translator* t, Query* query, Cte* cte, StringInfo out) {
-    const auto* stmt = reinterpret_cast<SetOperationStmt*>(query->setOperations);
-    if (stmt == nullptr || !IsA(stmt, SetOperationStmt) || stmt->op != SETOP_UNION || query->cteList != NIL ||
-        query->sortClause != NIL || query->limitCount != nullptr || query->limitOffset != nullptr || !CheckQuery(t, query)) {
-        return Refuse(t, "recursive WITH query of unusual form");
-    }
-    PushLevel(t, query, t->level);
-    const char* first;
-    const char* second = nullptr;
-    Columns seed;
-    Columns step;
-    bool ok = TranslateSetNode(t, stmt->larg, &first, &seed);
-    if (ok) {
-        Columns wanted{static_cast<Sql*>(palloc0(seed.count * sizeof(Sql))), seed.count};
-        for (int i = 0; i < seed.count; i++) {
-            Sql* item = &wanted.items[i];
-            *item = seed.items[i];
-            item->is_null = false;
-            if (IsNumeric(*item)) item->rep = Decimal(38, item->rep.scale);
-        }
-        cte->columns = wanted.items;
-        cte->column_count = wanted.count;
-        ok = TranslateSetNode(t, stmt->rarg, &second, &step);
-        for (int i = 0; ok && i < wanted.count; i++) {
-            const Sql& item = wanted.items[i];
-            const Sql& next = step.items[i];
-            if (!next.is_null && (next.rep.kind != item.rep.kind || next.rep.scale != item.rep.scale ||
-                                  next.text_form != item.text_form || next.scale_kind != item.scale_kind)) {
-                ok = Refuse(t, "recursive WITH query whose terms have different representations");
-            }
-        }
-        if (ok) {
-            ok = CheckSetColumns(t, stmt, wanted);
-            appendStringInfo(out, "(%s) %s (%s)", CastColumns(t, first, seed, wanted), SetOperator(stmt),
-                             CastColumns(t, second, step, wanted));
-        }
-    }
-    t->level = t->level->parent;
-    return ok;
-}
-
-bool TranslateWith(Translator* t, const char** with) {
-    Level* level = t->level;
-    StringInfoData text;
-    initStringInfo(&text);
-    bool recursive = false;
-    bool ok = true;
-    foreach_node(CommonTableExpr, expression, level->query->cteList) {
-        auto* cte = static_cast<Cte*>(palloc0(sizeof(Cte)));
-        cte->name = expression->ctename;
-        level->ctes = lappend(level->ctes, cte);
-        if (expression->cterefcount == 0) continue;
-        cte->alias = psprintf("w%d", ++t->cte_count);
-        if (!IsA(expression->ctequery, Query)) {
-            ok = Refuse(t, "WITH query that was not analysed");
-            continue;
-        }
-        Query* query = castNode(Query, expression->ctequery);
-        StringInfoData body;
-        initStringInfo(&body);
-        if (expression->cterecursive) {
-            recursive = true;
-            if (expression->search_clause != nullptr || expression->cycle_clause != nullptr) {
-                ok = Refuse(t, "SEARCH or CYCLE clause");
-                continue;
-            }
-            ok = TranslateRecursive(t, query, cte, &body) && ok;
-        } else {
-            Columns columns;
-            if (!TranslateOrFetch(t, query, level, &body, &columns)) {
-                ok = false;
-                continue;
-            }
-            cte->columns = columns.items;
-            cte->column_count = columns.count;
-        }
-        appendStringInfo(&text, "%s%s", text.len == 0 ? "" : ", ", cte->alias);
-        if (expression->cterecursive) {
-            for (int i = 0; i < cte->column_count; i++) appendStringInfo(&text, "%sc%d", i == 0 ? "(" : ", ", i + 1);
-            appendStringInfoChar(&text, ')');
-        }
-        const bool fence = expression->ctematerialized == CTEMaterializeAlways && !expression->cterecursive;
-        appendStringInfo(&text, " AS %s(%s)", fence ? "MATERIALIZED " : "", body.data);
-    }
-    *with = text.len == 0 ? "" : psprintf("WITH %s%s ", recursive ? "RECURSIVE " : "", text.data);
-    return ok;
 }
 
 // --- DISTINCT, ORDER BY, LIMIT -----------------------------------------------------------------------------------------------------
@@ -535,6 +307,23 @@ Query* RowQuery(const RowSource* source) {
 
 }  // namespace
 
+bool CheckQuery(Translator* t, const Query* query) {
+    if (query->commandType != CMD_SELECT || query->utilityStmt != nullptr) return Refuse(t, "a command that is not SELECT");
+    if (query->hasModifyingCTE) return Refuse(t, "data-modifying WITH query");
+    if (query->rowMarks != NIL) return Refuse(t, "FOR UPDATE or FOR SHARE");
+    if (query->hasTargetSRFs) return Refuse(t, "set-returning function in the target list");
+    if (query->limitOption == LIMIT_OPTION_WITH_TIES) return Refuse(t, "FETCH FIRST WITH TIES");
+    return true;
+}
+
+void InitBody(Body* body, int capacity) {
+    *body = Body{};
+    body->with = "";
+    body->items = static_cast<Sql*>(palloc0(Max(capacity, 1) * sizeof(Sql)));
+    body->refs = static_cast<int*>(palloc0(Max(capacity, 1) * sizeof(int)));
+    body->collations = static_cast<Oid*>(palloc0(Max(capacity, 1) * sizeof(Oid)));
+}
+
 Level* PushLevel(Translator* t, Query* query, Level* outer) {
     auto* level = static_cast<Level*>(palloc0(sizeof(Level)));
     level->parent = outer;
@@ -609,22 +398,22 @@ Translation* Finish(Translator* t, bool ok, const char* sql, Columns columns) {
     return result;
 }
 
-Translation* TranslateInner(Query* query, IsMirrorFn is_mirror, bool sums_are_rescaled, bool* varying_sum) {
+Translation* TranslateQuery(Query* query, IsMirrorFn is_mirror) {
+    instr_time start;
+    INSTR_TIME_SET_CURRENT(start);
     auto* t = static_cast<Translator*>(palloc0(sizeof(Translator)));
     t->is_mirror = is_mirror;
-    t->sums_are_rescaled = sums_are_rescaled;
     StringInfoData sql;
     initStringInfo(&sql);
     Columns columns{nullptr, 0};
     bool ok = TranslateSelect(t, query, nullptr, true, &sql, &columns);
     if (ok && columns.count == 0) ok = Refuse(t, "result without columns");
-    *varying_sum |= t->varying_sum;
-    return Finish(t, ok, sql.data, columns);
-}
-
-Translation* TranslateQuery(Query* query, IsMirrorFn is_mirror) {
-    bool varying_sum = false;
-    return TranslateInner(query, is_mirror, false, &varying_sum);
+    Translation* translation = Finish(t, ok, sql.data, columns);
+    instr_time end;
+    INSTR_TIME_SET_CURRENT(end);
+    INSTR_TIME_SUBTRACT(end, start);
+    translation->micros = static_cast<int>(INSTR_TIME_GET_MICROSEC(end));
+    return translation;
 }
 
 }  // namespace ivy::translate

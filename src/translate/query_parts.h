@@ -1,10 +1,31 @@
 // SPDX-License-Identifier: Apache-2.0
-// The expression nodes that depend on the query around them.
+// How the files of the translator call each other: expression nodes with files of their own, and the parts of a query.
 #pragma once
 
 #include "translate/signature.h"
 
 namespace ivy::translate {
+
+constexpr int kMaxArguments = 8;
+
+// --- expressions --------------------------------------------------------------------------------------------------------
+
+Sql Boolean(const char* text);
+// Translates arguments, all of them even if one is refused, so that every reason is found.
+bool TranslateArguments(Translator* t, List* nodes, Sql* out);
+// PrepareArguments, with constants padded where a bpchar column is compared with them.
+bool PrepareCall(Translator* t, const Signature& signature, List* nodes, Sql* args, Oid collation);
+bool TranslateCall(Translator* t, const Signature* signature, List* nodes, Oid collation, Oid result_type,
+                   int32 result_typmod, Sql* out);
+
+bool TranslateCase(Translator* t, CaseExpr* expression, Sql* out);
+bool TranslateCoalesce(Translator* t, CoalesceExpr* expression, Sql* out);
+bool TranslateMinMax(Translator* t, MinMaxExpr* expression, Sql* out);
+bool TranslateScalarArray(Translator* t, ScalarArrayOpExpr* expression, Sql* out);
+bool TranslateRowCompare(Translator* t, RowCompareExpr* row, Sql* out);
+bool TranslateRelabel(Translator* t, RelabelType* relabel, Sql* out);
+bool TranslateTextCast(Translator* t, CoerceViaIO* cast, Sql* out);
+
 
 bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out);
 // A Var of a grouped level, seen from above the grouping.
@@ -16,5 +37,33 @@ bool TranslateSubLink(Translator* t, SubLink* link, bool as_qual, Sql* out);
 // "left op ANY (SELECT right FROM (rows) AS alias)", or ALL.
 bool TranslateQuantified(Translator* t, const Signature* signature, Oid op, Sql left, Sql right, const char* rows,
                          const char* alias, Oid collation, bool any, Sql* out);
+
+// --- queries -------------------------------------------------------------------------------------------------------------
+
+// A SELECT whose columns are named, before ORDER BY and what goes with it.
+struct Body {
+    const char* text;
+    const char* with;   // "WITH ... " or ""
+    Sql* items;         // c1, c2, ...: first those of the result, then those that only ORDER BY or DISTINCT ON use
+    int* refs;          // ressortgroupref of each, or 0
+    Oid* collations;
+    int visible;
+    int count;
+};
+
+void InitBody(Body* body, int capacity);
+// Refuses what no SELECT may have.
+bool CheckQuery(Translator* t, const Query* query);
+
+// "SELECT ... FROM (text)" with the columns cast to "wanted", or the text itself.
+const char* CastColumns(Translator* t, const char* text, const Columns& columns, const Columns& wanted);
+// Duplicates that the set operation removes must be what Postgres sees as duplicates.
+bool CheckSetColumns(Translator* t, const SetOperationStmt* stmt, const Columns& columns);
+const char* SetOperator(const SetOperationStmt* stmt);
+bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* columns);
+bool TranslateSetBody(Translator* t, bool final, Body* body);
+
+// "WITH ... " or "": the current level's WITH queries.
+bool TranslateWith(Translator* t, const char** with);
 
 }  // namespace ivy::translate

@@ -80,39 +80,66 @@ const char* CastTo(const Sql& expression, ColumnType type) {
     return psprintf("CAST(%s AS %s)", expression.text, TypeName(type));
 }
 
+Sql NumericText(const char* text) {
+    Sql out;
+    out.text = text;
+    out.type = NUMERICOID;
+    out.rep = Native(TypeKind::kText);
+    out.text_form = true;
+    return out;
+}
+
+const char* ScaleOf(const Sql& e) {
+    if (e.is_null) return "CAST(NULL AS INTEGER)";
+    return e.scale_kind == NumericScale::kByRow ? e.scale : psprintf("CAST(%d AS INTEGER)", e.rep.scale);
+}
+
+Sql ToNumericText(const Sql& e) {
+    if (e.text_form) return e;
+    const char* text = psprintf("CAST(%s AS VARCHAR)", e.text);
+    if (e.scale_kind == NumericScale::kByRow) text = psprintf("ivy_num_round(%s, %s)", text, e.scale);
+    Sql out = NumericText(text);
+    out.is_null = e.is_null;
+    return out;
+}
+
+const char* ConvertTo(const Sql& e, const Sql& common) {
+    return IsNumericText(common) && IsNumeric(e) ? ToNumericText(e).text : CastTo(e, common.rep);
+}
+
 bool CommonType(Translator* t, const Sql* expressions, int count, const char* what, Sql* out) {
     const Sql* first = nullptr;
     bool same_scale = true;
-    bool unknown = false;
+    bool numeric_text = false;
     int scale = 0;
     int digits = 0;  // before the point
     for (int i = 0; i < count; i++) {
         const Sql& e = expressions[i];
         if (e.is_null) continue;
         if (first == nullptr) first = &e;
-        if (e.rep.kind != first->rep.kind || e.text_form != first->text_form ||
-            (e.text_form && e.type != first->type)) {
+        const bool numerics = (IsNumeric(e) || IsNumericText(e)) && (IsNumeric(*first) || IsNumericText(*first));
+        if (numerics && (e.text_form || e.scale_kind == NumericScale::kLiteral)) numeric_text = true;
+        if (!numerics && (e.rep.kind != first->rep.kind || e.text_form != first->text_form ||
+                          (e.text_form && e.type != first->type))) {
             return Refuse(t, "%s of values with different representations", what);
         }
         if (!IsNumeric(e)) continue;
-        if (e.scale_kind == NumericScale::kUnknown) unknown = true;
         if (e.scale_kind == NumericScale::kByRow || e.rep.scale != first->rep.scale) same_scale = false;
         scale = Max(scale, static_cast<int>(e.rep.scale));
         digits = Max(digits, e.rep.precision - e.rep.scale);
     }
     const Sql& model = first != nullptr ? *first : expressions[0];
+    *out = Sql{};
     out->type = model.type;
     out->rep = model.rep;
     out->text_form = model.text_form;
     out->is_null = first == nullptr;
-    out->scale_kind = NumericScale::kFixed;
-    if (first != nullptr && IsNumeric(model)) {
+    if (first == nullptr) return true;
+    if (numeric_text || (IsNumeric(model) && digits + scale > 38 && !same_scale)) {
+        *out = NumericText(nullptr);
+    } else if (IsNumeric(model)) {
         out->rep = Decimal(Max(digits + scale, 1), scale);
-        if (unknown) {
-            out->scale_kind = NumericScale::kUnknown;
-        } else if (!same_scale) {
-            out->scale_kind = NumericScale::kByRow;
-        }
+        out->scale_kind = same_scale ? NumericScale::kFixed : NumericScale::kByRow;
     }
     return true;
 }

@@ -67,7 +67,8 @@ ColumnType LetterType(char letter) {
         case '8': return Native(TypeKind::kInt64);
         case 'f': return Native(TypeKind::kFloat);
         case 'd': return Native(TypeKind::kDouble);
-        case 'n': return Native(TypeKind::kDecimal);
+        case 'n':
+        case 'S': return Native(TypeKind::kDecimal);
         case 't':
         case 'c':
         case 'p':
@@ -169,9 +170,26 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
             }
             break;
     }
+    bool numeric_text = false;
+    for (int i = 0; i < count; i++) numeric_text |= signature.types[i] == 'n' && IsNumericText(args[i]);
     for (int i = 0; i < count; i++) {
         const char letter = signature.types[i];
-        if (letter == '?') continue;
+        if (letter == '?') {
+            if (args[i].scale_kind != NumericScale::kFixed) args[i] = ToNumericText(args[i]);
+            continue;
+        }
+        if ((letter == 'n' || letter == 'S') && (IsNumeric(args[i]) || IsNumericText(args[i]))) {
+            if (signature.IsComparison()) {
+                if (numeric_text) {
+                    args[i] = ToNumericText(args[i]);
+                    args[i].text = psprintf("ivy_num_key(%s)", args[i].text);
+                }
+            } else if (args[i].scale_kind == NumericScale::kLiteral ||
+                       (letter == 'n' && args[i].scale_kind != NumericScale::kFixed)) {
+                args[i] = ToNumericText(args[i]);
+            }
+            continue;
+        }
         if (letter == '*') {
             if (args[i].text_form) {
                 return Refuse(t, "type %s has no native form in the engine", TypeText(args[i].type));
@@ -217,7 +235,21 @@ const char* Expand(const char* sql, const Sql* args, int count, const char* aggr
     return out.data;
 }
 
+const char* AggregateOf(const Call& call, const char* name, const char* text) {
+    return psprintf("%s%s%s%s", name, call.before, text, call.after);
+}
+
+const char* NumericTemplate(const char* sql, bool text_form) {
+    const char* second = strchr(sql, '|');
+    if (second == nullptr) return sql;
+    return text_form ? second + 1 : pnstrdup(sql, second - sql);
+}
+
 void SetResult(const Call& call, char letter, const char* text, Sql* out) {
+    if (letter == 'n') {
+        *out = NumericText(text);
+        return;
+    }
     *out = Sql{};
     out->text = text;
     out->type = getBaseType(call.result_type);

@@ -5,13 +5,15 @@
 //
 // A signature is a row of data. "types" names what the SQL expects and gives, one letter each, as in "24>4":
 //
-//   b boolean   2 4 8 integers   f d floats    n DECIMAL     t text       c bpchar (compared without trailing blanks)
+//   b boolean   2 4 8 integers   f d floats    t text        c bpchar (compared without trailing blanks)
+//   n numeric: a DECIMAL of fixed scale or text form (a comparison's are of any scale, or their keys)
+//   S numeric: as n, or a DECIMAL whose scale varies by row
 //   p bpchar (as it is)          y bytes       D date        T time       s timestamp  z timestamptz
 //   u uuid      i interval       e text form with textual equality    * anything native    ? anything
 //
 // An argument with a narrower type is cast. "sql" is an infix comparison operator without '$', or a template in which $1
-// is the first argument and so on. In an aggregate's template $a is its parenthesised arguments with DISTINCT, FILTER and
-// OVER. Where a template can't say it, "rewrite" does.
+// is the first argument and so on. Of numerics, "A|B" is A for DECIMALs and B for text form. In an aggregate's template $a
+// is its parenthesised arguments with DISTINCT, FILTER and OVER. Where a template can't say it, "rewrite" does.
 #pragma once
 
 #include "translate/translator.h"
@@ -38,7 +40,10 @@ struct Call {
     Oid collation;
     Oid result_type;
     int32 result_typmod;
-    const char* aggregate = nullptr;  // what $a stands for
+    bool is_distinct = false;
+    const char* before = nullptr;  // of an aggregate: "(" or "(DISTINCT "
+    const char* after = nullptr;   // ")" with FILTER and OVER
+    const char* aggregate = nullptr;  // what $a stands for: before, arguments, after
 };
 
 using RewriteFn = bool (*)(const Call& call, Sql* out);
@@ -77,7 +82,11 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
 bool ApplySignature(const Call& call, Sql* out);
 // "$1" and so on in "sql" replaced by the arguments' texts, "$a" by "aggregate".
 const char* Expand(const char* sql, const Sql* args, int count, const char* aggregate = nullptr);
-// Sets type and rep of a result by its letter. Not for 'n'.
+// "name(text)" as the call's aggregate has it: with its DISTINCT, FILTER and OVER.
+const char* AggregateOf(const Call& call, const char* name, const char* text);
+// The template for DECIMALs or for text form, of two with "|" between.
+const char* NumericTemplate(const char* sql, bool text_form);
+// Sets type and rep of a result by its letter. An 'n' is text form.
 void SetResult(const Call& call, char letter, const char* text, Sql* out);
 
 // Whether the argument is a Const that isn't NULL.

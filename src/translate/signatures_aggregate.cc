@@ -15,17 +15,25 @@ namespace {
 #define IVY_FINITE(SUM) \
     "CASE WHEN NOT isfinite(" SUM ") THEN CAST(error('sum of floats is not finite') AS DOUBLE) ELSE " SUM " END"
 
+// The text form of a sum whatever the representation of what is summed up. The display scale of a sum is the largest.
+const char* SumText(const Call& call) {
+    const Sql& a = call.args[0];
+    if (a.text_form) return AggregateOf(call, "ivy_num_sum", a.text);
+    const char* sum = psprintf("CAST(%s AS VARCHAR)", AggregateOf(call, "sum", a.text));
+    if (a.scale_kind != NumericScale::kByRow) return sum;
+    return psprintf("ivy_num_round(%s, %s)", sum, AggregateOf(call, "max", a.scale));
+}
+
 bool SumNumeric(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
-    if (a.scale_kind == NumericScale::kUnknown ||
-        (a.scale_kind == NumericScale::kByRow && !call.t->sums_are_rescaled)) {
-        call.t->varying_sum |= a.scale_kind == NumericScale::kByRow;
-        return RefuseCall(call, "display scale varies by row");
+    if (a.text_form || a.scale_kind == NumericScale::kByRow) {
+        *out = NumericText(SumText(call));
+        return true;
     }
     *out = Sql{};
     out->type = NUMERICOID;
     out->rep = Decimal(38, a.rep.scale);
-    out->text = psprintf("CAST(sum%s AS %s)", call.aggregate, TypeName(out->rep));
+    out->text = psprintf("CAST(%s AS %s)", AggregateOf(call, "sum", a.text), TypeName(out->rep));
     return true;
 }
 
@@ -37,11 +45,43 @@ bool SumBigint(const Call& call, Sql* out) {
     return true;
 }
 
-// min, max, and window functions that give one of their argument's values.
-bool SameAsArgument(const Call& call, Sql* out) {
+// The server divides sum by count too. Without any rows the sum is NULL, and so is the quotient.
+bool Average(const Call& call, Sql* out) {
+    *out = NumericText(psprintf("ivy_num_div(%s, CAST(count%s AS VARCHAR))", SumText(call), call.aggregate));
+    return true;
+}
+
+// Variance and standard deviation come from the count, the sum and the sum of squares, all exact.
+bool Deviation(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
-    if (IsNumeric(a) && a.scale_kind != NumericScale::kFixed) return RefuseCall(call, "display scale varies by row");
-    *out = a;
+    if (call.is_distinct) return RefuseCall(call, "DISTINCT");
+    const char* squares;
+    if (a.rep.kind != TypeKind::kDecimal && !a.text_form) {
+        squares = psprintf("CAST(%s AS VARCHAR)",
+                           AggregateOf(call, "sum", psprintf("CAST(%s AS HUGEINT) * CAST(%s AS HUGEINT)", a.text, a.text)));
+    } else if (!a.text_form && a.rep.precision <= 19) {
+        squares = psprintf("CAST(%s AS VARCHAR)", AggregateOf(call, "sum", psprintf("%s * %s", a.text, a.text)));
+    } else {
+        const char* text = ToNumericText(a).text;
+        squares = AggregateOf(call, "ivy_num_sum", psprintf("ivy_num_mul(%s, %s)", text, text));
+    }
+    const char* count = psprintf("count%s", call.aggregate);
+    const bool sample = strstr(call.signature->sql, "_samp") != nullptr;
+    *out = NumericText(psprintf("CASE WHEN %s > %d THEN %s(%s, %s, %s) END", count, sample ? 1 : 0, call.signature->sql, count,
+                                SumText(call), squares));
+    return true;
+}
+
+bool MinMaxNumeric(const Call& call, Sql* out) {
+    *out = call.args[0];
+    out->is_null = false;
+    out->text = psprintf("%s%s", NumericTemplate(call.signature->sql, out->text_form), call.aggregate);
+    return true;
+}
+
+// Window functions that give one of their argument's values.
+bool SameAsArgument(const Call& call, Sql* out) {
+    *out = call.args[0];
     out->is_null = false;
     out->text = Expand(call.signature->sql, call.args, call.count, call.aggregate);
     return true;
@@ -51,11 +91,19 @@ bool SameAsArgument(const Call& call, Sql* out) {
 bool SameAsArgumentOrDefault(const Call& call, Sql* out) {
     const Sql sides[2] = {call.args[0], call.args[2]};
     if (!CommonType(call.t, sides, 2, "default of a window function", out)) return false;
-    if (out->rep != call.args[0].rep || out->scale_kind != NumericScale::kFixed) {
+    if (out->rep != call.args[0].rep) {
         return RefuseCall(call, "default of another representation");
     }
     return SameAsArgument(call, out);
 }
+
+#define IVY_DEVIATIONS(TYPE, TYPES)                                                     \
+    {F_VARIANCE_##TYPE, TYPES, "ivy_num_var_samp", Needs::kNothing, Deviation},         \
+        {F_VAR_SAMP_##TYPE, TYPES, "ivy_num_var_samp", Needs::kNothing, Deviation},     \
+        {F_VAR_POP_##TYPE, TYPES, "ivy_num_var_pop", Needs::kNothing, Deviation},       \
+        {F_STDDEV_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation},    \
+        {F_STDDEV_SAMP_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation}, \
+        {F_STDDEV_POP_##TYPE, TYPES, "ivy_num_stddev_pop", Needs::kNothing, Deviation}
 
 constexpr Signature kAggregates[] = {
     {F_COUNT_, ">8", "count$a"},
@@ -63,7 +111,15 @@ constexpr Signature kAggregates[] = {
     {F_SUM_INT2, "2>8", "CAST(sum$a AS BIGINT)"},
     {F_SUM_INT4, "4>8", "CAST(sum$a AS BIGINT)"},
     {F_SUM_INT8, "8>n", "sum", Needs::kNothing, SumBigint},
-    {F_SUM_NUMERIC, "n>n", "sum", Needs::kNothing, SumNumeric},
+    {F_SUM_NUMERIC, "S>n", "sum", Needs::kNothing, SumNumeric},
+    {F_AVG_INT2, "2>n", "avg", Needs::kNothing, Average},
+    {F_AVG_INT4, "4>n", "avg", Needs::kNothing, Average},
+    {F_AVG_INT8, "8>n", "avg", Needs::kNothing, Average},
+    {F_AVG_NUMERIC, "S>n", "avg", Needs::kNothing, Average},
+    IVY_DEVIATIONS(INT2, "2>n"),
+    IVY_DEVIATIONS(INT4, "4>n"),
+    IVY_DEVIATIONS(INT8, "8>n"),
+    IVY_DEVIATIONS(NUMERIC, "n>n"),
     {F_SUM_FLOAT8, "d>d", IVY_FINITE("sum$a")},
     {F_AVG_FLOAT4, "d>d", IVY_FINITE("avg$a")},
     {F_AVG_FLOAT8, "d>d", IVY_FINITE("avg$a")},
@@ -73,7 +129,7 @@ constexpr Signature kAggregates[] = {
     {F_MIN_INT8, "8>8", "min$a"},
     {F_MIN_FLOAT4, "f>f", "min$a"},
     {F_MIN_FLOAT8, "d>d", "min$a"},
-    {F_MIN_NUMERIC, "n>n", "min$a", Needs::kNothing, SameAsArgument},
+    {F_MIN_NUMERIC, "n>n", "min|ivy_num_min", Needs::kNothing, MinMaxNumeric},
     {F_MIN_DATE, "D>D", "min$a"},
     {F_MIN_TIME, "T>T", "min$a"},
     {F_MIN_TIMESTAMP, "s>s", "min$a"},
@@ -85,7 +141,7 @@ constexpr Signature kAggregates[] = {
     {F_MAX_INT8, "8>8", "max$a"},
     {F_MAX_FLOAT4, "f>f", "max$a"},
     {F_MAX_FLOAT8, "d>d", "max$a"},
-    {F_MAX_NUMERIC, "n>n", "max$a", Needs::kNothing, SameAsArgument},
+    {F_MAX_NUMERIC, "n>n", "max|ivy_num_max", Needs::kNothing, MinMaxNumeric},
     {F_MAX_DATE, "D>D", "max$a"},
     {F_MAX_TIME, "T>T", "max$a"},
     {F_MAX_TIMESTAMP, "s>s", "max$a"},

@@ -25,8 +25,19 @@ bool IntegerToNumeric(const Call& call, Sql* out) {
 // and divisor are exact doubles.
 bool NumericToDouble(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
-    if (a.scale_kind == NumericScale::kUnknown || a.rep.precision > 15) return RefuseCall(call, "more than 15 digits");
-    SetResult(call, 'd', psprintf("CAST(%s AS DOUBLE)", a.text), out);
+    const bool exact = !a.text_form && a.rep.precision <= 15;
+    SetResult(call, 'd', psprintf(exact ? "CAST(%s AS DOUBLE)" : "ivy_num_double(%s)", exact ? a.text : ToNumericText(a).text), out);
+    return true;
+}
+
+bool NumericToFloat(const Call& call, Sql* out) {
+    SetResult(call, 'f', psprintf("ivy_num_float(%s)", ToNumericText(call.args[0]).text), out);
+    return true;
+}
+
+bool NumericToInteger(const Call& call, Sql* out) {
+    const char letter = strchr(call.signature->types, '>')[1];
+    SetResult(call, letter, Expand(NumericTemplate(call.signature->sql, call.args[0].text_form), call.args, 1), out);
     return true;
 }
 
@@ -57,10 +68,13 @@ constexpr Signature kRows[] = {
     {F_NUMERIC_INT4, "4>n", "$1", Needs::kNothing, IntegerToNumeric},
     {F_NUMERIC_INT8, "8>n", "$1", Needs::kNothing, IntegerToNumeric},
     // Both round half away from zero.
-    {F_INT2_NUMERIC, "n>2", "CAST($1 AS SMALLINT)"},
-    {F_INT4_NUMERIC, "n>4", "CAST($1 AS INTEGER)"},
-    {F_INT8_NUMERIC, "n>8", "CAST($1 AS BIGINT)"},
+    {F_INT2_NUMERIC, "n>2", "CAST($1 AS SMALLINT)|ivy_num_int2($1)", Needs::kNothing, NumericToInteger},
+    {F_INT4_NUMERIC, "n>4", "CAST($1 AS INTEGER)|ivy_num_int4($1)", Needs::kNothing, NumericToInteger},
+    {F_INT8_NUMERIC, "n>8", "CAST($1 AS BIGINT)|ivy_num_int8($1)", Needs::kNothing, NumericToInteger},
     {F_FLOAT8_NUMERIC, "n>d", "$1", Needs::kNothing, NumericToDouble},
+    {F_FLOAT4_NUMERIC, "n>f", "$1", Needs::kNothing, NumericToFloat},
+    {F_NUMERIC_FLOAT8, "d>n", "ivy_num_of_double($1)"},
+    {F_NUMERIC_FLOAT4, "f>n", "ivy_num_of_float($1)"},
 };
 
 }  // namespace

@@ -15,18 +15,31 @@ namespace ivy::translate {
 
 namespace {
 
-// The scale of a result whose arguments' scales are a and b, as text, when it varies by row.
-const char* RowScale(const Sql& e) {
-    return e.scale_kind == NumericScale::kByRow ? e.scale : psprintf("CAST(%d AS INTEGER)", e.rep.scale);
-}
-
 NumericScale Worse(const Sql& a, const Sql& b) {
-    if (a.scale_kind == NumericScale::kUnknown || b.scale_kind == NumericScale::kUnknown) return NumericScale::kUnknown;
-    if (a.scale_kind == NumericScale::kByRow || b.scale_kind == NumericScale::kByRow) return NumericScale::kByRow;
-    return NumericScale::kFixed;
+    return a.scale_kind == NumericScale::kByRow || b.scale_kind == NumericScale::kByRow ? NumericScale::kByRow
+                                                                                     : NumericScale::kFixed;
 }
 
-void SetNumeric(const Call& call, const char* text, int precision, int scale, Sql* out) {
+// The result by the template for text form, if an argument has it or "force" says so.
+bool InText(const Call& call, bool force, Sql* out) {
+    bool text = force;
+    for (int i = 0; i < call.count; i++) text |= IsNumericText(call.args[i]);
+    if (!text) return false;
+    for (int i = 0; i < call.count; i++) {
+        if (call.signature->types[i] == 'n' || call.signature->types[i] == 'S') call.args[i] = ToNumericText(call.args[i]);
+    }
+    SetResult(call, strchr(call.signature->types, '>')[1],
+              Expand(NumericTemplate(call.signature->sql, true), call.args, call.count), out);
+    return true;
+}
+
+bool TextOnly(const Call& call, Sql* out) { return InText(call, true, out); }
+
+const char* DecimalText(const Call& call) {
+    return Expand(NumericTemplate(call.signature->sql, false), call.args, call.count);
+}
+
+void SetDecimal(const char* text, int precision, int scale, Sql* out) {
     *out = Sql{};
     out->text = text;
     out->type = NUMERICOID;
@@ -35,13 +48,14 @@ void SetNumeric(const Call& call, const char* text, int precision, int scale, Sq
 
 // The display scale of a sum is the larger of the two.
 bool NumericSum(const Call& call, Sql* out) {
+    if (InText(call, false, out)) return true;
     const Sql& a = call.args[0];
     const Sql& b = call.args[1];
     const int scale = Max(a.rep.scale, b.rep.scale);
     const int digits = Max(a.rep.precision - a.rep.scale, b.rep.precision - b.rep.scale) + 1;
-    SetNumeric(call, Expand(call.signature->sql, call.args, 2), digits + scale, scale, out);
+    SetDecimal(DecimalText(call), digits + scale, scale, out);
     out->scale_kind = Worse(a, b);
-    if (out->scale_kind == NumericScale::kByRow) out->scale = psprintf("greatest(%s, %s)", RowScale(a), RowScale(b));
+    if (out->scale_kind == NumericScale::kByRow) out->scale = psprintf("greatest(%s, %s)", ScaleOf(a), ScaleOf(b));
     return true;
 }
 
@@ -50,55 +64,72 @@ bool NumericProduct(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
     const Sql& b = call.args[1];
     const int scale = a.rep.scale + b.rep.scale;
-    if (scale > 38) return RefuseCall(call, "more than 38 digits after the point");
-    SetNumeric(call, Expand(call.signature->sql, call.args, 2), a.rep.precision + b.rep.precision, scale, out);
+    if (InText(call, scale > 38, out)) return true;
+    SetDecimal(DecimalText(call), a.rep.precision + b.rep.precision, scale, out);
     out->scale_kind = Worse(a, b);
-    if (out->scale_kind == NumericScale::kByRow) out->scale = psprintf("(%s + %s)", RowScale(a), RowScale(b));
+    if (out->scale_kind == NumericScale::kByRow) out->scale = psprintf("(%s + %s)", ScaleOf(a), ScaleOf(b));
     return true;
 }
 
 bool NumericSameScale(const Call& call, Sql* out) {
+    if (InText(call, false, out)) return true;
     *out = call.args[0];
-    out->text = Expand(call.signature->sql, call.args, 1);
+    out->text = DecimalText(call);
     return true;
 }
 
 // ceil, floor, sign.
 bool NumericInteger(const Call& call, Sql* out) {
+    if (InText(call, false, out)) return true;
     const Sql& a = call.args[0];
     const int precision = Min(a.rep.precision - a.rep.scale + 1, 38);
-    SetNumeric(call, psprintf("CAST(%s AS DECIMAL(%d,0))", Expand(call.signature->sql, call.args, 1), precision), precision,
-               0, out);
+    SetDecimal(psprintf("CAST(%s AS DECIMAL(%d,0))", DecimalText(call), precision), precision, 0, out);
     return true;
 }
 
 // round and trunc to a number of digits, which may be negative. The engine's functions give the same types.
 bool NumericDigits(const Call& call, Sql* out) {
     int32 digits;
-    if (!ConstInt(call, 1, &digits)) return RefuseCall(call, "number of digits is not a constant");
+    const bool constant = ConstInt(call, 1, &digits);
+    if (InText(call, !constant || digits < -38 || digits > 37, out)) return true;
     const Sql& a = call.args[0];
     const int scale = Max(digits, 0);
-    if (digits < -38 || scale > 37) return RefuseCall(call, "number of digits is out of range");
-    SetNumeric(call, Expand(call.signature->sql, call.args, 2), a.rep.precision - a.rep.scale + 1 + scale, scale, out);
+    SetDecimal(DecimalText(call), a.rep.precision - a.rep.scale + 1 + scale, scale, out);
     return true;
 }
 
 bool NumericTypmod(const Call& call, Sql* out) {
     int32 typmod;
-    if (!ConstInt(call, 1, &typmod) || typmod < VARHDRSZ) return RefuseCall(call, "type modifier is not a constant");
+    if (!ConstInt(call, 1, &typmod)) return RefuseCall(call, "type modifier is not a constant");
+    if (typmod < VARHDRSZ) {
+        *out = call.args[0];
+        return true;
+    }
     const int precision = types::NumericTypmodPrecision(typmod);
     const int scale = types::NumericTypmodScale(typmod);
-    if (precision > 38 || scale < 0 || scale > precision) return RefuseCall(call, "more than 38 digits");
-    // A cast to another scale rounds half away from zero in DuckDB too.
-    SetNumeric(call, nullptr, precision, scale, out);
-    out->text = psprintf("CAST(%s AS %s)", call.args[0].text, TypeName(out->rep));
+    const bool decimal = precision <= 38 && scale >= 0 && scale <= precision;
+    const Sql& a = call.args[0];
+    if (decimal && !a.text_form) {
+        // A cast to another scale rounds half away from zero in DuckDB too.
+        SetDecimal(nullptr, precision, scale, out);
+        out->text = psprintf("CAST(%s AS %s)", a.text, TypeName(out->rep));
+        return true;
+    }
+    const char* text = psprintf("ivy_num_fit(%s, %d, %d)", ToNumericText(a).text, precision, scale);
+    if (!decimal) {
+        *out = NumericText(text);
+        return true;
+    }
+    SetDecimal(nullptr, precision, scale, out);
+    out->text = psprintf("CAST(%s AS %s)", text, TypeName(out->rep));
     return true;
 }
 
 bool NumericDisplayScale(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
-    if (a.scale_kind == NumericScale::kUnknown) return RefuseCall(call, "display scale is not known");
-    SetResult(call, '4', psprintf("CASE WHEN %s IS NULL THEN NULL ELSE %s END", a.text, RowScale(a)), out);
+    const char* text = a.text_form ? psprintf("ivy_num_scale(%s)", a.text)
+                                   : psprintf("CASE WHEN %s IS NULL THEN NULL ELSE %s END", a.text, ScaleOf(a));
+    SetResult(call, '4', text, out);
     return true;
 }
 
@@ -191,21 +222,26 @@ constexpr Signature kRows[] = {
     {F_SQRT_FLOAT8, "d>d",
      "CASE WHEN $1 < 0 THEN CAST(error('square root of a negative number') AS DOUBLE) ELSE sqrt($1) END"},
 
-    {F_NUMERIC_ADD, "nn>n", "($1 + $2)", Needs::kNothing, NumericSum},
-    {F_NUMERIC_SUB, "nn>n", "($1 - $2)", Needs::kNothing, NumericSum},
-    {F_NUMERIC_MUL, "nn>n", "($1 * $2)", Needs::kNothing, NumericProduct},
-    {F_NUMERIC_UMINUS, "n>n", "(-$1)", Needs::kNothing, NumericSameScale},
-    {F_NUMERIC_UPLUS, "n>n", "$1", Needs::kNothing, NumericSameScale},
-    {F_NUMERIC_ABS, "n>n", "abs($1)", Needs::kNothing, NumericSameScale},
-    {F_ABS_NUMERIC, "n>n", "abs($1)", Needs::kNothing, NumericSameScale},
-    {F_CEIL_NUMERIC, "n>n", "ceil($1)", Needs::kNothing, NumericInteger},
-    {F_CEILING_NUMERIC, "n>n", "ceil($1)", Needs::kNothing, NumericInteger},
-    {F_FLOOR_NUMERIC, "n>n", "floor($1)", Needs::kNothing, NumericInteger},
-    {F_SIGN_NUMERIC, "n>n", "sign($1)", Needs::kNothing, NumericInteger},
-    {F_TRUNC_NUMERIC_INT4, "n4>n", "ivy_trunc($1, $2)", Needs::kNothing, NumericDigits},
-    {F_ROUND_NUMERIC_INT4, "n4>n", "ivy_round($1, $2)", Needs::kNothing, NumericDigits},
+    {F_NUMERIC_ADD, "SS>n", "($1 + $2)|ivy_num_add($1, $2)", Needs::kNothing, NumericSum},
+    {F_NUMERIC_SUB, "SS>n", "($1 - $2)|ivy_num_sub($1, $2)", Needs::kNothing, NumericSum},
+    {F_NUMERIC_MUL, "SS>n", "($1 * $2)|ivy_num_mul($1, $2)", Needs::kNothing, NumericProduct},
+    {F_NUMERIC_DIV, "nn>n", "ivy_num_div($1, $2)", Needs::kNothing, TextOnly},
+    {F_DIV, "nn>n", "ivy_num_idiv($1, $2)", Needs::kNothing, TextOnly},
+    {F_NUMERIC_MOD, "nn>n", "ivy_num_mod($1, $2)", Needs::kNothing, TextOnly},
+    {F_MOD_NUMERIC_NUMERIC, "nn>n", "ivy_num_mod($1, $2)", Needs::kNothing, TextOnly},
+    {F_NUMERIC_UMINUS, "S>n", "(-$1)|ivy_num_neg($1)", Needs::kNothing, NumericSameScale},
+    {F_NUMERIC_UPLUS, "S>n", "$1|$1", Needs::kNothing, NumericSameScale},
+    {F_NUMERIC_ABS, "S>n", "abs($1)|ivy_num_abs($1)", Needs::kNothing, NumericSameScale},
+    {F_ABS_NUMERIC, "S>n", "abs($1)|ivy_num_abs($1)", Needs::kNothing, NumericSameScale},
+    {F_CEIL_NUMERIC, "n>n", "ceil($1)|ivy_num_ceil($1)", Needs::kNothing, NumericInteger},
+    {F_CEILING_NUMERIC, "n>n", "ceil($1)|ivy_num_ceil($1)", Needs::kNothing, NumericInteger},
+    {F_FLOOR_NUMERIC, "n>n", "floor($1)|ivy_num_floor($1)", Needs::kNothing, NumericInteger},
+    {F_SIGN_NUMERIC, "n>n", "sign($1)|ivy_num_sign($1)", Needs::kNothing, NumericInteger},
+    {F_SQRT_NUMERIC, "n>n", "ivy_num_sqrt($1)", Needs::kNothing, TextOnly},
+    {F_TRUNC_NUMERIC_INT4, "n4>n", "ivy_trunc($1, $2)|ivy_num_trunc($1, $2)", Needs::kNothing, NumericDigits},
+    {F_ROUND_NUMERIC_INT4, "n4>n", "ivy_round($1, $2)|ivy_num_round($1, $2)", Needs::kNothing, NumericDigits},
     {F_NUMERIC_NUMERIC_INT4, "n4>n", "$1", Needs::kNothing, NumericTypmod},
-    {F_SCALE, "n>4", "$1", Needs::kNothing, NumericDisplayScale},
+    {F_SCALE, "S>4", "$1", Needs::kNothing, NumericDisplayScale},
 };
 
 }  // namespace

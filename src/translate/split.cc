@@ -5,21 +5,15 @@
 //   grouped      inner: the groups and their aggregates            outer: target list, HAVING, DISTINCT, ORDER BY, LIMIT...
 //   set          inner: the set operation                          outer: ORDER BY, LIMIT
 //   other        inner: the columns needed, joined and filtered    outer: the rest
-//
-// On the way down, aggregates become ones that DuckDB computes exactly:
-//   avg(x)                  sum(x) / count(x), as the server's own final function divides
-//   sum(numeric)            also with max(scale(x)), if the display scale varies by row: the sum's is the largest
 #include "translate/translator.h"
 
 extern "C" {
-#include "catalog/pg_aggregate.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "optimizer/tlist.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
-#include "utils/fmgroids.h"
 }
 
 namespace ivy::translate {
@@ -30,7 +24,6 @@ struct Splitter {
     Query* query;
     List* inner_targets;   // TargetEntry
     bool grouped;
-    bool rescale;          // restore the display scale of every sum of numerics
     int sublevels_up;
     bool failed;
 };
@@ -67,68 +60,6 @@ Expr* InnerColumn(Splitter* s, Expr* expression) {
     return reinterpret_cast<Expr*>(var);
 }
 
-Aggref* MakeAggregate(const Aggref* model, Oid function, Oid result_type, Oid argument_type, Expr* argument) {
-    auto* aggregate = static_cast<Aggref*>(copyObjectImpl(model));
-    aggregate->aggfnoid = function;
-    aggregate->aggtype = result_type;
-    aggregate->aggcollid = InvalidOid;
-    aggregate->aggtranstype = InvalidOid;
-    aggregate->aggargtypes = list_make1_oid(argument_type);
-    if (argument != nullptr) {
-        castNode(TargetEntry, linitial(aggregate->args))->expr = argument;
-    }
-    return aggregate;
-}
-
-Expr* AggregateArgument(const Aggref* aggregate) { return castNode(TargetEntry, linitial(aggregate->args))->expr; }
-
-Expr* ToNumeric(Expr* integer) {
-    return reinterpret_cast<Expr*>(
-        makeFuncExpr(F_NUMERIC_INT8, NUMERICOID, list_make1(integer), InvalidOid, InvalidOid, COERCE_EXPLICIT_CAST));
-}
-
-// sum(x) for numeric x, with its display scale.
-Expr* NumericSum(Splitter* s, const Aggref* model) {
-    Aggref* sum = MakeAggregate(model, F_SUM_NUMERIC, NUMERICOID, NUMERICOID, nullptr);
-    Expr* column = InnerColumn(s, reinterpret_cast<Expr*>(sum));
-    if (!s->rescale) return column;
-    FuncExpr* scale = makeFuncExpr(F_SCALE, INT4OID, list_make1(AggregateArgument(model)), InvalidOid, InvalidOid,
-                                   COERCE_EXPLICIT_CALL);
-    Aggref* largest = MakeAggregate(model, F_MAX_INT4, INT4OID, INT4OID, reinterpret_cast<Expr*>(scale));
-    // Equal numerics of different scales are one value to DISTINCT.
-    if (model->aggdistinct != NIL) s->failed = true;
-    Expr* digits = InnerColumn(s, reinterpret_cast<Expr*>(largest));
-    return reinterpret_cast<Expr*>(makeFuncExpr(F_ROUND_NUMERIC_INT4, NUMERICOID, list_make2(column, digits), InvalidOid,
-                                                InvalidOid, COERCE_EXPLICIT_CALL));
-}
-
-// sum / count. Without any rows the sum is NULL, and so is the quotient.
-Expr* Average(Splitter* s, const Aggref* model, Expr* sum) {
-    const Oid argument_type = exprType(reinterpret_cast<Node*>(AggregateArgument(model)));
-    Aggref* count = MakeAggregate(model, F_COUNT_ANY, INT8OID, argument_type, nullptr);
-    Expr* rows = ToNumeric(InnerColumn(s, reinterpret_cast<Expr*>(count)));
-    return reinterpret_cast<Expr*>(makeFuncExpr(F_NUMERIC_DIV, NUMERICOID, list_make2(sum, rows), InvalidOid, InvalidOid,
-                                                COERCE_EXPLICIT_CALL));
-}
-
-Expr* SplitAggregate(Splitter* s, Aggref* aggregate) {
-    switch (aggregate->aggfnoid) {
-        case F_SUM_NUMERIC: return NumericSum(s, aggregate);
-        case F_AVG_NUMERIC: return Average(s, aggregate, NumericSum(s, aggregate));
-        case F_AVG_INT2:
-        case F_AVG_INT4: {
-            const bool small = aggregate->aggfnoid == F_AVG_INT2;
-            Aggref* sum = MakeAggregate(aggregate, small ? F_SUM_INT2 : F_SUM_INT4, INT8OID, small ? INT2OID : INT4OID, nullptr);
-            return Average(s, aggregate, ToNumeric(InnerColumn(s, reinterpret_cast<Expr*>(sum))));
-        }
-        case F_AVG_INT8: {
-            Aggref* sum = MakeAggregate(aggregate, F_SUM_INT8, NUMERICOID, INT8OID, nullptr);
-            return Average(s, aggregate, InnerColumn(s, reinterpret_cast<Expr*>(sum)));
-        }
-        default: return InnerColumn(s, reinterpret_cast<Expr*>(aggregate));
-    }
-}
-
 // Moves what the inner query computes out of an expression of the outer one.
 Node* SplitMutator(Node* node, void* context) {
     auto* s = static_cast<Splitter*>(context);
@@ -137,7 +68,7 @@ Node* SplitMutator(Node* node, void* context) {
         case T_Aggref: {
             auto* aggregate = castNode(Aggref, node);
             if (static_cast<int>(aggregate->agglevelsup) == s->sublevels_up && s->sublevels_up == 0) {
-                return reinterpret_cast<Node*>(SplitAggregate(s, aggregate));
+                return reinterpret_cast<Node*>(InnerColumn(s, reinterpret_cast<Expr*>(aggregate)));
             }
             if (static_cast<int>(aggregate->agglevelsup) >= s->sublevels_up) {
                 s->failed = true;
@@ -262,16 +193,10 @@ bool IsSingleScan(const Query* query) {
     return rte->rtekind == RTE_RELATION && !HasSubqueryBelow(query);
 }
 
-struct Attempt {
-    bool having_below;
-    bool rescale;
-};
-
-Split* TrySplit(Query* query, IsMirrorFn is_mirror, Attempt attempt, bool* varying_sum) {
+Split* TrySplit(Query* query, IsMirrorFn is_mirror, bool having_below) {
     Splitter s{};
     s.query = query;
     s.grouped = query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != nullptr;
-    s.rescale = attempt.rescale;
 
     // A set operation's columns keep their places.
     if (query->setOperations != nullptr) {
@@ -281,14 +206,14 @@ Split* TrySplit(Query* query, IsMirrorFn is_mirror, Attempt attempt, bool* varyi
 
     // The outer query first: it tells what the inner one must compute.
     auto* placeholder = makeNode(Query);
-    Query* outer = MakeOuter(&s, placeholder, attempt.having_below);
+    Query* outer = MakeOuter(&s, placeholder, having_below);
     if (s.failed) return nullptr;
     // Subqueries that stay above may not refer to what goes below.
     if (outer->hasSubLinks && query->cteList != NIL) return nullptr;
     if (s.inner_targets == NIL) {
         InnerColumn(&s, reinterpret_cast<Expr*>(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true)));
     }
-    Query* inner = MakeInner(&s, attempt.having_below);
+    Query* inner = MakeInner(&s, having_below);
     auto* rte = castNode(RangeTblEntry, linitial(outer->rtable));
     rte->subquery = inner;
     rte->eref->colnames = NIL;
@@ -296,7 +221,7 @@ Split* TrySplit(Query* query, IsMirrorFn is_mirror, Attempt attempt, bool* varyi
         if (!entry->resjunk) rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname)));
     }
 
-    Translation* translation = TranslateInner(inner, is_mirror, attempt.rescale, varying_sum);
+    Translation* translation = TranslateQuery(inner, is_mirror);
     if (!translation->ok) return nullptr;
     auto* split = static_cast<Split*>(palloc0(sizeof(Split)));
     split->outer = outer;
@@ -312,14 +237,11 @@ Split* SplitQuery(Query* query, IsMirrorFn is_mirror) {
     const bool grouped =
         query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != nullptr;
     if (!grouped && query->setOperations == nullptr && IsSingleScan(query)) return nullptr;
-    bool varying_sum = false;
-    const bool having = query->havingQual != nullptr;
     // HAVING below leaves fewer groups to read.
-    if (having) {
-        if (Split* split = TrySplit(query, is_mirror, {true, false}, &varying_sum)) return split;
+    if (query->havingQual != nullptr) {
+        if (Split* split = TrySplit(query, is_mirror, true)) return split;
     }
-    if (Split* split = TrySplit(query, is_mirror, {false, false}, &varying_sum)) return split;
-    return varying_sum ? TrySplit(query, is_mirror, {false, true}, &varying_sum) : nullptr;
+    return TrySplit(query, is_mirror, false);
 }
 
 }  // namespace ivy::translate

@@ -10,14 +10,6 @@ namespace ivy::translate {
 
 namespace {
 
-Sql Boolean(const char* text) {
-    Sql out;
-    out.text = text;
-    out.type = BOOLOID;
-    out.rep = Native(TypeKind::kBool);
-    return out;
-}
-
 // EXISTS asks only whether there is a row: what the rows hold doesn't matter, and may be anything.
 Query* WithoutTargets(Query* query) {
     if (query->setOperations != nullptr || query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL ||

@@ -30,6 +30,7 @@ struct Translation {
     List* result_types; // for each output column: an Integer node holding kind | precision << 8 | scale << 16 (ColumnType)
     // not ok, or partial: what could not be translated and why, as String nodes for people, without duplicates
     List* reasons;
+    int micros;         // how long the translation took
 };
 
 // Translates a whole SELECT. "query" is not changed. May ereport (catalog look-ups), does no I/O.

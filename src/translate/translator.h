@@ -2,8 +2,8 @@
 //
 // The translator's inside: what one translation knows, and how the parts call each other.
 //
-//   query.cc       levels, FROM, WHERE, grouping, set operations, CTEs        -> SELECT text
-//   expression.cc  expression nodes                                           -> Sql
+//   query.cc       levels, WHERE, what stands above; from.cc, grouping.cc, set_operation.cc, with.cc  -> SELECT text
+//   expression.cc  expression nodes; value.cc, cast.cc, choice.cc, comparison.cc, sublink.cc, window.cc -> Sql
 //   signature*.cc  functions and operators, by OID: the whitelist, as data
 //   literal.cc     values                                                     -> DuckDB literals
 //   scan.cc        one relation with its filters;  split.cc  the two-level form
@@ -11,7 +11,8 @@
 // Two ideas carry the exactness:
 //   * Every translated expression knows how its value is represented (ColumnType), besides its Postgres type. A numeric's
 //     display scale is part of its value in Postgres and is the scale of a DECIMAL in DuckDB; where it can't be that for
-//     every row, the expression says so (NumericScale) and may only be used where the display scale doesn't matter.
+//     every row, the expression says so (NumericScale) or the numeric has text form, over which the engine has functions
+//     with Postgres's rules for digits and scales (ivy_num_*).
 //   * A function or operator is found by its exact OID in a table, or it isn't shipped.
 //
 // All memory is palloc'ed and all structs are plain, so that a longjmp out of a catalog look-up loses nothing.
@@ -33,7 +34,7 @@ namespace ivy::translate {
 enum class NumericScale : uint8_t {
     kFixed,    // the scale of its DECIMAL, for every row
     kByRow,    // "scale" is an expression that gives it; the DECIMAL's scale is the largest
-    kUnknown,  // only the value is right: good for comparisons
+    kLiteral,  // that of the DECIMAL which the value's literal will be when the query runs
 };
 
 // A translated expression: text that can stand wherever DuckDB takes an expression, without parentheses around it.
@@ -109,8 +110,6 @@ struct Translator {
     Sql* subquery_columns;  // what PARAM_SUBLINK Params stand for
     int relation_count;     // aliases given out
     int cte_count;
-    bool sums_are_rescaled; // Split: Postgres restores the display scale of sum(numeric)
-    bool varying_sum;       // a sum(numeric) was refused only because its display scale varies by row
     bool as_qual;           // NULL and false mean the same to the caller
 };
 
@@ -123,18 +122,25 @@ bool Refuse(Translator* t, const char* format, ...) pg_attribute_printf(2, 3);
 
 // DuckDB's name of a type, palloc'ed or static.
 const char* TypeName(ColumnType type);
-// Fills in type, rep and text_form as the type map has them. False if a numeric's scale is not known from the typmod:
-// it is then kUnknown for values and text form for columns.
+// Fills in type, rep and text_form as the type map has them: a numeric without a scale in its typmod has text form.
 Sql ColumnOf(Oid type, int32 typmod, const char* text);
 ColumnType Native(TypeKind kind);
 ColumnType Decimal(int precision, int scale);
 // "CAST(text AS type)", or the text itself if it has that representation.
 const char* CastTo(const Sql& expression, ColumnType type);
 inline bool IsNumeric(const Sql& e) { return e.rep.kind == TypeKind::kDecimal && !e.text_form; }
+inline bool IsNumericText(const Sql& e) { return e.type == NUMERICOID && e.text_form; }
+// A numeric in text form.
+Sql NumericText(const char* text);
+Sql ToNumericText(const Sql& e);
+// e's text in the representation of "common", of which CommonType said that e can have it.
+const char* ConvertTo(const Sql& e, const Sql& common);
+// An INTEGER expression for the display scale of a DECIMAL.
+const char* ScaleOf(const Sql& e);
 
 // What becomes of several expressions that give one result (CASE, COALESCE, UNION, VALUES...): their common
-// representation. On success all can be cast to *out's rep. Refuses if there is none. For numerics, out->scale_kind says
-// whether scales agree; kByRow is not filled in here.
+// representation, to which ConvertTo brings each of them. Refuses if there is none. For numerics, out->scale_kind says
+// whether scales agree; the scale by row is not filled in here.
 bool CommonType(Translator* t, const Sql* expressions, int count, const char* what, Sql* out);
 
 // Whether values of a type have a literal at all (some single values, such as an infinite numeric, may still have none).
@@ -212,8 +218,6 @@ struct Mark {
 Mark SetMark(const Translator* t, const StringInfoData* out);
 void ResetToMark(Translator* t, const Mark& mark, StringInfo out);
 
-// The inner query of a Split.
-Translation* TranslateInner(Query* query, IsMirrorFn is_mirror, bool sums_are_rescaled, bool* varying_sum);
 // Builds a Translation from a translator that is done. "columns" is used only if ok.
 Translation* Finish(Translator* t, bool ok, const char* sql, Columns columns);
 

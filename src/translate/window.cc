@@ -11,8 +11,6 @@ namespace ivy::translate {
 
 namespace {
 
-constexpr int kMaxArguments = 8;
-
 bool AppendBound(Translator* t, int options, bool start, Node* offset, StringInfo out) {
     const int preceding = start ? FRAMEOPTION_START_OFFSET_PRECEDING : FRAMEOPTION_END_OFFSET_PRECEDING;
     const int following = start ? FRAMEOPTION_START_OFFSET_FOLLOWING : FRAMEOPTION_END_OFFSET_FOLLOWING;
@@ -98,32 +96,33 @@ bool TranslateWindowFunction(Translator* t, WindowFunc* function, Sql* out) {
         ok = TranslateExpression(t, node, &args[i++]) && ok;
     }
     if (!ok || !PrepareArguments(t, *signature, args, count, function->inputcollid)) return false;
-    StringInfoData text;
-    initStringInfo(&text);
-    appendStringInfoChar(&text, '(');
-    for (i = 0; i < count; i++) appendStringInfo(&text, "%s%s", i == 0 ? "" : ", ", args[i].text);
-    if (function->winstar) appendStringInfoChar(&text, '*');
-    appendStringInfoChar(&text, ')');
+    StringInfoData arguments;
+    StringInfoData after;
+    initStringInfo(&arguments);
+    initStringInfo(&after);
+    for (i = 0; i < count; i++) {
+        if (args[i].scale_kind == NumericScale::kByRow) {
+            args[i].scale = psprintf("CASE WHEN %s IS NOT NULL THEN %s END", args[i].text, args[i].scale);
+        }
+        appendStringInfo(&arguments, "%s%s", i == 0 ? "" : ", ", args[i].text);
+    }
+    if (function->winstar) appendStringInfoChar(&arguments, '*');
+    appendStringInfoChar(&after, ')');
     if (function->aggfilter != nullptr) {
         const char* filter;
         if (!TranslateQual(t, reinterpret_cast<Node*>(function->aggfilter), &filter)) return false;
-        appendStringInfo(&text, " FILTER (WHERE %s)", filter);
+        appendStringInfo(&after, " FILTER (WHERE %s)", filter);
     }
     const WindowClause* window = nullptr;
     foreach_node(WindowClause, candidate, t->level->query->windowClause) {
         if (candidate->winref == function->winref) window = candidate;
     }
     if (window == nullptr) return Refuse(t, "window function without a window");
-    if (!AppendWindow(t, window, &text)) return false;
-    const Call call{t,
-                    signature,
-                    function->args,
-                    args,
-                    count,
-                    function->inputcollid,
-                    function->wintype,
-                    -1,
-                    text.data};
+    if (!AppendWindow(t, window, &after)) return false;
+    Call call{t, signature, function->args, args, count, function->inputcollid, function->wintype, -1};
+    call.before = "(";
+    call.after = after.data;
+    call.aggregate = AggregateOf(call, "", arguments.data);
     return ApplySignature(call, out);
 }
 

@@ -223,12 +223,14 @@ void InitDatumReader(DatumReader* reader, Oid type, int32 typmod, ColumnType wir
     reader->mapping = MapType(type, typmod, &row);
     reader->wire = wire;
     const bool decimal = row && row->rule == Rule::kNumeric && wire.kind == TypeKind::kDecimal;
-    if (!decimal && wire.kind != reader->mapping.column.kind) {
+    // A numeric's text is that of the value, whatever a typmod says.
+    const bool numeric_text = row && row->rule == Rule::kNumeric && wire.kind == TypeKind::kText;
+    if (!decimal && !numeric_text && wire.kind != reader->mapping.column.kind) {
         ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
                         errmsg("columnar engine returned a value of kind %d for type %s", static_cast<int>(wire.kind),
                                format_type_be(type))));
     }
-    if (decimal || reader->mapping.form != Form::kTextForm) {
+    if (decimal || (reader->mapping.form != Form::kTextForm && !numeric_text)) {
         reader->read = row->read;
         return;
     }

@@ -54,7 +54,7 @@ struct DatumReader {
     Oid typioparam;
     Datum (*read)(DatumReader*, const ColumnView*, size_t row);
 };
-// ereports if "wire" is not a type that values of "type" can be read from: a numeric is read from any kDecimal, every
+// ereports if "wire" is not a type that values of "type" can be read from: a numeric is read from any kDecimal and from text, every
 // other type from its mapping's column type.
 void InitDatumReader(DatumReader* reader, Oid type, int32 typmod, ColumnType wire);
 

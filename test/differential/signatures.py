@@ -53,7 +53,8 @@ VALUES = {
                         "-00:00:00.000001", "infinity"]),
     "e": ("mood", ["sad", "ok", "happy"]),
     "o": ("oid", ["0", "1", "4294967295"]),
-    "un": ("numeric", ["0", "1.0", "1.00", "NaN", "Infinity", "1e40", "0.000"]),
+    "un": ("numeric", ["0", "1.0", "1.00", "NaN", "Infinity", "1e40", "0.000", "-7.5", "-Infinity",
+                       "123456789012345678901234567890.123456789012345678901234567890", "0.00000000000000000000000000000000000000000001", "32767.5"]),
     "js": ("jsonb", ['{"a": 1}', '{"a":1}', "[]", "null"]),
 }
 COMPARE = ["=", "<>", "<", "<=", ">", ">="]
@@ -108,13 +109,34 @@ def expressions():
     yield "x.n > 1", True
     yield "x.n = 1.0000", True
     yield "x.n IN (1, 2.5, -0.05)", True
-    yield "x.n / y.n", False
-    for column in ["n", "m", "w", "z"]:
+    for left, right in [("n", "n"), ("n", "m"), ("w", "n"), ("un", "n"), ("un", "un"), ("z", "un")]:
+        for op in ["/", "%", "+", "-", "*"] + COMPARE:
+            yield "x.%s %s y.%s" % (left, op, right), True
+        yield "div(x.%s, y.%s)" % (left, right), True
+        yield "x.%s IS DISTINCT FROM y.%s" % (left, right), True
+        yield "coalesce(x.%s, y.%s)" % (left, right), True
+        yield "nullif(x.%s, y.%s)" % (left, right), True
+        yield "greatest(x.%s, y.%s, 1.0)" % (left, right), True
+        yield "least(x.%s, y.%s)" % (left, right), True
+        yield "CASE WHEN x.b THEN x.%s ELSE y.%s END" % (left, right), True
+    yield "sqrt(abs(x.n))", True
+    yield "sqrt(x.un)", True
+    yield "x.n / 7.0 > y.m * 0.2", True
+    yield "x.n IN (1, 'NaN', 2.5)", True
+    yield "x.un IN (1, 'NaN', 'Infinity', 1e40)", True
+    yield "x.un = ANY ('{1,NaN}'::numeric[])", None
+    yield "x.un BETWEEN -1 AND y.un", True
+    for source, target in [("un", "int2"), ("un", "int4"), ("un", "int8"), ("un", "float8"), ("un", "float4"), ("un", "text"), ("un", "numeric(6,1)"),
+                           ("un", "numeric(50,3)"), ("n", "numeric(6,-2)"), ("n", "float4"), ("w", "float8"), ("z", "float8"), ("f8", "numeric"),
+                           ("f4", "numeric"), ("f8", "numeric(10,2)")]:
+        yield "x.%s::%s" % (source, target), True
+    for column in ["n", "m", "w", "z", "un"]:
         for text in ["-%s", "+%s", "abs(%s)", "ceil(%s)", "floor(%s)", "sign(%s)", "round(%s)", "round(%s, 1)", "round(%s, 3)", "round(%s, -2)",
                      "trunc(%s)", "trunc(%s, 1)", "trunc(%s, -1)", "scale(%s)", "%s::text"]:
             yield text % ("x." + column), True
     yield "CASE WHEN x.i4 > 0 THEN x.n ELSE y.n END", True
-    yield "CASE WHEN x.i4 > 0 THEN x.n ELSE 0 END", False
+    yield "CASE WHEN x.i4 > 0 THEN x.n ELSE 0 END", True
+    yield "round(x.n, x.i2)", True
     yield "CASE WHEN x.i4 > 0 THEN x.n ELSE 0 END > 0.5", True
     yield "CASE x.i4 WHEN 0 THEN 'zero' WHEN 1 THEN 'one' END", True
     yield "CASE WHEN y.i4 <> 0 THEN x.i4 / y.i4 END", True
@@ -208,6 +230,9 @@ def expressions():
 AGGREGATES = (["%s(x.%s)" % (f, c) for f in ("min", "max", "count") for c in ("i2", "i4", "i8", "f4", "f8", "n", "m", "w", "z", "c", "d", "ts", "tz", "tm", "o")]
               + ["sum(x.%s)" % c for c in ("i2", "i4", "i8", "n", "m", "w", "z")]
               + ["avg(x.%s)" % c for c in ("i2", "i4", "i8", "n", "m", "w", "z")]
+              + ["%s(x.%s)" % (f, c) for f in ("stddev", "stddev_samp", "stddev_pop", "variance", "var_samp", "var_pop") for c in ("i2", "i4", "i8", "n", "m", "w", "z", "un")]
+              + ["%s(x.un)" % f for f in ("sum", "avg", "min", "max", "count")]
+              + ["sum(x.%s / 3)" % c for c in ("i4", "n", "m", "un")] + ["sum(x.n) / sum(x.m)", "avg(x.n) > avg(x.m)", "avg(x.n / 7)", "avg(DISTINCT x.n)"]
               + ["sum(DISTINCT x.%s)" % c for c in ("i4", "n")] + ["count(DISTINCT x.%s)" % c for c in ("i4", "n", "t", "f8", "d", "p", "b", "u", "e")]
               + ["bool_and(x.b)", "bool_or(x.b)", "every(x.b)", "count(*)", "count(x.t)", "count(x.js)", "count(*) FILTER (WHERE x.i4 > 0)",
                  "sum(x.n) FILTER (WHERE x.b)", "sum(CASE WHEN x.b THEN x.n ELSE 0 END)", "avg(CASE WHEN x.b THEN x.n ELSE 0 END)",

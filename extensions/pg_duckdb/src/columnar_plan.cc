@@ -25,6 +25,7 @@ ColumnarPlan MakeColumnarPlan(PlanLevel level, const translate::Translation* tra
     plan.result_types = translation->result_types;
     plan.fallback = fallback;
     plan.reasons = translation->reasons;
+    plan.translation_us = translation->micros;
     return plan;
 }
 
@@ -37,7 +38,8 @@ List* PackPlan(const ColumnarPlan& plan) {
     packed = lappend(packed, copyObjectImpl(plan.result_types));
     packed = lappend(packed, copyObjectImpl(plan.attributes));
     packed = lappend(packed, copyObjectImpl(plan.fallback));
-    return lappend(packed, copyObjectImpl(plan.reasons));
+    packed = lappend(packed, copyObjectImpl(plan.reasons));
+    return lappend(packed, makeInteger(plan.translation_us));
 }
 
 ColumnarPlan UnpackPlan(List* packed) {
@@ -51,6 +53,7 @@ ColumnarPlan UnpackPlan(List* packed) {
     plan.attributes = static_cast<List*>(list_nth(packed, 6));
     plan.fallback = static_cast<::Query*>(list_nth(packed, 7));
     plan.reasons = static_cast<List*>(list_nth(packed, 8));
+    plan.translation_us = intVal(list_nth(packed, 9));
     return plan;
 }
 

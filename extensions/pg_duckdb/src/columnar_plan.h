@@ -28,6 +28,7 @@ struct ColumnarPlan {
     List* attributes;    // kScan: int list, the relation's attribute that each result column fills
     ::Query* fallback;   // the same rows and columns from Postgres, once mirrors are exchanged
     List* reasons;       // String: what was not pushed down and why
+    int translation_us;  // how long the translation took; 0: not known
     // The node's custom_exprs are the expressions of {value:i}, in order.
 };
 

@@ -145,6 +145,9 @@ void ExplainColumnarScan(CustomScanState* node, List*, ExplainState* es) {
     if (plan.row_queries != NIL) ExplainPropertyList("Row Sources", RowSourceTexts(plan), es);
     if (plan.reasons != NIL) ExplainPropertyList("Not Pushed Down", ReasonTexts(plan), es);
     if (es->verbose) ExplainPropertyText("Engine SQL", plan.sql, es);
+    if (es->summary && plan.translation_us > 0) {
+        ExplainPropertyFloat("Translation Time", "ms", plan.translation_us / 1000.0, 3, es);
+    }
     if (es->analyze) {
         ShowWork(state, es);
         if (state->profile && es->timing) ShowPlan(state->profile, es);

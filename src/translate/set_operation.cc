@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+// UNION, INTERSECT, EXCEPT.
+#include "translate/query_parts.h"
+
+extern "C" {
+#include "nodes/nodeFuncs.h"
+#include "parser/parsetree.h"
+}
+
+namespace ivy::translate {
+
+namespace {
+
+bool CommonColumns(Translator* t, const Columns& left, const Columns& right, Columns* out) {
+    out->count = left.count;
+    out->items = static_cast<Sql*>(palloc0(Max(left.count, 1) * sizeof(Sql)));
+    for (int i = 0; i < left.count; i++) {
+        const Sql sides[2] = {left.items[i], right.items[i]};
+        if (!CommonType(t, sides, 2, "set operation", &out->items[i])) return false;
+        if (out->items[i].scale_kind != NumericScale::kFixed) out->items[i] = NumericText(nullptr);
+    }
+    return true;
+}
+
+}  // namespace
+
+const char* CastColumns(Translator* t, const char* text, const Columns& columns, const Columns& wanted) {
+    bool same = true;
+    for (int i = 0; i < wanted.count; i++) same = same && columns.items[i].rep == wanted.items[i].rep;
+    if (same) return text;
+    const char* alias = NewAlias(t);
+    StringInfoData out;
+    initStringInfo(&out);
+    for (int i = 0; i < wanted.count; i++) {
+        Sql column = columns.items[i];
+        column.text = psprintf("%s.c%d", alias, i + 1);
+        appendStringInfo(&out, "%sCAST(%s AS %s) AS c%d", i == 0 ? "SELECT " : ", ", ConvertTo(column, wanted.items[i]),
+                         TypeName(wanted.items[i].rep), i + 1);
+    }
+    appendStringInfo(&out, " FROM (%s) AS %s", text, alias);
+    return out.data;
+}
+
+bool CheckSetColumns(Translator* t, const SetOperationStmt* stmt, const Columns& columns) {
+    for (int i = 0; i < columns.count; i++) {
+        if (stmt->groupClauses == NIL) break;
+        const auto* clause = static_cast<SortGroupClause*>(list_nth(stmt->groupClauses, i));
+        if (!CheckGroupable(t, columns.items[i], list_nth_oid(stmt->colCollations, i), clause->eqop,
+                            list_nth_int(stmt->colTypmods, i))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const char* SetOperator(const SetOperationStmt* stmt) {
+    switch (stmt->op) {
+        case SETOP_UNION: return stmt->all ? "UNION ALL" : "UNION";
+        case SETOP_INTERSECT: return stmt->all ? "INTERSECT ALL" : "INTERSECT";
+        case SETOP_EXCEPT: return stmt->all ? "EXCEPT ALL" : "EXCEPT";
+        default: elog(ERROR, "unknown set operation");
+    }
+}
+
+bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* columns) {
+    check_stack_depth();
+    StringInfoData out;
+    initStringInfo(&out);
+    if (IsA(node, RangeTblRef)) {
+        const RangeTblEntry* rte = rt_fetch(castNode(RangeTblRef, node)->rtindex, t->level->query->rtable);
+        if (!TranslateOrFetch(t, rte->subquery, t->level, &out, columns)) return false;
+        *text = out.data;
+        return true;
+    }
+    const auto* stmt = castNode(SetOperationStmt, node);
+    const char* left;
+    const char* right;
+    Columns left_columns;
+    Columns right_columns;
+    bool ok = TranslateSetNode(t, stmt->larg, &left, &left_columns);
+    ok = TranslateSetNode(t, stmt->rarg, &right, &right_columns) && ok;
+    if (!ok || !CommonColumns(t, left_columns, right_columns, columns) || !CheckSetColumns(t, stmt, *columns)) return false;
+    appendStringInfo(&out, "(%s) %s (%s)", CastColumns(t, left, left_columns, *columns), SetOperator(stmt),
+                     CastColumns(t, right, right_columns, *columns));
+    *text = out.data;
+    return true;
+}
+
+bool TranslateSetBody(Translator* t, bool final, Body* body) {
+    const Query* query = t->level->query;
+    Columns columns;
+    const char* text;
+    if (!TranslateSetNode(t, query->setOperations, &text, &columns)) return false;
+    InitBody(body, columns.count);
+    body->count = body->visible = columns.count;
+    const char* alias = NewAlias(t);
+    StringInfoData targets;
+    initStringInfo(&targets);
+    int i = 0;
+    foreach_node(TargetEntry, entry, query->targetList) {
+        if (entry->resjunk || i >= columns.count) return Refuse(t, "set operation with computed columns");
+        body->items[i] = columns.items[i];
+        body->items[i].text = psprintf("%s.c%d", alias, i + 1);
+        body->refs[i] = static_cast<int>(entry->ressortgroupref);
+        body->collations[i] = exprCollation(reinterpret_cast<Node*>(entry->expr));
+        appendStringInfo(&targets, "%sCAST(%s AS %s) AS c%d", i == 0 ? "" : ", ", body->items[i].text,
+                         TypeName(body->items[i].rep), i + 1);
+        i++;
+    }
+    if (i == 0) return Refuse(t, "set operation without columns");
+    body->text = psprintf("SELECT %s FROM (%s) AS %s", targets.data, text, alias);
+    return true;
+}
+
+}  // namespace ivy::translate
