@@ -12,6 +12,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <random>
 #include <thread>
 
 namespace ivy {
@@ -20,6 +21,7 @@ namespace {
 struct Fault {
     enum class Action { kOff, kKill, kError, kSleep } action = Action::kOff;
     int sleep_ms = 0;
+    int percent = 100;
     int left = -1;  // passings to act on; negative: all
     int acted = 0;
 };
@@ -50,6 +52,7 @@ class Faults {
             if (found == faults_.end()) return Status::Ok();
             Fault& fault = found->second;
             if (fault.action == Fault::Action::kOff || fault.left == 0) return Status::Ok();
+            if (fault.percent < 100 && static_cast<int>(random_() % 100) >= fault.percent) return Status::Ok();
             if (fault.left > 0) fault.left--;
             fault.acted++;
             if (fault.action == Fault::Action::kKill) kill(getpid(), SIGKILL);
@@ -78,16 +81,19 @@ class Faults {
     Status SetOne(const std::string& one) {
         const Status bad =
             Status::Make(sqlstate::kInvalidParameter, "invalid fault specification \"" + one + "\"",
-                         "It must be name:kill, name:error, name:sleep-<ms> or name:off, and may end in :count.");
+                         "It must be name:kill[-percent], name:error[-percent], name:sleep-<ms> or name:off, and may "
+                         "end in :count.");
         const size_t colon = one.find(':');
         if (colon == std::string::npos || colon == 0) return bad;
         const size_t second = one.find(':', colon + 1);
         const std::string action = one.substr(colon + 1, second == std::string::npos ? second : second - colon - 1);
         Fault fault;
-        if (action == "kill") {
-            fault.action = Fault::Action::kKill;
-        } else if (action == "error") {
-            fault.action = Fault::Action::kError;
+        const size_t dash = action.find('-');
+        const std::string verb = action.substr(0, dash);
+        if (verb == "kill" || verb == "error") {
+            fault.action = verb == "kill" ? Fault::Action::kKill : Fault::Action::kError;
+            if (dash != std::string::npos) fault.percent = std::atoi(action.c_str() + dash + 1);
+            if (fault.percent <= 0 || fault.percent > 100) return bad;
         } else if (action.rfind("sleep-", 0) == 0) {
             fault.action = Fault::Action::kSleep;
             fault.sleep_ms = std::atoi(action.c_str() + 6);
@@ -108,6 +114,7 @@ class Faults {
 
     std::mutex mutex_;
     std::map<std::string, Fault> faults_;
+    std::minstd_rand random_{std::random_device{}()};
     std::atomic<bool> any_{false};
 };
 

@@ -5,8 +5,9 @@
 //     IVY_FAULT_POINT("flush-before-publish");    // in a function that returns Status or Result
 //
 // A specification is "name:action[:count]", several are separated by commas. The action is "kill" (SIGKILL to this
-// process), "error" (the function returns an error), "sleep-<milliseconds>", or "off". With a count it acts on that
-// many passings and is then off; without one, on every passing. Specifications come from the environment variable
+// process), "error" (the function returns an error), "kill-<percent>" or "error-<percent>" (so on some passings, at
+// random), "sleep-<milliseconds>", or "off". With a count it acts on that many passings and is then off; without one, on
+// every passing. Specifications come from the environment variable
 // IVY_FAULT, read at the first passing, and at run time from SetFaults. Compiled only with IVY_FAULT_POINTS.
 // Thread-safe.
 #pragma once

@@ -28,6 +28,15 @@ TEST(FaultPoint, ActsAsOftenAsItsCountSays) {
     EXPECT_TRUE(Work().ok());
 }
 
+TEST(FaultPoint, ActsOnSomePassings) {
+    ASSERT_TRUE(SetFaults("test-work:error-50").ok());
+    int failed = 0;
+    for (int i = 0; i < 1000; i++) failed += Work().ok() ? 0 : 1;
+    EXPECT_GT(failed, 300);
+    EXPECT_LT(failed, 700);
+    ASSERT_TRUE(SetFaults("test-work:off").ok());
+}
+
 TEST(FaultPoint, Sleeps) {
     ASSERT_TRUE(SetFaults("test-work:sleep-30:1").ok());
     const auto start = std::chrono::steady_clock::now();
@@ -45,7 +54,7 @@ TEST(FaultPoint, KillsTheProcess) {
 }
 
 TEST(FaultPoint, RefusesBadSpecifications) {
-    for (const char* bad : {"", "x", ":error", "x:explode", "x:error:0", "x:error:many"}) {
+    for (const char* bad : {"", "x", ":error", "x:explode", "x:error:0", "x:error:many", "x:kill-0", "x:error-101"}) {
         EXPECT_FALSE(SetFaults(bad).ok()) << bad;
     }
 }

@@ -95,6 +95,7 @@ Status Mirror::Load() {
                             "Iceberg format version " + std::to_string(open_.format_version) + " can't be written", "",
                             "Use format version 3.");
     }
+    IVY_FAULT_POINT("mirror-load");
     IVY_RETURN_IF_ERROR(KeyOrdinals(open_.columns, open_.key).status());
     IVY_RETURN_IF_ERROR(context_.instance.AllowFolder(location_));
     IVY_RETURN_IF_ERROR(MakeFolder(index_folder_));
@@ -404,9 +405,11 @@ Status Mirror::WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, c
                                     std::to_string(cut.rows));
         }
         IVY_ASSIGN_OR_RETURN(written->file, writer->Finish());
+        IVY_FAULT_POINT("flush-before-index");
         IVY_ASSIGN_OR_RETURN(written->index_path, table.WriteIndexSegment(cut, path));
     }
     if (!cut.deletes.empty()) {
+        IVY_FAULT_POINT("flush-before-vectors");
         std::vector<std::pair<std::string, const iceberg::DeletedRows*>> vectors;
         for (const auto& file : cut.deletes) vectors.emplace_back(file.path, file.deleted.get());
         IVY_ASSIGN_OR_RETURN(written->deletion_vectors,
@@ -528,6 +531,7 @@ Status Mirror::SwitchColumns() {
         next_open_.reset();
         open = open_;
     }
+    IVY_FAULT_POINT("mirror-switch-columns");
     IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open));
     IVY_RETURN_IF_ERROR(MakeTable(open, files));
     std::lock_guard ingest(ingest_mutex_);

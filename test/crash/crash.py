@@ -1,12 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kills at random points under a write load, then row tables and mirrors compared by content: nothing lost, nothing
-twice, and no copy made anew. The seed is printed; give it to repeat a run (the moments differ all the same).
+twice, and no copy made anew without need. The seed is printed; give it to repeat a run (the moments differ all the same).
 
-    crash.py [--seed N] [--rounds N] [--sessions N]
+    crash.py [--seed N] [--rounds N] [--sessions N] [--ddl] [--prepare] [--faults] [--errors]
 
-Kills: the engine (SIGKILL), the capture worker (SIGTERM, SIGKILL: the server then starts everything afresh), a session
-(SIGTERM), the whole server (immediate stop), the server with a clean stop; several at once; and all of these while flushes
-and copies are under way, which fault points slow down. Exit code 1 on any difference.
+Kills: the engine (SIGKILL), the capture worker (SIGTERM, SIGKILL: the server then starts everything afresh), a copy worker,
+the launchers, a session (SIGTERM), the whole server (immediate stop), the server with a clean stop; several at once; and
+all of these while flushes and copies are under way, which fault points slow down.
+
+--prepare  the load has transactions that are prepared and finished later, by another session or after a restart
+--ddl      a session alters the sources meanwhile: columns, types, rewrites, mirrors dropped and made anew
+--faults   fault points of the engine, the capture and the copy worker kill their process at some passings
+--errors   ...or make it fail there
+
+Exit code 1 on any difference.
 """
 
 import argparse
@@ -33,28 +40,65 @@ checkpoint_timeout = 30s
 """
 
 
+# Where a process may die or fail.
+FAULTS = ["apply", "flush-before-write", "flush-before-index", "flush-before-vectors", "flush-before-commit",
+          "flush-before-publish", "flush-after-publish", "file-write", "mirror-load", "mirror-switch-columns", "parquet-open",
+          "parquet-append", "parquet-sync", "spill-append", "copy-finish-file", "copy-before-commit", "copy-before-publish",
+          "capture-held-commit", "capture-before-publish", "capture-after-publish", "capture-before-confirm",
+          "capture-recorded-confirm", "copy-chunk"]
+SLEEPS = "capture-before-publish:sleep-100,capture-after-publish:sleep-100,copy-chunk:sleep-20"
+
+
+def random_faults(rnd, options):
+    """A specification for IVY_FAULT: what the processes that start from now on may run into."""
+    if not (options.faults or options.errors) or rnd.random() < 0.2:
+        return SLEEPS
+    actions = (["kill"] if options.faults else []) + (["error"] if options.errors else [])
+    return ",".join("%s:%s-%d" % (name, rnd.choice(actions), rnd.choice([1, 5, 20])) for name in rnd.sample(FAULTS, rnd.randint(1, 4)))
+
+
 class Load:
     """Sessions that come back whenever their connection is lost."""
 
-    def __init__(self, server, seed, count):
-        self.server, self.seed, self.count = server, seed, count
+    def __init__(self, server, seed, options):
+        self.server, self.seed, self.options = server, seed, options
         self.stopping, self.threads, self.error, self.transactions = threading.Event(), [], None, 0
 
     def start(self):
-        self.threads = [threading.Thread(target=self.work, args=(self.seed + i,)) for i in range(self.count)]
+        self.threads = [threading.Thread(target=self.work, args=(self.seed + i,)) for i in range(self.options.sessions)]
+        if self.options.ddl:
+            self.threads.append(threading.Thread(target=self.alter, args=(self.seed,)))
         for thread in self.threads:
             thread.start()
+
+    def alter(self, seed):
+        """Changes definitions, slowly enough that the load gets its turns."""
+        rnd = random.Random(seed)
+        while not self.stopping.is_set():
+            try:
+                with self.server.connect(autocommit=True) as connection:
+                    connection.execute("SET lock_timeout = '1s'")
+                    while not self.stopping.wait(rnd.random() * 0.5):
+                        alter(connection, rnd)
+            except psycopg.OperationalError:
+                time.sleep(0.1)
+            except Exception as error:  # noqa: BLE001  the main thread reports it
+                self.error = error
+                return
 
     def work(self, seed):
         while not self.stopping.is_set():
             session = None
             try:
-                # Prepared transactions would outlive their session and hold locks for ever.
-                session = workload.connect(self.server.connect, seed, prepare=False, big=20000)
+                session = workload.connect(self.server.connect, seed, prepare=self.options.prepare, big=20000)
+                # What an earlier session has left would hold its locks for ever.
+                finish_prepared(session.c, session.rnd, 0.5)
                 while not self.stopping.is_set():
                     session.run()
             except psycopg.OperationalError:
                 time.sleep(0.1)
+            except psycopg.errors.UndefinedObject:
+                pass  # another session has finished its prepared transaction
             except Exception as error:  # noqa: BLE001  the main thread reports it
                 self.error = error
                 return
@@ -70,6 +114,52 @@ class Load:
             thread.join()
         if self.error:
             raise self.error
+
+
+def alter(connection, rnd):
+    """One change of a definition; the load's statements name no column that comes and goes."""
+    table = rnd.choice(workload.TABLES)
+    added = [name for (name,) in connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attname ~ '^added' AND NOT attisdropped", (table,))]
+    choices = ["ADD COLUMN added_%d %s" % (rnd.randint(1, 10**9), kind) for kind in (
+        "int", "int DEFAULT 7", "text NOT NULL DEFAULT 'x'", "float8 DEFAULT random()", "numeric(10,2)")]
+    if added:
+        name = rnd.choice(added)
+        choices += ["DROP COLUMN " + name, "DROP COLUMN " + name, "RENAME COLUMN %s TO added_%d" % (name, rnd.randint(1, 10**9)),
+                    "ALTER COLUMN %s DROP NOT NULL" % name, "ALTER COLUMN %s TYPE text" % name]
+    if len(added) > 6:
+        choices = ["DROP COLUMN " + name for name in added]
+    try:
+        pick = rnd.random()
+        if pick < 0.05:
+            connection.execute("VACUUM FULL " + table)
+        elif pick < 0.3:
+            # Changes of a definition and of rows in one transaction, some of it rolled back.
+            with connection.transaction():
+                connection.execute("ALTER TABLE %s %s" % (table, rnd.choice(choices)))
+                connection.execute("DELETE FROM plain WHERE id %% 97 = %s", (rnd.randint(0, 96),))
+                with connection.transaction() as inner:
+                    connection.execute("ALTER TABLE %s ADD COLUMN added_%d int DEFAULT 1" % (table, rnd.randint(1, 10**9)))
+                    if rnd.random() < 0.5:
+                        raise psycopg.Rollback(inner)
+                if rnd.random() < 0.3:
+                    raise psycopg.Rollback()
+        else:
+            connection.execute("ALTER TABLE %s %s" % (table, rnd.choice(choices)))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.QueryCanceled,
+            psycopg.errors.ObjectInUse, psycopg.errors.UndefinedColumn):
+        pass
+
+
+def finish_prepared(connection, rnd, share=1.0):
+    """Ends prepared transactions, or a share of them."""
+    for (name,) in connection.execute("SELECT gid FROM pg_prepared_xacts").fetchall():
+        if rnd.random() >= share:
+            continue
+        try:
+            connection.execute("%s PREPARED '%s'" % (rnd.choice(["COMMIT", "ROLLBACK"]), name))
+        except psycopg.errors.UndefinedObject:
+            pass  # another session was quicker
 
 
 def eventually(server, action, seconds=60):
@@ -107,19 +197,40 @@ def kill_both(server, rnd):
     return "engine killed, capture worker stopped"
 
 
+def kill_copy(server, rnd):
+    number = rnd.choice([signal.SIGTERM, signal.SIGTERM, signal.SIGKILL])
+    return "copy worker, signal %d: %s" % (number, server.kill(r"pg_mooncake copy", number))
+
+
+def stop_launcher(server, rnd):
+    pattern = rnd.choice([r"pg_mooncake launcher", r"columnar engine launcher"])
+    return "%s stopped: %s" % (pattern, server.kill(pattern, signal.SIGTERM))
+
+
+def kill_launcher(server, rnd):
+    pattern = rnd.choice([r"pg_mooncake launcher", r"columnar engine launcher"])
+    return "%s killed: %s" % (pattern, server.kill(pattern))
+
+
 def immediate_stop(server, rnd):
     server.stop("immediate")
-    server.start()
+    restart(server, rnd)
     return "server stopped at once"
 
 
 def clean_restart(server, rnd):
     server.stop("fast")
-    server.start()
+    restart(server, rnd)
     return "server restarted"
 
 
-KILLS = [kill_engine, kill_engine, stop_worker, kill_worker, kill_sessions, kill_both, immediate_stop, clean_restart]
+def restart(server, rnd):
+    server.env["IVY_FAULT"] = random_faults(rnd, server.options)
+    server.start()
+
+
+KILLS = [kill_engine, kill_engine, stop_worker, kill_worker, kill_sessions, kill_both, kill_copy, stop_launcher, kill_launcher,
+         immediate_stop, clean_restart]
 
 
 def snapshot_in_background(server, rnd):
@@ -175,18 +286,21 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randint(1, 10**9))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--sessions", type=int, default=3)
+    for name in ("ddl", "prepare", "faults", "errors"):
+        parser.add_argument("--" + name, action="store_true")
     options = parser.parse_args()
     print("seed %d" % options.seed, flush=True)
     rnd = random.Random(options.seed)
-    server = Server(conf=CONF)
-    server.env.setdefault("IVY_FAULT", "capture-before-publish:sleep-100,capture-after-publish:sleep-100,copy-chunk:sleep-20")
+    server = Server(conf=CONF + "mooncake.flush_interval = %d\n" % rnd.choice([100, 1000, 60000]))
+    server.options = options
+    server.env.setdefault("IVY_FAULT", SLEEPS)
     with server:
         with server.connect(autocommit=True) as c:
             c.execute(workload.SCHEMA)
             for table in workload.TABLES:
                 c.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (table, table))
         for number in range(options.rounds):
-            load = Load(server, options.seed + number * 10, options.sessions)
+            load = Load(server, options.seed + number * 10, options)
             load.start()
             said = []
             try:
@@ -200,10 +314,23 @@ def main():
                         work.join()
             finally:
                 load.stop()
+            if options.faults or options.errors:
+                # A process that dies at every second flush gets nowhere: the check wants quiet.
+                faults = server.env["IVY_FAULT"]
+                if faults != SLEEPS:
+                    said.append("faults " + faults)
+                    server.env["IVY_FAULT"] = SLEEPS
+                    server.stop(rnd.choice(["fast", "immediate"]))
+                    server.start()
             started = time.monotonic()
+            eventually(server, lambda c: finish_prepared(c, rnd))
             counts = check_all(server, "seed %d, round %d: %s" % (options.seed, number, said))
             print("round %d: %s; %d transactions; exact after %.1f s: %s" % (number, "; ".join(said), load.transactions, time.monotonic() - started, counts), flush=True)
-        again = [row for row in generations(server) if row[1] != 1]
+            if number + 1 < options.rounds and (options.faults or options.errors) and rnd.random() < 0.7:
+                server.stop("fast")
+                restart(server, rnd)
+        # A change of a type, and an error that a fault point made up, are reasons for a new copy; a kill is none.
+        again = [row for row in generations(server) if row[1] != 1 and not options.ddl and not options.errors]
         if again:
             print("copied anew: %s" % again)
             return 1

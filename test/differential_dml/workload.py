@@ -87,9 +87,9 @@ class Session:
             self.c.execute("INSERT INTO plain SELECT i, i, 'many ' || i, i / 3.0 FROM generate_series(%s::int, %s::int) i ON CONFLICT DO NOTHING", (first, first + r.randint(1, 50)))
 
     def copy(self):
-        first = self.keys + self.rnd.randint(1, 10**8) * 100
+        first = self.keys + self.rnd.randint(1, 10**7) * 100
         rows = self.rnd.randint(1, 99)
-        with self.c.cursor() as cursor, cursor.copy("COPY plain FROM STDIN") as copy:
+        with self.c.cursor() as cursor, cursor.copy("COPY plain (id, a, b, n) FROM STDIN") as copy:
             copy.write("".join("%d\t%d\tcopied %d\t%d.%02d\n" % (first + i, i, i, i, i % 100) for i in range(rows)))
 
     def update(self):
@@ -129,7 +129,7 @@ class Session:
 
     def large(self):
         first = self.keys + self.rnd.randint(1, 10**8) * 10
-        self.c.execute("INSERT INTO plain SELECT i, -i, repeat('large', 5), 0 FROM generate_series(%s::int, %s::int) i ON CONFLICT DO NOTHING", (first, first + self.rnd.randint(100, self.big)))
+        self.c.execute("INSERT INTO plain (id, a, b, n) SELECT i, -i, repeat('large', 5), 0 FROM generate_series(%s::int, %s::int) i ON CONFLICT DO NOTHING", (first, first + self.rnd.randint(100, self.big)))
         if self.rnd.random() < 0.5:
             self.c.execute("UPDATE plain SET a = 0 WHERE id BETWEEN %s AND %s", (first + 10, first + self.big // 2))
         if self.rnd.random() < 0.7:
