@@ -101,7 +101,8 @@ void CaptureWorker::Confirm() {
     const uint64 step = persisted_ - confirmed_;
     const TimestampTz now = GetCurrentTimestamp();
     const bool stream_again = !streaming_ && confirmed_ < unstreamed_until_ && persisted_ >= unstreamed_until_;
-    if (step < kConfirmStep && !stream_again) {
+    const bool moves_on = confirmed_ < snapshot_logged_ && persisted_ >= snapshot_logged_;
+    if (step < kConfirmStep && !stream_again && !moves_on) {
         if (step < kSmallConfirmStep) return;
         const TimestampTz due = confirm_at_ + kSmallConfirmEveryUs;
         if (now < due) {
@@ -126,10 +127,10 @@ void CaptureWorker::Confirm() {
 void CaptureWorker::KeepSlotMoving() {
     const XLogRecPtr restart = MyReplicationSlot->data.restart_lsn;
     if (confirmed_ < restart + kStuckBytes) return;
+    if (confirmed_ < snapshot_logged_) return;  // the last attempt's list has not been confirmed yet
     const XLogRecPtr end = GetFlushRecPtr(nullptr);
     if (snapshot_logged_ != InvalidXLogRecPtr && end < snapshot_logged_ + kLogSnapshotEvery) return;
-    snapshot_logged_ = end;
-    LogStandbySnapshot();
+    snapshot_logged_ = LogStandbySnapshot();
 }
 
 // The disk comes before the mirrors: past the limit the slot is given up, and everything is copied anew by the next

@@ -15,6 +15,7 @@
 
 #include <csignal>
 
+#include "pg/database_folder.h"
 #include "pg/engine_client.h"
 #include "protocol/engine_process.h"
 #include "settings.h"
@@ -377,13 +378,29 @@ void Reap() {
     }
 }
 
+// The engine was given up, perhaps because its database was dropped: then its folder goes, too.
+void RemoveIfDropped(int i, const Decision& slot) {
+    const bool dropped = !pg::DatabaseExists(slot.database);
+    if (dropped) pg::RemoveDatabaseFolder(kFolder, slot.database);
+    LWLockAcquire(shared_lock, LW_EXCLUSIVE);
+    Slot& own = shared->slots[i];
+    const bool unused = own.database == slot.database && !own.wanted && !own.keep && pg_atomic_read_u32(&own.in_use) == 0;
+    if (unused && dropped) own.database = InvalidOid;
+    if (unused && !dropped) pg_atomic_write_u64(&own.last_used, 1);  // looked at
+    LWLockRelease(shared_lock);
+}
+
 // Does what is due for one slot. Returns how long nothing more will be, in ms, at most "longest".
 long Attend(int i, long longest) {
     const Decision slot = Look(i);
     const TimestampTz now = GetCurrentTimestamp();
     switch (slot.state) {
         case State::kStopped:
-            if (!OidIsValid(slot.database) || !(slot.wanted || slot.keep)) return longest;
+            if (!OidIsValid(slot.database)) return longest;
+            if (!(slot.wanted || slot.keep)) {
+                if (slot.last_used == 0) RemoveIfDropped(i, slot);
+                return longest;
+            }
             if (now < children[i].not_before) {
                 return Min(longest, TimestampDifferenceMilliseconds(now, children[i].not_before) + 1);
             }
@@ -495,7 +512,7 @@ void RequestEngine(Oid database, bool keep) {
         return;
     }
     LWLockAcquire(shared_lock, LW_EXCLUSIVE);
-    if (Slot* slot = FindSlot(database)) {
+    if (Slot* slot = MakeSlot(database)) {
         slot->wanted = slot->keep = false;
         pg_atomic_write_u64(&slot->last_used, 0);
         if (shared->launcher) SetLatch(shared->launcher);
@@ -531,6 +548,7 @@ void IvyEngineLauncherMain(Datum) {
     BackgroundWorkerUnblockSignals();
     before_shmem_exit(OnLauncherExit, 0);
     ResetSlots();
+    ivy::pg::RemoveForsakenFolders(kFolder);
 
     while (!ShutdownRequestPending) {
         Reap();
@@ -545,5 +563,5 @@ void IvyEngineLauncherMain(Datum) {
         }
     }
     StopAll();
-    proc_exit(0);
+    proc_exit(1);  // 0 would mean "never again", and it may not be the server's end but somebody's pg_terminate_backend
 }

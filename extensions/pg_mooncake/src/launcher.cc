@@ -32,12 +32,15 @@ extern "C" {
 PGDLLEXPORT void mooncake_launcher_main(Datum argument);
 }
 
+#include "module.h"
+#include "slot_guard.h"
 #include "worker.h"
 
 namespace ivy::mooncake {
 namespace {
 
-constexpr int kIdleMs = 60 * 1000;        // the launcher looks at the slots at least this often
+constexpr int kIdleMs = 60 * 1000;        // the launcher looks at the slots at least this often...
+constexpr int kIdleSlotMs = 5 * 1000;     // ...or this, while there is one that no worker watches
 constexpr int kMaxPauseMs = 10 * 1000;    // between two attempts
 constexpr int kFirstPauseMs = 100;        // after the second failure in a row; doubled with each further one
 constexpr int kHealthyRunMs = 60 * 1000;  // a run this long ends a series of failures
@@ -61,6 +64,7 @@ struct Entry {
 
 struct SharedState {
     pid_t launcher_pid;  // 0: not running
+    bool launched;       // it has run since the server's start
     Latch* launcher_latch;
     ConditionVariable changed;
     int capacity;
@@ -198,33 +202,26 @@ void LauncherExit(int, Datum) {
     LWLockRelease(lock);
 }
 
-// The database of one of our slots, or InvalidOid. REQUIRES: ReplicationSlotControlLock held.
-Oid DatabaseOfSlot(ReplicationSlot* slot) {
-    if (!slot->in_use || !SlotIsLogical(slot)) return InvalidOid;
-    char ours[NAMEDATALEN];
-    SlotName(slot->data.database, ours);
-    return strcmp(ours, NameStr(slot->data.name)) == 0 ? slot->data.database : InvalidOid;
+// Registers a database that has a slot, or the folder of mirrors. A paused worker's slot may be about to go.
+void Register(Oid database) {
+    LWLockAcquire(lock, LW_EXCLUSIVE);
+    Entry* entry = FindOrMakeEntry(database);
+    if (entry && entry->pauses == 0) entry->wanted = true;
+    LWLockRelease(lock);
 }
 
-// Registers the databases that have a slot.
-void ReadSlots() {
-    Oid* databases = static_cast<Oid*>(palloc(sizeof(Oid) * Max(max_replication_slots, 1)));
+// Looks at the slots. Returns milliseconds until they are to be looked at again.
+long AttendSlots() {
     int count = 0;
-    LWLockAcquire(ReplicationSlotControlLock, LW_SHARED);
-    for (int i = 0; i < max_replication_slots; i++) {
-        const Oid database = DatabaseOfSlot(&ReplicationSlotCtl->replication_slots[i]);
-        if (OidIsValid(database)) databases[count++] = database;
-    }
-    LWLockRelease(ReplicationSlotControlLock);
-
-    LWLockAcquire(lock, LW_EXCLUSIVE);
+    SlotOwner* slots = ListSlots(&count);
+    bool idle = false;
     for (int i = 0; i < count; i++) {
-        // A paused worker's slot may be about to go.
-        Entry* entry = FindOrMakeEntry(databases[i]);
-        if (entry && entry->pauses == 0) entry->wanted = true;
+        idle = idle || slots[i].idle;
+        if (enable_bgworker) Register(slots[i].database);
     }
-    LWLockRelease(lock);
-    pfree(databases);
+    GiveUpIdleSlots(slots, count);
+    pfree(slots);
+    return idle ? kIdleSlotMs : kIdleMs;
 }
 
 // After a run or an attempt that failed. REQUIRES: lock held exclusively.
@@ -333,13 +330,20 @@ void RunLauncher() {
     for (int i = 0; i < shared->capacity; i++) shared->entries[i].starting = false;
     shared->launcher_pid = MyProcPid;
     shared->launcher_latch = MyLatch;
+    const bool first = !shared->launched;
+    shared->launched = true;
     LWLockRelease(lock);
     before_shmem_exit(LauncherExit, Datum{0});
+    if (first) RemoveForsakenFolders();
 
     const bool can_decode = wal_level >= WAL_LEVEL_LOGICAL;
-    if (!can_decode) {
+    if (!can_decode && enable_bgworker) {
         ereport(LOG, errmsg("mirrors are not kept up to date because \"wal_level\" is not \"logical\""),
                 errhint("Set \"wal_level\" to \"logical\" and restart the server."));
+    }
+    if (can_decode && enable_bgworker) {
+        ListCell* cell;
+        foreach (cell, DatabasesWithFolders()) Register(lfirst_oid(cell));
     }
     while (!ShutdownRequestPending) {
         ResetLatch(MyLatch);
@@ -351,8 +355,8 @@ void RunLauncher() {
         long wait = kIdleMs;
         if (can_decode) {
             CheckAttempts();
-            ReadSlots();
-            wait = StartWorkers();
+            wait = AttendSlots();
+            if (enable_bgworker) wait = Min(wait, StartWorkers());
         }
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, wait, PG_WAIT_EXTENSION);
     }
@@ -402,13 +406,13 @@ void AnnounceCaptureWorker(Oid database) {
     on_shmem_exit(CaptureExit, Datum{0});
 }
 
-void InitLauncher(bool register_worker) {
+void InitLauncher(bool register_launcher) {
     previous_shmem_request = shmem_request_hook;
     shmem_request_hook = RequestShmem;
     previous_shmem_startup = shmem_startup_hook;
     shmem_startup_hook = StartupShmem;
     RegisterXactCallback(EndOfTransaction, nullptr);
-    if (!register_worker) return;
+    if (!register_launcher) return;
 
     BackgroundWorker worker;
     memset(&worker, 0, sizeof worker);
@@ -424,7 +428,7 @@ void InitLauncher(bool register_worker) {
 
 bool LauncherRunning(void) {
     LWLockAcquire(lock, LW_SHARED);
-    const bool running = shared->launcher_pid != 0;
+    const bool running = enable_bgworker && shared->launcher_pid != 0;
     LWLockRelease(lock);
     return running;
 }
@@ -524,6 +528,6 @@ void mooncake_launcher_main(Datum) {
     pqsignal(SIGTERM, SignalHandlerForShutdownRequest);
     BackgroundWorkerUnblockSignals();
     ivy::mooncake::RunLauncher();
-    proc_exit(0);
+    proc_exit(1);  // 0 would mean "never again", and it may not be the server's end but somebody's pg_terminate_backend
 }
 }

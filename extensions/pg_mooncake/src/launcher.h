@@ -3,8 +3,9 @@
 // The mirror launcher and what backends ask of it, through shared memory.
 //
 // The launcher is a static background worker without a database. It keeps one capture worker running for every database
-// that is registered: durably by the replication slot "ivy_mooncake_<database oid>", or since the server's start by
-// RequestWorker. A worker that exits is started again, at once the first time and then with growing pauses up to 10 s;
+// that is registered: durably by the replication slot "ivy_mooncake_<database oid>", at the server's start by the folder of
+// its mirrors (a restored backup has no slots), or since then by RequestWorker. With pg_mooncake.enable_bgworker off it
+// only guards the slots that there are (slot_guard.h). A worker that exits is started again, at once the first time and then with growing pauses up to 10 s;
 // one that exits with code 0 is done for good (its extension is gone).
 //
 // DROP DATABASE and its like need a database without connections: they pause the worker until their transaction ends.
@@ -15,7 +16,7 @@
 namespace ivy::mooncake {
 
 // In _PG_init: shared memory, transaction callback and, if wanted, the launcher itself.
-void InitLauncher(bool register_worker);
+void InitLauncher(bool register_launcher);
 
 bool LauncherRunning(void);
 

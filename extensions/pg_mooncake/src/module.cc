@@ -81,7 +81,7 @@ void _PG_init(void) {
     }
     ivy::mooncake::DefineSettings();
     ivy::mooncake::ConnectToPgDuckdb();
-    ivy::mooncake::InitLauncher(ivy::mooncake::enable_bgworker && !IsBinaryUpgrade);
+    ivy::mooncake::InitLauncher(!IsBinaryUpgrade);
     ivy::mooncake::InitProvider();
     ivy::mooncake::InitDdl();
 }
