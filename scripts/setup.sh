@@ -54,7 +54,6 @@ archive_keyring() {
 
 add_suite() {
     local uri keyring
-    if apt-cache policy | grep -q "n=$SUITE,"; then return; fi
     uri=$(debian_archive)
     keyring=$(archive_keyring)
     [ -n "$uri" ] || die "no Debian archive is configured in apt; add a source for suite $SUITE by hand"
@@ -65,6 +64,22 @@ add_suite() {
     } | as_root tee "/etc/apt/sources.list.d/$SUITE.sources" >/dev/null
     printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$SUITE" | as_root tee "/etc/apt/preferences.d/$SUITE" >/dev/null
     apt_get update
+}
+
+has_suite() { apt-cache policy | grep -q "n=$SUITE,"; }
+
+# The suite may be there from an earlier run that failed later: its packages then are candidates, but what they depend on
+# has to be allowed to come from there too, which -t does.
+install_from_suite() {
+    local target=(-t "$SUITE")
+    if ! has_suite; then
+        if apt-cache policy postgresql-18 | grep -q 'Candidate: 18' && apt-cache policy libduckdb-dev | grep -q 'Candidate: 2\.0'; then
+            target=()
+        else
+            add_suite
+        fi
+    fi
+    apt_get install -y --no-install-recommends "${target[@]}" "$@" || die "could not install $*"
 }
 
 main() {
@@ -89,12 +104,7 @@ main() {
         # Keep postgresql-common from starting a cluster of its own: tests and the demo make private ones.
         as_root mkdir -p /etc/postgresql-common/createcluster.d
         printf 'create_main_cluster = false\n' | as_root tee /etc/postgresql-common/createcluster.d/ivy_mooncake.conf >/dev/null
-        if apt-cache policy postgresql-18 | grep -q 'Candidate: 18' && apt-cache policy libduckdb-dev | grep -q 'Candidate: 2\.0'; then
-            apt_get install -y --no-install-recommends "${forky_missing[@]}" || die "could not install ${forky_missing[*]}"
-        else
-            add_suite
-            apt_get install -y --no-install-recommends -t "$SUITE" "${forky_missing[@]}" || die "could not install ${forky_missing[*]}"
-        fi
+        install_from_suite "${forky_missing[@]}"
     fi
     say "done"
 }
