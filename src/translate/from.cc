@@ -175,9 +175,14 @@ bool AddValues(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo o
     return true;
 }
 
-// Whether an entry that is computed from expressions needs nothing from other relations.
+bool VarWalker(Node* node, void* context) {
+    if (node == nullptr) return false;
+    return IsA(node, Var) || expression_tree_walker(node, VarWalker, context);
+}
+
+// Whether an entry that is computed from expressions needs nothing from other relations, of this query or outer ones.
 bool IsIndependent(Node* expressions) {
-    return !contain_var_clause(expressions) && !checkExprHasSubLink(expressions) && !contain_volatile_functions(expressions);
+    return !VarWalker(expressions, nullptr) && !checkExprHasSubLink(expressions) && !contain_volatile_functions(expressions);
 }
 
 bool AddRelation(Translator* t, Index rti, Relids* sources, StringInfo out) {

@@ -3,7 +3,9 @@
 #include "translate/query_parts.h"
 
 extern "C" {
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "parser/parse_coerce.h"
 #include "parser/parsetree.h"
 }
 
@@ -19,6 +21,41 @@ bool CommonColumns(Translator* t, const Columns& left, const Columns& right, Col
         if (!CommonType(t, sides, 2, "set operation", &out->items[i])) return false;
         if (out->items[i].scale_kind != NumericScale::kFixed) out->items[i] = NumericText(nullptr);
     }
+    return true;
+}
+
+// The columns of one side of a set operation as the operation's types: Postgres converts them above the side's query.
+bool ConvertSide(Translator* t, const SetOperationStmt* stmt, const char** text, Columns* columns) {
+    const char* alias = nullptr;
+    auto** converted = static_cast<const char**>(palloc0(static_cast<size_t>(columns->count + 1) * sizeof(char*)));
+    for (int i = 0; i < columns->count; i++) {
+        Sql* item = &columns->items[i];
+        const Oid type = list_nth_oid(stmt->colTypes, i);
+        if (item->is_null || item->type == getBaseType(type)) continue;
+        if (alias == nullptr) alias = NewAlias(t);
+        auto* value = makeNode(CaseTestExpr);
+        value->typeId = item->type;
+        value->typeMod = -1;
+        value->collation = get_typcollation(item->type);
+        Node* conversion =
+            coerce_to_common_type(nullptr, reinterpret_cast<Node*>(value), type, "UNION/INTERSECT/EXCEPT");
+        Sql column = *item;
+        column.text = psprintf("%s.c%d", alias, i + 1);
+        Sql* outer = t->case_value;
+        t->case_value = &column;
+        const bool ok = TranslateExpression(t, Fold(t, conversion), item);
+        t->case_value = outer;
+        if (!ok) return false;
+        converted[i] = item->text;
+    }
+    if (alias == nullptr) return true;
+    StringInfoData out;
+    initStringInfo(&out);
+    for (int i = 0; i < columns->count; i++) {
+        const char* expression = converted[i] != nullptr ? converted[i] : psprintf("%s.c%d", alias, i + 1);
+        appendStringInfo(&out, "%s%s AS c%d", i == 0 ? "SELECT " : ", ", expression, i + 1);
+    }
+    *text = psprintf("%s FROM (%s) AS %s", out.data, *text, alias);
     return true;
 }
 
@@ -79,6 +116,7 @@ bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* col
     Columns right_columns;
     bool ok = TranslateSetNode(t, stmt->larg, &left, &left_columns);
     ok = TranslateSetNode(t, stmt->rarg, &right, &right_columns) && ok;
+    ok = ok && ConvertSide(t, stmt, &left, &left_columns) && ConvertSide(t, stmt, &right, &right_columns);
     if (!ok || !CommonColumns(t, left_columns, right_columns, columns) || !CheckSetColumns(t, stmt, *columns)) return false;
     appendStringInfo(&out, "(%s) %s (%s)", CastColumns(t, left, left_columns, *columns), SetOperator(stmt),
                      CastColumns(t, right, right_columns, *columns));

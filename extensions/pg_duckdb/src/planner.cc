@@ -239,14 +239,16 @@ void ReplacePaths(RelOptInfo* rel, CustomPath* path) {
     add_path(rel, &path->path);
 }
 
-void PlanMirrorScan(RelOptInfo* rel, const RangeTblEntry* rte) {
+void PlanMirrorScan(PlannerInfo* root, RelOptInfo* rel, const RangeTblEntry* rte) {
     auto* scan = static_cast<ScanPath*>(palloc0(sizeof(ScanPath)));
     scan->attributes = AttributesNeeded(rel, rte->relid);
     List* quals = extract_actual_clauses(rel->baserestrictinfo, false);
     scan->translation =
         translate::TranslateScan(rel->relid, rte->relid, scan->attributes, quals, &scan->remote, &scan->local);
     CustomPath* path = NewPath(rel, &kScanPathMethods, scan);
-    path->path.param_info = nullptr;
+    // Expressions that are computed at the scan may have columns of other relations in them.
+    path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);
+    if (path->path.param_info) path->path.rows = path->path.param_info->ppi_rows;
     // Without filters of its own the server gets what the scan keeps; the estimate of both is the relation's.
     const double rows_out = scan->local == NIL ? rel->rows : rel->tuples;
     const int columns = list_length(scan->attributes);
@@ -306,7 +308,7 @@ void OnPathList(PlannerInfo* root, RelOptInfo* rel, Index rti, RangeTblEntry* rt
         return;
     }
     ColumnRelation relation;
-    if (LookupMirror(rte, &relation)) PlanMirrorScan(rel, rte);
+    if (LookupMirror(rte, &relation)) PlanMirrorScan(root, rel, rte);
 }
 
 // --- whole queries ---------------------------------------------------------------------------------------------------
