@@ -406,7 +406,8 @@ Translation* TranslateQuery(Query* query, IsMirrorFn is_mirror) {
     StringInfoData sql;
     initStringInfo(&sql);
     Columns columns{nullptr, 0};
-    bool ok = TranslateSelect(t, query, nullptr, true, &sql, &columns);
+    bool ok = !HasLeakyCondition(query) || Refuse(t, "condition that could tell about rows which row security hides");
+    ok = TranslateSelect(t, query, nullptr, true, &sql, &columns) && ok;
     if (ok && columns.count == 0) ok = Refuse(t, "result without columns");
     Translation* translation = Finish(t, ok, sql.data, columns);
     instr_time end;

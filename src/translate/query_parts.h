@@ -66,4 +66,7 @@ bool TranslateSetBody(Translator* t, bool final, Body* body);
 // "WITH ... " or "": the current level's WITH queries.
 bool TranslateWith(Translator* t, const char** with);
 
+// Whether a condition of a query could tell about rows that row security or a security barrier hides (row_security.cc).
+bool HasLeakyCondition(Query* query);
+
 }  // namespace ivy::translate

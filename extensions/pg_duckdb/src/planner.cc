@@ -242,9 +242,19 @@ void ReplacePaths(RelOptInfo* rel, CustomPath* path) {
 void PlanMirrorScan(PlannerInfo* root, RelOptInfo* rel, const RangeTblEntry* rte) {
     auto* scan = static_cast<ScanPath*>(palloc0(sizeof(ScanPath)));
     scan->attributes = AttributesNeeded(rel, rte->relid);
-    List* quals = extract_actual_clauses(rel->baserestrictinfo, false);
+    // Where row security hides rows, a filter that could tell about them is not for the engine, which keeps no order.
+    List* candidates = NIL;
+    List* leaky = NIL;
+    ListCell* cell;
+    foreach (cell, rel->baserestrictinfo) {
+        auto* restriction = lfirst_node(RestrictInfo, cell);
+        if (restriction->pseudoconstant) continue;
+        List** list = restriction_is_securely_promotable(restriction, rel) ? &candidates : &leaky;
+        *list = lappend(*list, restriction->clause);
+    }
     scan->translation =
-        translate::TranslateScan(rel->relid, rte->relid, scan->attributes, quals, &scan->remote, &scan->local);
+        translate::TranslateScan(rel->relid, rte->relid, scan->attributes, candidates, &scan->remote, &scan->local);
+    scan->local = list_concat(scan->local, leaky);
     CustomPath* path = NewPath(rel, &kScanPathMethods, scan);
     // Expressions that are computed at the scan may have columns of other relations in them.
     path->path.param_info = get_baserel_parampathinfo(root, rel, rel->lateral_relids);

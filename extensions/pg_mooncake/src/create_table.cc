@@ -15,7 +15,6 @@ extern "C" {
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
-#include "commands/tablecmds.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
@@ -196,18 +195,6 @@ Relation OpenSource(RangeVar* name, int16** key, int* key_count) {
     return nullptr;
 }
 
-// Row-level security is not inherited: nobody but the owner sees rows of the mirror until it has policies of its own.
-void CopyRowSecurity(Oid mirror, Relation source) {
-    if (!source->rd_rel->relrowsecurity) return;
-    AlterTableCmd* command = makeNode(AlterTableCmd);
-    command->subtype = AT_EnableRowSecurity;
-    AlterTableInternal(mirror, list_make1(command), false);
-    CommandCounterIncrement();
-    ereport(NOTICE, errmsg("row-level security is enabled on mirror \"%s\" as on its source", get_rel_name(mirror)),
-            errdetail("The policies of the source are not copied."),
-            errhint("Use CREATE POLICY on the mirror to let other roles than its owner see rows."));
-}
-
 Oid MakeMirror(text* dst, text* src) {
     RangeVar* dst_name = ParseName(dst);
     int16* key;
@@ -219,7 +206,6 @@ Oid MakeMirror(text* dst, text* src) {
     const Oid mirror = CreateMirrorRelation(dst_name, source, source->rd_rel->relowner);
     InsertMirror(mirror, RelationGetRelid(source), key, key_count, 3);
     CommandCounterIncrement();
-    CopyRowSecurity(mirror, source);
     table_close(source, NoLock);
     return mirror;
 }

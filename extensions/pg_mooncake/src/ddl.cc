@@ -25,6 +25,7 @@ extern "C" {
 #include "catalog/pg_constraint.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_policy.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
@@ -43,6 +44,7 @@ extern "C" {
 
 #include "catalog.h"
 #include "launcher.h"
+#include "mirror_access.h"
 #include "mirror_relation.h"
 #include "provider.h"
 #include "worker.h"
@@ -56,6 +58,7 @@ object_access_hook_type previous_access = nullptr;
 // What this transaction has touched and not yet followed up. The lists live in TopTransactionContext.
 List* touched = NIL;    // relations that may be sources and whose definition may have changed
 List* rewritten = NIL;  // those of them whose content may have changed without row changes in the WAL
+bool policies_changed = false;
 bool extension_dropped = false;
 bool harmless_rewrite = false;  // inside VACUUM FULL or CLUSTER: new files, same rows
 
@@ -71,6 +74,10 @@ void Touch(Oid relid) {
 
 // Brings the mirrors of touched relations in step.
 void FollowUp(DropBehavior behavior) {
+    if (policies_changed) {
+        policies_changed = false;
+        ForgetPolicies();
+    }
     while (touched != NIL) {
         List* now = touched;
         List* changed = rewritten;
@@ -121,6 +128,7 @@ void ObjectAccess(ObjectAccessType access, Oid class_id, Oid object_id, int subi
         if (access == OAT_DROP && object_id == get_extension_oid("pg_mooncake", true)) extension_dropped = true;
         return;
     }
+    if (class_id == PolicyRelationId) policies_changed = true;
     if (class_id != RelationRelationId || !OidIsValid(MirrorAccessMethod())) return;
     switch (access) {
         case OAT_POST_CREATE:
@@ -167,9 +175,14 @@ void CheckAlterTable(const AlterTableStmt* statement) {
             case AT_SetRelOptions:
             case AT_ResetRelOptions:
             case AT_EnableRowSecurity:
-            case AT_DisableRowSecurity:
             case AT_ForceRowSecurity:
+                break;
+            case AT_DisableRowSecurity:
             case AT_NoForceRowSecurity:
+                if (mirror) {
+                    Refuse(statement->relation, "switch off row security of",
+                           "Row security of a mirror follows its source table's.");
+                }
                 break;
             case AT_SetAccessMethod:
                 if (mirror) Refuse(statement->relation, "alter", kAlterSource);
@@ -357,6 +370,27 @@ void TouchUsersOfType(Oid type) {
     }
 }
 
+// After a command that may have switched row security off: what only the command tells, since it may also be on for the
+// mirror alone.
+void FollowRowSecurity(const Node* node) {
+    if (!IsA(node, AlterTableStmt)) return;
+    const auto* statement = reinterpret_cast<const AlterTableStmt*>(node);
+    bool off = false;
+    ListCell* cell;
+    foreach (cell, statement->cmds) {
+        const AlterTableType type = static_cast<const AlterTableCmd*>(lfirst(cell))->subtype;
+        off |= type == AT_DisableRowSecurity || type == AT_NoForceRowSecurity;
+    }
+    const Oid relid = off ? ResolveRelation(statement->relation) : InvalidOid;
+    Relation source = OidIsValid(relid) && HasMirrorOfSource(relid) ? try_table_open(relid, NoLock) : nullptr;
+    if (!source) return;
+    CommandCounterIncrement();
+    foreach (cell, FindMirrorsOfSource(relid)) {
+        SyncRowSecurity(static_cast<MirrorRow*>(lfirst(cell))->mirror, source, true);
+    }
+    table_close(source, NoLock);
+}
+
 bool ChangesRowType(const AlterTableStmt* statement) {
     ListCell* cell;
     foreach (cell, statement->cmds) {
@@ -488,7 +522,7 @@ void EndOfTransaction(XactEvent event, void*) {
     switch (event) {
         case XACT_EVENT_PRE_COMMIT:
         case XACT_EVENT_PRE_PREPARE:
-            if (touched != NIL) {
+            if (touched != NIL || policies_changed) {
                 PushActiveSnapshot(GetTransactionSnapshot());
                 FollowUp(DROP_RESTRICT);
                 PopActiveSnapshot();
@@ -505,7 +539,7 @@ void EndOfTransaction(XactEvent event, void*) {
         case XACT_EVENT_ABORT:
         case XACT_EVENT_PREPARE:
             touched = rewritten = NIL;
-            extension_dropped = false;
+            policies_changed = extension_dropped = false;
             break;
         default:
             break;
@@ -586,9 +620,11 @@ void Utility(PlannedStmt* statement, const char* query, bool read_only, ProcessU
     PrepareDatabaseCommand(node);
     const Oid dropped_database = DroppedDatabase(node);
     DropBehavior behavior = DROP_RESTRICT;
+    List* access = NIL;
     if (OidIsValid(MirrorAccessMethod())) {
         CheckCommand(node);
         behavior = PrepareAlter(node);
+        access = NoteAccess(node);
         Node* empty = IsA(node, CopyStmt) ? WithoutRowsForDump(reinterpret_cast<CopyStmt*>(node)) : nullptr;
         if (empty) {
             command.statement = static_cast<PlannedStmt*>(copyObjectImpl(statement));
@@ -601,7 +637,10 @@ void Utility(PlannedStmt* statement, const char* query, bool read_only, ProcessU
         RunPrevious(command);
     }
     if (OidIsValid(dropped_database)) RemoveDatabase(dropped_database);
-    if (touched != NIL && IsTransactionState()) FollowUp(behavior);
+    if (!IsTransactionState()) return;
+    FollowAccess(access);
+    FollowRowSecurity(node);
+    if (touched != NIL || policies_changed) FollowUp(behavior);
 }
 
 }  // namespace

@@ -20,6 +20,8 @@ extern "C" {
 #include "utils/acl.h"
 }
 
+#include "mirror_access.h"
+#include "mirror_key.h"
 #include "types/type_map.h"
 
 namespace ivy::mooncake {
@@ -252,6 +254,12 @@ void SyncMirror(const MirrorRow* row, Relation source, bool rewritten, DropBehav
         recopy = SyncColumnsAsSuperuser(mirror, desc, behavior) || recopy;
     }
 
+    SyncRowSecurity(mirror, source, false);
+    if (!HasSourceKey(mirror, source)) {
+        LockRelationOid(mirror, ShareUpdateExclusiveLock);
+        SyncSourceKey(mirror, source);
+    }
+
     int16* key;
     int key_count;
     const char* problem = SourceProblem(source, &key, &key_count);
@@ -337,6 +345,8 @@ Oid CreateMirrorRelation(RangeVar* name, Relation source, Oid owner) {
         for (int i = 0; i < desc->natts; i++) {
             if (TupleDescAttr(desc, i)->attisdropped) DropColumn(mirror, PlaceholderName(i + 1), DROP_RESTRICT);
         }
+        SyncSourceKey(mirror, source);
+        CopyAccess(mirror, source);
     }
     PG_FINALLY();
     {
@@ -399,8 +409,10 @@ void RestoreMirror(Oid mirror, Oid source) {
     int16* key;
     int key_count;
     const char* problem = SourceProblem(rel, &key, &key_count);
-    table_close(rel, NoLock);
     LockRelationOid(mirror, ShareUpdateExclusiveLock);
+    SyncSourceKey(mirror, rel);
+    SyncRowSecurity(mirror, rel, false);
+    table_close(rel, NoLock);
     InsertMirror(mirror, source, key, key_count, 3);
     // A dump makes primary keys after it has loaded the data: the mirror recovers then.
     if (problem) FailMirrorLocked(mirror, psprintf("%s%s", kSourcePrefix, problem));

@@ -4,7 +4,8 @@
 //
 // A mirror has its source's columns with their names, types, type modifiers, collations and NOT NULL; stored generated
 // columns are plain ones, virtual generated columns are virtual here too, with the same expression. Columns dropped in
-// the source are made and dropped here. It has no defaults, constraints, indexes, triggers or storage.
+// the source are made and dropped here. It states its source's primary key (mirror_key.h); it has no defaults, other
+// constraints, indexes, triggers or storage.
 #pragma once
 
 #include "pg/postgres_api.h"

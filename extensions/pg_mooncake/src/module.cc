@@ -13,6 +13,7 @@ PGDLLEXPORT void _PG_init(void);
 
 #include "ddl.h"
 #include "launcher.h"
+#include "mirror_access.h"
 #include "pg/server_check.h"
 #include "provider.h"
 #include "worker.h"
@@ -84,5 +85,6 @@ void _PG_init(void) {
     ivy::mooncake::InitLauncher(!IsBinaryUpgrade);
     ivy::mooncake::InitProvider();
     ivy::mooncake::InitDdl();
+    ivy::mooncake::InitAccess();
 }
 }
