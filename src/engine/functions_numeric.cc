@@ -239,6 +239,7 @@ void RegisterNumeric(duckdb::ExtensionLoader& loader) {
     add("ivy_num_add", {text, text}, text, Binary<Add>);
     add("ivy_num_sub", {text, text}, text, Binary<Subtract>);
     add("ivy_num_mul", {text, text}, text, Binary<Multiply>);
+    add("ivy_num_mul_exact", {text, text}, text, Binary<MultiplyExactly>);
     add("ivy_num_div", {text, text}, text, Binary<Divide>);
     add("ivy_num_idiv", {text, text}, text, Binary<DivideToInteger>);
     add("ivy_num_mod", {text, text}, text, Binary<Modulo>);

@@ -281,7 +281,7 @@ Number Negate(Number a) {
 
 Number Subtract(const Number& a, const Number& b) { return Add(a, Negate(b)); }
 
-Number Multiply(const Number& a, const Number& b) {
+Number MultiplyExactly(const Number& a, const Number& b) {
     if (a.IsNaN() || b.IsNaN()) return Number::NaN();
     if (!a.IsFinite() || !b.IsFinite()) {
         const int sign = a.Sign() * b.Sign();
@@ -290,6 +290,11 @@ Number Multiply(const Number& a, const Number& b) {
     Number product;
     product.scale = a.scale + b.scale;
     product.digits = a.digits * b.digits;
+    return product;
+}
+
+Number Multiply(const Number& a, const Number& b) {
+    Number product = MultiplyExactly(a, b);
     if (product.scale > kMaxScale) return RoundTo(product, kMaxScale, true);
     return Checked(std::move(product));
 }
@@ -386,8 +391,8 @@ int Compare(const Number& a, const Number& b) {
 
 Number Deviation(const Number& count, const Number& sum, const Number& squares, bool sample, bool root) {
     if (!sum.IsFinite() || !squares.IsFinite()) return Number::NaN();
-    // The server computes with at most twice the scale of the sum.
-    const Number numerator = Subtract(Round(Multiply(count, squares), 2 * sum.scale), Multiply(sum, sum));
+    // The sum's scale is the largest of the values', so nothing here has more than twice as many digits.
+    const Number numerator = Subtract(MultiplyExactly(count, squares), MultiplyExactly(sum, sum));
     if (numerator.Sign() <= 0) return Number::FromInteger(0);
     const Number divisor = Multiply(count, sample ? Subtract(count, Number::FromInteger(1)) : count);
     const Number variance = Divide(numerator, divisor);

@@ -49,6 +49,8 @@ struct Number {
 Number Add(const Number& a, const Number& b);
 Number Subtract(const Number& a, const Number& b);
 Number Multiply(const Number& a, const Number& b);
+// With all digits after the point, where the server's multiplication keeps 16383 of them: for what it sums up inside.
+Number MultiplyExactly(const Number& a, const Number& b);
 Number Divide(const Number& a, const Number& b);
 Number Modulo(const Number& a, const Number& b);
 Number DivideToInteger(const Number& a, const Number& b);

@@ -63,7 +63,7 @@ bool Deviation(const Call& call, Sql* out) {
         squares = psprintf("CAST(%s AS VARCHAR)", AggregateOf(call, "sum", psprintf("%s * %s", a.text, a.text)));
     } else {
         const char* text = ToNumericText(a).text;
-        squares = AggregateOf(call, "ivy_num_sum", psprintf("ivy_num_mul(%s, %s)", text, text));
+        squares = AggregateOf(call, "ivy_num_sum", psprintf("ivy_num_mul_exact(%s, %s)", text, text));
     }
     const char* count = psprintf("count%s", call.aggregate);
     const bool sample = strstr(call.signature->sql, "_samp") != nullptr;

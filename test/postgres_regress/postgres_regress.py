@@ -161,7 +161,7 @@ class Run:
 
     def referenced(self, text):
         """The tables that a statement may read: all words of it that are tables' names."""
-        plain = re.sub(r"'[^']*'", " ", COMMENTS.sub(" ", text))
+        plain = re.sub(r"(?s)'[^']*'|\$(\w*)\$.*?\$\1\$", " ", COMMENTS.sub(" ", text))
         return {quoted.replace('""', '"') if quoted else word.lower() for quoted, word in NAME.findall(plain)} & set(self.tables)
 
     def make_mirror(self, name):
@@ -292,13 +292,14 @@ class Run:
             for name in sorted(referenced & set(self.stale)):
                 if self.stale[name]:
                     self.fill_copy(name)
-        # A mirror and its source have names of their own. A copy can't follow within a transaction, and has no system columns.
-        if re.search(r"(?i)\btableoid\b", plain):
+        # The catalogs tell mirrors from row tables.
+        if re.search(r"(?i)\b(tableoid|regclass|pg_(class|attribute|index|constraint|trigger|depend|inherits)\w*|information_schema)\b", plain):
             return
+        # A copy can't follow within a transaction, and has no system columns.
         mirrored = [name for name in referenced if self.mirrors.get(name, "") is None]
         if any(self.stale.get(name) for name in referenced) or (
                 referenced & set(self.stale) and self.pg.parameter_status(b"is_superuser") != b"on") or (
-                referenced & set(self.stale) and re.search(r"(?i)\b(ctid|xmin|xmax|cmin|cmax)\b|\bonly\b|for\s+(update|share|no|key)", plain)):
+                referenced & set(self.stale) and re.search(r"(?i)\b(ctid|tablesample|xmin|xmax|cmin|cmax)\b|\bonly\b|for\s+(update|share|no|key)", plain)):
             mirrored = []
         if not mirrored:
             self.counts["no mirror"] += 1
