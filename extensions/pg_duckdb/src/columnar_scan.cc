@@ -10,6 +10,8 @@
 #include "types/type_map.h"
 
 extern "C" {
+#include "access/parallel.h"
+#include "access/xact.h"
 #include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/nodeFuncs.h"
@@ -87,12 +89,12 @@ char* CompleteSql(ColumnarScanState* state) {
 
 // --- one run ---------------------------------------------------------------------------------------------------------
 
-// Sends everything that the engine needs and waits for the beginning of its answer.
-bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
+// Completes the text and sends the row sources. False: see the engine query's failure.
+bool Prepare(ColumnarScanState* state, QueryMode mode, const char** sql) {
     EngineQuery* engine = &state->engine;
-    const char* sql = CompleteSql(state);
-    if (!sql) {
-        *engine = EngineQuery{};
+    *engine = EngineQuery{};
+    *sql = CompleteSql(state);
+    if (!*sql) {
         SetFailure(engine, Unavailable::kInexact,
                    "a value in the query has no exact equivalent in the columnar engine");
         return false;
@@ -107,6 +109,62 @@ bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
             return false;
         }
     }
+    return true;
+}
+
+// Whether an error says something about the data, so that the row table's plan might not come across it.
+bool IsAboutData(int sqlstate) {
+    switch (ERRCODE_TO_CATEGORY(sqlstate)) {
+        case ERRCODE_DATA_EXCEPTION:
+        case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:  // of a domain
+        case ERRCODE_CARDINALITY_VIOLATION:
+        case ERRCODE_PLPGSQL_ERROR:
+        case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+            return true;
+        default:
+            return false;
+    }
+}
+
+// Prepare computes values and row sources that the row table's plan might never need: what a condition without any row
+// to look at would have computed, say. An error then sends the query to the row table, which knows.
+bool PrepareGuarded(ColumnarScanState* state, QueryMode mode, const char** sql) {
+    if (!state->may_raise || IsInParallelMode()) return Prepare(state, mode, sql);
+    MemoryContext context = CurrentMemoryContext;
+    ResourceOwner owner = CurrentResourceOwner;
+    volatile bool prepared = false;
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(context);
+    PG_TRY();
+    {
+        prepared = Prepare(state, mode, sql);
+        ReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        ErrorData* error = CopyErrorData();
+        FlushErrorState();
+        RollbackAndReleaseCurrentSubTransaction();
+        MemoryContextSwitchTo(context);
+        CurrentResourceOwner = owner;
+        if (!IsAboutData(error->sqlerrcode)) ReThrowError(error);
+        CloseEngineQuery(&state->engine);
+        state->engine = EngineQuery{};
+        state->engine.failure.error = pg::CaptureText(unpack_sql_state(error->sqlerrcode), error->message);
+        prepared = false;
+    }
+    PG_END_TRY();
+    return prepared;
+}
+
+// Sends everything that the engine needs and waits for the beginning of its answer.
+bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
+    EngineQuery* engine = &state->engine;
+    const char* sql = nullptr;
+    if (!PrepareGuarded(state, mode, &sql)) return false;
     const QueryText text = {sql,
                             state->plan.mirrors,
                             state->plan.result_types,
@@ -273,6 +331,29 @@ void EndRun(ColumnarScanState* state) {
     state->engine = EngineQuery{};
 }
 
+// Whether computing an expression takes more than looking a value up. Values of the plan's own parameters come from other
+// parts of the plan, which must not be run inside a subtransaction.
+enum class Effort { kNone, kComputes, kRunsPlan };
+
+bool EffortWalker(Node* node, void* context) {
+    auto* effort = static_cast<Effort*>(context);
+    if (!node) return false;
+    if (IsA(node, Param) && reinterpret_cast<Param*>(node)->paramkind == PARAM_EXEC) {
+        *effort = Effort::kRunsPlan;
+        return true;
+    }
+    if (!IsA(node, Param) && !IsA(node, Const) && !IsA(node, List) && !IsA(node, SQLValueFunction)) {
+        *effort = Effort::kComputes;
+    }
+    return expression_tree_walker(node, EffortWalker, context);
+}
+
+bool MayRaise(const ColumnarPlan& plan, List* values) {
+    Effort effort = plan.row_queries != NIL ? Effort::kComputes : Effort::kNone;
+    EffortWalker(reinterpret_cast<Node*>(values), &effort);
+    return effort == Effort::kComputes;
+}
+
 // --- callbacks -------------------------------------------------------------------------------------------------------
 
 void begin_custom_scan(CustomScanState* node, EState* estate, int eflags) {
@@ -280,6 +361,7 @@ void begin_custom_scan(CustomScanState* node, EState* estate, int eflags) {
     auto* plan = reinterpret_cast<CustomScan*>(node->ss.ps.plan);
     state->plan = UnpackPlan(plan->custom_private);
     state->values = ExecInitExprList(plan->custom_exprs, &node->ss.ps);
+    state->may_raise = MayRaise(state->plan, plan->custom_exprs);
     state->run_context = AllocSetContextCreate(estate->es_query_cxt, "columnar scan", ALLOCSET_DEFAULT_SIZES);
 
     const int count = list_length(state->plan.result_types);

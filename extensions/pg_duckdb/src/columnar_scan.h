@@ -42,6 +42,7 @@ struct ColumnarScanState {
     CustomScanState css;  // first
     ColumnarPlan plan;
     List* values;                    // ExprState
+    bool may_raise;                  // computing values or row sources may raise an error
     MemoryContext run_context;       // everything of one run; reset by a rescan
     MemoryContext value_context;     // the current row's values
 

@@ -107,7 +107,7 @@ const char* WhyOnRowTable(const ColumnRelation& relation) {
     if (!relation.usable) return relation.reason ? relation.reason : "it can't be used now";
     if (RecoveryInProgress()) return "the server is a standby";
     if (execution == kExecutionRow) return "mooncake.execution is off";
-    return "system columns, TABLESAMPLE, row locks and changes of data need it";
+    return "system columns, TABLESAMPLE, row locks, changes of data or reading it row by row need it";
 }
 
 explain_per_plan_hook_type previous_per_plan;

@@ -431,6 +431,49 @@ bool RefetchesRows(const ::Query* query, const MirrorSurvey& survey) {
            survey.locks_rows || survey.modifies;
 }
 
+// Whether a scan of a mirror is run again and again, as in a subquery that depends on the rows around it.
+bool RepeatsScan(const Plan* plan, bool repeated) {
+    if (!plan) return false;
+    repeated = repeated || !bms_is_empty(plan->extParam);
+    if (IsA(plan, CustomScan)) {
+        return repeated && reinterpret_cast<const CustomScan*>(plan)->methods == &columnar_scan_methods;
+    }
+    if (RepeatsScan(plan->lefttree, repeated) || RepeatsScan(plan->righttree, repeated)) return true;
+    List* more = NIL;
+    if (IsA(plan, Append)) more = reinterpret_cast<const Append*>(plan)->appendplans;
+    if (IsA(plan, MergeAppend)) more = reinterpret_cast<const MergeAppend*>(plan)->mergeplans;
+    if (IsA(plan, SubqueryScan)) return RepeatsScan(reinterpret_cast<const SubqueryScan*>(plan)->subplan, repeated);
+    ListCell* cell;
+    foreach (cell, more) {
+        if (RepeatsScan(static_cast<Plan*>(lfirst(cell)), repeated)) return true;
+    }
+    return false;
+}
+
+bool RepeatsScan(const PlannedStmt* plan) {
+    ListCell* cell;
+    foreach (cell, plan->subplans) {
+        if (RepeatsScan(static_cast<Plan*>(lfirst(cell)), false)) return true;
+    }
+    return RepeatsScan(plan->planTree, false);
+}
+
+// The plan of a query that is not shipped whole. Where it would ask the engine once for every row of something, the row
+// tables with their indexes may be the cheaper way; the same rows come out of both.
+PlannedStmt* PlanInParts(Planning* context, ::Query* query, const MirrorSurvey& survey, const char* text, int options,
+                         ParamListInfo params, List** exchanged) {
+    const bool has_mirrors = SurveyMirrors(query).mirrors != NIL;
+    auto* original = has_mirrors ? static_cast<::Query*>(copyObjectImpl(query)) : nullptr;
+    PlannedStmt* plan =
+        CallPlannerIn(context, has_mirrors ? ShipParts(context, query, survey) : query, text, options, params);
+    if (!has_mirrors || !fallback || !RepeatsScan(plan)) return plan;
+    List* all = ExchangeForRowTables(original, true);
+    PlannedStmt* on_rows = CallPlannerIn(nullptr, original, text, options, params);
+    if (on_rows->planTree->total_cost >= plan->planTree->total_cost) return plan;
+    *exchanged = list_concat(*exchanged, all);
+    return on_rows;
+}
+
 PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListInfo params) {
     const MirrorSurvey survey = SurveyMirrors(query);
     if (survey.mirrors == NIL) return CallPlannerIn(nullptr, query, text, options, params);
@@ -446,8 +489,7 @@ PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListI
         ReplacePlan(plan, copy, whole, options);
     } else {
         if (whole) context.reasons = whole->reasons;
-        ::Query* shipped = SurveyMirrors(query).mirrors == NIL ? query : ShipParts(&context, query, survey);
-        plan = CallPlannerIn(&context, shipped, text, options, params);
+        plan = PlanInParts(&context, query, survey, text, options, params, &exchanged);
     }
     AddExchanged(plan, exchanged);
     ListCell* cell;
