@@ -3,6 +3,7 @@
 //
 // To DuckDB text is UTF-8 bytes. Equality is that of Postgres under every deterministic collation; order only under those
 // that sort by bytes; the case of letters only where it is ASCII's. Positions and lengths are code points in both.
+#include "translate/regex.h"
 #include "translate/signature.h"
 
 extern "C" {
@@ -32,6 +33,32 @@ bool Substring(const Call& call, Sql* out) {
         return RefuseCall(call, "start and length that are not constants from 1 and 0");
     }
     SetResult(call, 't', Expand(call.signature->sql, call.args, call.count), out);
+    return true;
+}
+
+bool ConstRegex(const Call& call, Regex* regex) {
+    char* pattern;
+    return (ConstText(call, 1, &pattern) && ParseRegex(pattern, HasAsciiCase(call.collation), regex)) ||
+           RefuseCall(call, "pattern that the engine may understand differently");
+}
+
+const char* TextLiteral(const char* text) { return LiteralFor(TEXTOID, -1, CStringGetTextDatum(text), false); }
+
+bool RegexMatch(const Call& call, Sql* out) {
+    Regex regex;
+    if (!ConstRegex(call, &regex)) return false;
+    SetResult(call, 'b', psprintf(call.signature->sql, call.args[0].text, TextLiteral(regex.text)), out);
+    return true;
+}
+
+bool RegexReplace(const Call& call, Sql* out) {
+    Regex regex;
+    char* replacement;
+    if (!ConstRegex(call, &regex)) return false;
+    const char* rewritten = ConstText(call, 2, &replacement) ? ParseReplacement(replacement, regex.groups) : nullptr;
+    if (rewritten == nullptr || !regex.one_way) return RefuseCall(call, "a match that the engine may choose differently");
+    SetResult(call, 't',
+              psprintf("regexp_replace(%s, %s, %s)", call.args[0].text, TextLiteral(regex.text), TextLiteral(rewritten)), out);
     return true;
 }
 
@@ -109,6 +136,13 @@ constexpr Signature kRows[] = {
     {F_NOTLIKE_TEXT_TEXT, "tt>b", "NOT LIKE", Needs::kDeterministic, Like},
     {F_BPCHARNLIKE, "pt>b", "NOT LIKE", Needs::kDeterministic, Like},
     {F_STARTS_WITH, "tt>b", "starts_with($1, $2)", Needs::kDeterministic},
+
+    {F_TEXTREGEXEQ, "tt>b", "regexp_matches(%s, %s)", Needs::kDeterministic, RegexMatch},
+    {F_TEXTREGEXNE, "tt>b", "(NOT regexp_matches(%s, %s))", Needs::kDeterministic, RegexMatch},
+    {F_BPCHARREGEXEQ, "pt>b", "regexp_matches(%s, %s)", Needs::kDeterministic, RegexMatch},
+    {F_BPCHARREGEXNE, "pt>b", "(NOT regexp_matches(%s, %s))", Needs::kDeterministic, RegexMatch},
+    {F_REGEXP_LIKE_TEXT_TEXT, "tt>b", "regexp_matches(%s, %s)", Needs::kDeterministic, RegexMatch},
+    {F_REGEXP_REPLACE_TEXT_TEXT_TEXT, "ttt>t", "", Needs::kDeterministic, RegexReplace},
 
     {F_LENGTH_TEXT, "t>4", "CAST(length($1) AS INTEGER)"},
     {F_CHAR_LENGTH_TEXT, "t>4", "CAST(length($1) AS INTEGER)"},

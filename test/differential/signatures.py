@@ -179,6 +179,20 @@ def expressions():
         for column in ["t", "p", "v"]:
             yield "x.%s LIKE '%s'" % (column, pattern), True
         yield "x.t NOT LIKE '%s'" % pattern, True
+    for pattern in ["a", "^a", "b$", "^$", "a|b", "^(a|ab)+$", "[a-c]+", "[^a-z]", "a.b", "^.$", "\\.", "(ab)?c", "a{2,3}", "[äö]", "^[[:alpha:]]*$",
+                    "\\d", "\\w\\s", "x.y", "日.*", "[]a]", "[a-]", "%$", "\\\\", "é|ß", "^a?b*c", "(long){3}", "[^\\w]"]:
+        for column in ["t", "c", "p"]:
+            yield "x.%s ~ '%s'" % (column, pattern), None if ("[[:" in pattern or "\\" in pattern) and column != "c" else True
+            yield "x.%s !~ '%s'" % (column, pattern), None
+        yield "regexp_like(x.c, '%s')" % pattern, True
+    for pattern in ["a**", "a*?", "(a)\\1", "(?i)a", "(?=a)", "***=a", "a{,2}", "\\ma", "*a", "a||b", "(", "[b-a]", "[[:nope:]]"]:
+        yield "x.t ~ '%s'" % pattern, False
+    yield "x.t SIMILAR TO 'a%|b_'", True
+    for pattern, replacement in [("^(.)(.*)$", "\\2-\\1"), ("^a(b?)[^x]*$", "<\\1\\&>"), ("^(?:ab)?([^c]+)c*$", "\\1"), ("^[a-z]+$", "\\\\")]:
+        yield "regexp_replace(x.c, '%s', '%s')" % (pattern, replacement), True
+        yield "regexp_replace(x.t, '%s', '%s')" % (pattern, replacement), True
+    for pattern, replacement in [("a", "b"), ("^a*", "x"), ("^(a|ab)(c|bcd)$", "\\1"), ("^(a?(ab)?)(b?)$", "\\1"), ("^(a*)(a*)$", "\\2"), ("^(a)$", "\\2"), ("^(a)?$", "[\\1]")]:
+        yield "regexp_replace(x.t, '%s', '%s')" % (pattern, replacement), None
     yield "x.t LIKE y.v", True
     yield "x.t LIKE 'a!_b' ESCAPE '!'", True
     yield "x.t LIKE ANY ('{a%,%b}')", True
@@ -196,7 +210,6 @@ def expressions():
     yield "lower(x.c)", True
     yield "upper(x.t)", None
     yield "x.t < y.t", None
-    yield "x.t ~ 'a'", False
     yield "x.d + x.i2::int4", True
     yield "x.d - 3", True
     yield "x.d - y.d", True
