@@ -10,14 +10,20 @@ class ExtensionLoader;
 
 namespace ivy::engine {
 
+// The setting that holds the table of the session's time zone (time_zone.h).
+inline constexpr char kTimeZoneSetting[] = "ivy_time_zone";
+
 // ivy_div, ivy_mod, ivy_neg (integers), ivy_add, ivy_sub, ivy_mul, ivy_fdiv (floats)
 void RegisterArithmetic(duckdb::ExtensionLoader& loader);
 // ivy_round_half_even (DOUBLE), ivy_round, ivy_trunc (DECIMAL, INTEGER)
 void RegisterRounding(duckdb::ExtensionLoader& loader);
 // ivy_num_*: numerics in text form, scalar functions and aggregates
 void RegisterNumeric(duckdb::ExtensionLoader& loader);
-// ivy_date_trunc (VARCHAR, TIMESTAMP)
+// ivy_date_trunc (VARCHAR, TIMESTAMP), ivy_interval_key (INTERVAL)
 void RegisterDateTime(duckdb::ExtensionLoader& loader);
+
+// ivy_zoned_*: what depends on a time zone
+void RegisterZoned(duckdb::ExtensionLoader& loader);
 
 void RegisterScalarFunctions(duckdb::ExtensionLoader& loader);
 

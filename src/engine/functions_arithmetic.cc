@@ -126,6 +126,22 @@ void AddBinary(duckdb::ScalarFunctionSet* set) {
     set->AddFunction(std::move(function));
 }
 
+duckdb::interval_t NegateInterval(duckdb::interval_t a) {
+    // The infinities are the largest and the smallest of each field.
+    constexpr duckdb::interval_t kInfinity = {std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::max(),
+                                              std::numeric_limits<int64_t>::max()};
+    constexpr duckdb::interval_t kMinusInfinity = {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::min(),
+                                                   std::numeric_limits<int64_t>::min()};
+    const auto same = [&a](duckdb::interval_t b) { return a.months == b.months && a.days == b.days && a.micros == b.micros; };
+    if (same(kInfinity)) return kMinusInfinity;
+    if (same(kMinusInfinity)) return kInfinity;
+    if (a.months == std::numeric_limits<int32_t>::min() || a.days == std::numeric_limits<int32_t>::min() ||
+        a.micros == std::numeric_limits<int64_t>::min()) {
+        ThrowSqlError(sqlstate::kDatetimeOverflow, "interval out of range");
+    }
+    return {-a.months, -a.days, -a.micros};
+}
+
 template <typename Op, typename T>
 void AddUnary(duckdb::ScalarFunctionSet* set) {
     const LogicalType type = TypeOf<T>::Logical();
@@ -164,6 +180,13 @@ void RegisterArithmetic(duckdb::ExtensionLoader& loader) {
     AddUnary<Negate, int16_t>(&negate);
     AddUnary<Negate, int32_t>(&negate);
     AddUnary<Negate, int64_t>(&negate);
+    duckdb::ScalarFunction interval({LogicalType::INTERVAL}, LogicalType::INTERVAL,
+                                    [](duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+                                        duckdb::UnaryExecutor::Execute<duckdb::interval_t, duckdb::interval_t>(
+                                            args.data[0], result, args.size(), NegateInterval);
+                                    });
+    interval.SetFallible();
+    negate.AddFunction(std::move(interval));
     loader.RegisterFunction(std::move(negate));
     RegisterFloats<FloatAdd>(loader, "ivy_add");
     RegisterFloats<FloatSubtract>(loader, "ivy_sub");
@@ -176,6 +199,7 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterRounding(loader);
     RegisterNumeric(loader);
     RegisterDateTime(loader);
+    RegisterZoned(loader);
 }
 
 }  // namespace ivy::engine

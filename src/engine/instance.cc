@@ -24,7 +24,7 @@ namespace ivy::engine {
 namespace {
 
 // Settings that a query may choose for its own connection (Query.settings). All others are locked.
-const char* const kSessionSettings[] = {"TimeZone", "Calendar"};
+const char* const kSessionSettings[] = {"TimeZone", "Calendar", kTimeZoneSetting};
 
 void Configure(const Instance::Config& config, duckdb::DBConfig* duck) {
     duck->options.temporary_directory = config.temp_folder;

@@ -276,6 +276,7 @@ bool CheckGroupable(Translator* t, const Sql& e, Oid collation, Oid equality_ope
     if (signature == nullptr || !signature->IsComparison() || strcmp(signature->sql, "=") != 0) {
         return Refuse(t, "grouping by type %s", format_type_be(e.type));
     }
+    if (signature->types[0] == 'i') return Refuse(t, "grouping by intervals, which may be equal and yet differ");
     // Padded to one length they differ in no trailing blanks.
     if (signature->types[0] == 'c' && typmod < VARHDRSZ) return Refuse(t, "grouping by character of varying length");
     Sql args[2] = {e, e};

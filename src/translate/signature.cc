@@ -206,6 +206,7 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
         if (args[i].text_form) return Refuse(t, "type %s has no native form in the engine", TypeText(args[i].type));
         if (args[i].rep.kind == wanted.kind) {
             // Blanks at the end don't count when bpchars are compared.
+            if (letter == 'i' && signature.IsComparison()) args[i].text = psprintf("ivy_interval_key(%s)", args[i].text);
             if (letter == 'c') args[i].text = psprintf("rtrim(%s, ' ')", args[i].text);
             continue;
         }

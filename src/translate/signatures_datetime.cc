@@ -4,12 +4,13 @@
 // Infinity is a value in both systems, but DuckDB answers NULL for most functions of it where Postgres answers infinity or
 // raises an error: those are guarded by an error of ours, which sends the query to the row table.
 //
-// What depends on the session's time zone is shipped only while that is UTC under one of its names. The plan may live
-// longer than the setting: the name is a value of the query and is checked when it runs.
+// What depends on the session's time zone are functions of the engine's own, to which each query brings the table of the
+// zone (time_zone.h): plans may live longer than the setting.
 #include "translate/signature.h"
 
+#include "translate/time_zone.h"
+
 extern "C" {
-#include "catalog/pg_collation.h"
 #include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/scansup.h"
@@ -55,35 +56,26 @@ const char* TruncUnitName(int unit) {
     }
 }
 
-// --- the session's time zone -------------------------------------------------------------------------------------------------
+// --- time zones ---------------------------------------------------------------------------------------------------------------
 
-constexpr char kUtcNames[] = "'UTC', 'Etc/UTC', 'GMT', 'Etc/GMT', 'Etc/UCT', 'UCT', 'Zulu', 'Etc/Zulu', 'Universal', "
-                             "'Etc/Universal', 'Greenwich', 'Etc/Greenwich'";
+const char* ToLocal(const char* stamp) { return psprintf("ivy_zoned_local(%s)", stamp); }
 
-// "text" guarded by the name of the time zone, as an expression of DuckDB's type "type".
-bool InUtc(const Call& call, const char* type, const char** text) {
-    const char* name = pg_get_timezone_name(session_timezone);
-    if (name == nullptr || strstr(kUtcNames, psprintf("'%s'", name)) == nullptr) {
-        return RefuseCall(call, "the session's time zone is not UTC");
-    }
-    Const* setting = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum("TimeZone"), false, false);
-    FuncExpr* zone = makeFuncExpr(F_CURRENT_SETTING_TEXT, TEXTOID, list_make1(setting), DEFAULT_COLLATION_OID, InvalidOid,
-                                  COERCE_EXPLICIT_CALL);
-    Sql value;
-    if (!TranslateValue(call.t, reinterpret_cast<Node*>(zone), &value)) return false;
-    *text = psprintf("CASE WHEN %s IN (%s) THEN %s ELSE CAST(error('the time zone was changed') AS %s) END", value.text,
-                     kUtcNames, *text, type);
+// AT TIME ZONE 'name', and date_trunc with a zone: the zone's table as one more argument.
+bool InNamedZone(const Call& call, int argument, const char** table) {
+    char* name;
+    *table = ConstText(call, argument, &name) ? NamedZoneTable(name) : nullptr;
+    if (*table == nullptr) return RefuseCall(call, "time zone that is not a constant or has no table");
+    *table = LiteralFor(TEXTOID, -1, CStringGetTextDatum(*table), false);
     return true;
 }
 
-const char* ToLocal(const char* stamp) { return psprintf("(%s AT TIME ZONE 'UTC')", stamp); }
-
-bool CastInUtc(const Call& call, Sql* out) {
+// The zone is the first argument, the timestamp the second.
+bool AtTimeZone(const Call& call, Sql* out) {
+    const char* table;
+    if (!InNamedZone(call, 0, &table)) return false;
     const char letter = strchr(call.signature->types, '>')[1];
-    const char* text = Expand(call.signature->sql, call.args, call.count);
-    SetResult(call, letter, nullptr, out);
-    if (!InUtc(call, TypeName(out->rep), &text)) return false;
-    out->text = text;
+    SetResult(call, letter, psprintf("%s(%s, %s)", letter == 's' ? "ivy_zoned_local" : "ivy_zoned_instant", call.args[1].text, table),
+              out);
     return true;
 }
 
@@ -96,12 +88,13 @@ bool Trunc(const Call& call, Sql* out) {
     return true;
 }
 
-bool TruncInUtc(const Call& call, Sql* out) {
+bool TruncZoned(const Call& call, Sql* out) {
     const char* unit = TruncUnitName(ConstUnit(call));
+    const char* table = nullptr;
     if (unit == nullptr) return RefuseCall(call, "unit is not a known constant");
-    const char* text = psprintf("(ivy_date_trunc('%s', %s) AT TIME ZONE 'UTC')", unit, ToLocal(call.args[1].text));
-    if (!InUtc(call, "TIMESTAMPTZ", &text)) return false;
-    SetResult(call, 'z', text, out);
+    if (call.count == 3 && !InNamedZone(call, 2, &table)) return false;
+    SetResult(call, 'z',
+              psprintf("ivy_zoned_trunc('%s', %s%s%s)", unit, call.args[1].text, table ? ", " : "", table ? table : ""), out);
     return true;
 }
 
@@ -185,20 +178,34 @@ bool ExtractFrom(const Call& call, const char* source, bool is_date, Sql* out) {
     return true;
 }
 
+// A field of the offset from Greenwich; NULL for infinite timestamps.
+bool ExtractOffset(const Call& call, const char* text, Sql* out) {
+    if (strchr(call.signature->types, '>')[1] != 'n') {
+        SetResult(call, 'd', psprintf("CAST(%s AS DOUBLE)", text), out);
+        return true;
+    }
+    *out = Sql{};
+    out->type = NUMERICOID;
+    out->rep = Decimal(10, 0);
+    out->text = psprintf("CAST(%s AS DECIMAL(10,0))", text);
+    return true;
+}
+
 bool Extract(const Call& call, Sql* out) {
     return ExtractFrom(call, call.args[1].text, call.signature->types[1] == 'D', out);
 }
 
-bool ExtractInUtc(const Call& call, Sql* out) {
-    if (ConstUnit(call) == DTK_EPOCH) {
+bool ExtractZoned(const Call& call, Sql* out) {
+    const char* stamp = call.args[1].text;
+    switch (ConstUnit(call)) {
         // The instant itself; no time zone is involved.
-        return ExtractFrom(call, ToLocal(call.args[1].text), false, out);
+        case DTK_EPOCH: return ExtractFrom(call, psprintf("(%s AT TIME ZONE 'UTC')", stamp), false, out);
+        case DTK_TZ: return ExtractOffset(call, psprintf("ivy_zoned_offset(%s)", stamp), out);
+        case DTK_TZ_HOUR: return ExtractOffset(call, psprintf("ivy_div(ivy_zoned_offset(%s), 3600::INTEGER)", stamp), out);
+        case DTK_TZ_MINUTE:
+            return ExtractOffset(call, psprintf("ivy_mod(ivy_div(ivy_zoned_offset(%s), 60::INTEGER), 60::INTEGER)", stamp), out);
+        default: return ExtractFrom(call, ToLocal(stamp), false, out);
     }
-    if (!ExtractFrom(call, ToLocal(call.args[1].text), false, out)) return false;
-    const char* text = out->text;
-    if (!InUtc(call, TypeName(out->rep), &text)) return false;
-    out->text = text;
-    return true;
 }
 
 // --- arithmetic --------------------------------------------------------------------------------------------------------------------
@@ -212,18 +219,6 @@ bool AddInterval(const Call& call, Sql* out) {
                         call.args[0].text, text);
     }
     SetResult(call, 's', text, out);
-    return true;
-}
-
-// Without days and months an interval is a number of microseconds wherever one is.
-bool AddMicros(const Call& call, Sql* out) {
-    const Node* node = static_cast<Node*>(lsecond(call.nodes));
-    if (!IsA(node, Const) || reinterpret_cast<const Const*>(node)->constisnull) {
-        return RefuseCall(call, "interval that is not a constant");
-    }
-    const Interval* interval = DatumGetIntervalP(reinterpret_cast<const Const*>(node)->constvalue);
-    if (interval->month != 0 || interval->day != 0) return RefuseCall(call, "days and months depend on the time zone");
-    SetResult(call, 'z', Expand(call.signature->sql, call.args, 2), out);
     return true;
 }
 
@@ -279,10 +274,8 @@ bool CompareZoned(const Call& call, Sql* out) {
         SetResult(call, 'b', psprintf("(%s %s %s)", sides[0].text, call.signature->sql, sides[1].text), out);
         return true;
     }
-    sides[local].text = psprintf("(%s AT TIME ZONE 'UTC')", CastTo(sides[local], Native(TypeKind::kTimestamp)));
-    const char* text = psprintf("(%s %s %s)", sides[0].text, call.signature->sql, sides[1].text);
-    if (!InUtc(call, "BOOLEAN", &text)) return false;
-    SetResult(call, 'b', text, out);
+    sides[local].text = psprintf("ivy_zoned_instant(%s)", CastTo(sides[local], Native(TypeKind::kTimestamp)));
+    SetResult(call, 'b', psprintf("(%s %s %s)", sides[0].text, call.signature->sql, sides[1].text), out);
     return true;
 }
 
@@ -307,6 +300,7 @@ constexpr Signature kRows[] = {
     IVY_COMPARE(F_TIME_, "TT>b"),
     IVY_COMPARE(F_TIMESTAMP_, "ss>b"),
     IVY_COMPARE(F_TIMESTAMPTZ_, "zz>b"),
+    IVY_COMPARE(F_INTERVAL_, "ii>b"),
     IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMP, "Ds>b", CompareDate),
     IVY_COMPARE_CROSS(F_TIMESTAMP_, _DATE, "sD>b", CompareDate),
     IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMPTZ, "Dz>b", CompareZoned),
@@ -323,8 +317,11 @@ constexpr Signature kRows[] = {
     {F_DATE_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", ""), Needs::kNothing, AddInterval},
     {F_TIMESTAMP_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", ""), Needs::kNothing, AddInterval},
     {F_TIMESTAMP_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", ""), Needs::kNothing, AddInterval},
-    {F_TIMESTAMPTZ_PL_INTERVAL, "zi>z", IVY_STAMP("($1 + $2)", "tz"), Needs::kNothing, AddMicros},
-    {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", IVY_STAMP("($1 - $2)", "tz"), Needs::kNothing, AddMicros},
+    {F_TIMESTAMPTZ_PL_INTERVAL, "zi>z", "ivy_zoned_add($1, $2)"},
+    {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", "ivy_zoned_add($1, ivy_neg($2))"},
+    {F_TIMESTAMPTZ_MI, "zz>i",
+     "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) "
+     "ELSE ($1 AT TIME ZONE 'UTC') - ($2 AT TIME ZONE 'UTC') END"},
     {F_TIMESTAMP_MI, "ss>i",
      "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) ELSE $1 - $2 END"},
     {F_ISFINITE_DATE, "D>b", "isfinite($1)"},
@@ -332,19 +329,22 @@ constexpr Signature kRows[] = {
     {F_ISFINITE_TIMESTAMPTZ, "z>b", "isfinite($1)"},
 
     {F_DATE_TRUNC_TEXT_TIMESTAMP, "ts>s", "", Needs::kNothing, Trunc},
-    {F_DATE_TRUNC_TEXT_TIMESTAMPTZ, "tz>z", "", Needs::kNothing, TruncInUtc},
+    {F_DATE_TRUNC_TEXT_TIMESTAMPTZ, "tz>z", "", Needs::kNothing, TruncZoned},
+    {F_DATE_TRUNC_TEXT_TIMESTAMPTZ_TEXT, "tzt>z", "", Needs::kNothing, TruncZoned},
     {F_EXTRACT_TEXT_DATE, "tD>n", "", Needs::kNothing, Extract},
     {F_EXTRACT_TEXT_TIMESTAMP, "ts>n", "", Needs::kNothing, Extract},
-    {F_EXTRACT_TEXT_TIMESTAMPTZ, "tz>n", "", Needs::kNothing, ExtractInUtc},
+    {F_EXTRACT_TEXT_TIMESTAMPTZ, "tz>n", "", Needs::kNothing, ExtractZoned},
     {F_DATE_PART_TEXT_TIMESTAMP, "ts>d", "", Needs::kNothing, Extract},
-    {F_DATE_PART_TEXT_TIMESTAMPTZ, "tz>d", "", Needs::kNothing, ExtractInUtc},
+    {F_DATE_PART_TEXT_TIMESTAMPTZ, "tz>d", "", Needs::kNothing, ExtractZoned},
 
     {F_TIMESTAMP_DATE, "D>s", "CAST($1 AS TIMESTAMP)"},
     {F_DATE_TIMESTAMP, "s>D", "CAST($1 AS DATE)"},
-    {F_TIMESTAMPTZ_DATE, "D>z", "(CAST($1 AS TIMESTAMP) AT TIME ZONE 'UTC')", Needs::kNothing, CastInUtc},
-    {F_TIMESTAMPTZ_TIMESTAMP, "s>z", "($1 AT TIME ZONE 'UTC')", Needs::kNothing, CastInUtc},
-    {F_TIMESTAMP_TIMESTAMPTZ, "z>s", "($1 AT TIME ZONE 'UTC')", Needs::kNothing, CastInUtc},
-    {F_DATE_TIMESTAMPTZ, "z>D", "CAST(($1 AT TIME ZONE 'UTC') AS DATE)", Needs::kNothing, CastInUtc},
+    {F_TIMESTAMPTZ_DATE, "D>z", "ivy_zoned_instant(CAST($1 AS TIMESTAMP))"},
+    {F_TIMESTAMPTZ_TIMESTAMP, "s>z", "ivy_zoned_instant($1)"},
+    {F_TIMESTAMP_TIMESTAMPTZ, "z>s", "ivy_zoned_local($1)"},
+    {F_DATE_TIMESTAMPTZ, "z>D", "CAST(ivy_zoned_local($1) AS DATE)"},
+    {F_TIMEZONE_TEXT_TIMESTAMPTZ, "tz>s", "", Needs::kNothing, AtTimeZone},
+    {F_TIMEZONE_TEXT_TIMESTAMP, "ts>z", "", Needs::kNothing, AtTimeZone},
 };
 
 }  // namespace

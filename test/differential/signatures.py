@@ -2,7 +2,7 @@
 """Every shippable signature over edge values: each expression is computed for all rows, or all pairs of rows, of a row
 table and of its mirror in one snapshot, and text form, type and errors must be equal.
 
-    signatures.py [--only TEXT] [--verbose]
+    signatures.py [--only TEXT] [--zones] [--verbose]
 
 "wrong"    the mirror's answer differs, or it answers where the row table raises an error: never allowed.
 "refused"  the engine raised an error where the row table doesn't: Postgres would answer by itself, so only slow.
@@ -43,9 +43,12 @@ VALUES = {
                    "5874897-12-31", "infinity", "-infinity", "2020-12-31", "2021-01-03", "1900-02-28", "2001-01-01", "1970-01-01"]),
     "ts": ("timestamp", ["2024-02-29 12:34:56.789012", "2000-01-01 00:00:00", "1999-12-31 23:59:59.999999", "0001-01-01 00:00:00",
                          "0044-03-15 01:02:03 BC", "4713-01-01 00:00:00 BC", "294246-12-31 23:59:59", "infinity", "-infinity",
-                         "1969-12-31 23:59:59.5", "2024-01-31 10:00", "2023-03-26 02:30", "2001-01-01", "1970-01-01"]),
+                         "1969-12-31 23:59:59.5", "2024-01-31 10:00", "2023-03-26 02:30", "2001-01-01", "1970-01-01", "2024-03-10 02:30", "2024-11-03 01:30",
+                         "2023-10-29 01:30:00.5", "1883-11-18 12:00", "2011-12-30 12:00", "1890-01-01"]),
     "tz": ("timestamptz", ["2024-02-29 12:34:56.789012+00", "2000-01-01 00:00:00+05:30", "1999-12-31 23:59:59.999999-08",
-                           "0044-03-15 01:02:03+00 BC", "infinity", "-infinity", "1969-12-31 23:59:59.5+00", "2023-03-26 02:30+01"]),
+                           "0044-03-15 01:02:03+00 BC", "infinity", "-infinity", "1969-12-31 23:59:59.5+00", "2023-03-26 02:30+01",
+                            "2023-03-26 01:00:00+00", "2023-10-29 00:30+00", "2023-10-29 01:00+00", "2024-03-10 07:00+00", "2024-11-03 05:30+00",
+                            "2024-11-03 06:30+00", "1900-01-01 00:00+00", "2011-12-30 10:00+00", "1883-11-18 17:00+00"]),
     "tm": ("time", ["00:00", "24:00:00", "12:34:56.789", "23:59:59.999999", "01:00"]),
     "u": ("uuid", ["00000000-0000-0000-0000-000000000000", "ffffffff-ffff-ffff-ffff-ffffffffffff",
                    "7fffffff-ffff-ffff-ffff-ffffffffffff", "80000000-0000-0000-0000-000000000000"]),
@@ -218,6 +221,22 @@ def expressions():
             yield "x.%s + interval '%s'" % (column, interval), True
             yield "x.%s - interval '%s'" % (column, interval), True
     yield "x.tz + interval '5 hours 3 microseconds'", True
+    for interval in ["1 month", "-1 month", "1 day", "-1 day", "1 year 2 months 3 days 04:05:06.789", "-36 hours", "12 months", "0", "1 day -1 microsecond"]:
+        yield "x.tz + interval '%s'" % interval, True
+        yield "x.tz - interval '%s'" % interval, True
+    yield "x.tz - y.tz", True
+    for op in COMPARE:
+        yield "x.iv %s y.iv" % op, True
+        yield "x.iv %s interval '30 days'" % op, True
+    yield "x.tz + y.iv", None
+    for zone in ["America/New_York", "Asia/Kathmandu", "UTC", "Europe/Dublin", "EST", "Asia/Shanghai", "Pacific/Apia"]:
+        yield "x.tz AT TIME ZONE '%s'" % zone, True
+        yield "x.ts AT TIME ZONE '%s'" % zone, True
+        yield "date_trunc('day', x.tz, '%s')" % zone, True
+    yield "x.tz AT TIME ZONE 'no/zone'", None
+    for field in ["timezone", "timezone_hour", "timezone_minute"]:
+        yield "extract(%s from x.tz)" % field, True
+        yield "date_part('%s', x.tz)" % field, True
     yield "x.ts - y.ts", True
     yield "x.ts + y.iv", True
     for unit in ["microseconds", "milliseconds", "second", "minute", "hour", "day", "week", "month", "quarter", "year", "decade",
@@ -251,6 +270,9 @@ AGGREGATES = (["%s(x.%s)" % (f, c) for f in ("min", "max", "count") for c in ("i
                  "sum(x.n) FILTER (WHERE x.b)", "sum(CASE WHEN x.b THEN x.n ELSE 0 END)", "avg(CASE WHEN x.b THEN x.n ELSE 0 END)",
                  "sum(x.n * (1 - x.m))", "sum(x.n) / count(*)", "round(avg(x.n), 2)", "sum(x.f8) FILTER (WHERE x.f8 < 10)"]
               + ["%s(x.%s)" % (f, c) for f in ("bit_and", "bit_or", "bit_xor") for c in ("i2", "i4", "i8")])
+
+
+ZONES = ["America/New_York", "Australia/Lord_Howe", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Apia", "Africa/Monrovia", "EST5EDT", "+03:30"]
 
 
 def schema():
@@ -345,6 +367,7 @@ class Runner:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
+    parser.add_argument("--zones", action="store_true", help="all time zones, not just two")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     with Server(conf="jit = off\ntimezone = 'UTC'\nextra_float_digits = 3") as server, server.connect(autocommit=True) as c:
@@ -366,6 +389,14 @@ def main():
         for text in AGGREGATES:
             if options.only in text:
                 runner.aggregate(text)
+        # What depends on the session's time zone, in zones with daylight saving time in either half of the year, with
+        # offsets of minutes, with days left out, and with rules only.
+        for zone in ZONES if options.zones else ZONES[:2]:
+            c.execute("SET TimeZone = '%s'" % zone)
+            print("time zone %s" % zone)
+            for text, must_ship in expressions():
+                if options.only in text and any(name in text for name in ("tz", "timestamptz")):
+                    runner.expression(text, must_ship)
         print(", ".join("%s %d" % item for item in runner.counts.items()))
         sys.exit(1 if runner.counts["wrong"] or runner.counts["local"] else 0)
 

@@ -7,6 +7,7 @@
 #include "columnar_plan.h"
 #include "pg/xid.h"
 #include "settings.h"
+#include "translate/time_zone.h"
 
 extern "C" {
 #include "pgtime.h"
@@ -114,6 +115,7 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
     // Read before the C++ part, which must not call what could raise an error.
     const FullTransactionId next = ReadNextFullTransactionId();
     const char* timezone = pg_get_timezone_name(session_timezone);
+    const char* zone_table = strstr(text.sql, "ivy_zoned_") ? translate::ZoneTable(session_timezone) : nullptr;
     pg::Guard([&] {
         ivy::Query message;
         message.sql = text.sql;
@@ -122,6 +124,7 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
             message.result.push_back(UnpackType(static_cast<const Node*>(list_nth(text.result_types, i))));
         }
         message.settings.emplace_back("TimeZone", timezone);
+        if (zone_table) message.settings.emplace_back("ivy_time_zone", zone_table);
         message.snapshot = pg::ConvertSnapshot(*text.snapshot, next);
         message.lsn = text.lsn;
         message.freshness_timeout_ms = static_cast<uint32_t>(freshness_timeout_ms);
