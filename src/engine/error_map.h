@@ -23,6 +23,7 @@ inline constexpr char kInvalidDatetime[] = "22007";
 inline constexpr char kDivisionByZero[] = "22012";
 inline constexpr char kInvalidText[] = "22P02";
 inline constexpr char kDataException[] = "22000";
+inline constexpr char kInsufficientPrivilege[] = "42501";
 inline constexpr char kProgramLimit[] = "54000";
 }  // namespace sqlstate
 

@@ -73,7 +73,13 @@ class ViewFileList final : public duckdb::SimpleMultiFileList {
     static duckdb::vector<duckdb::OpenFileInfo> Paths(const ReadView& view) {
         duckdb::vector<duckdb::OpenFileInfo> paths;
         paths.reserve(view.files().size());
-        for (const FileView& file : view.files()) paths.emplace_back(file.path);
+        // Data files never change: what is cached of them is good for ever.
+        const auto unchanging = duckdb::make_shared_ptr<duckdb::ExtendedOpenFileInfo>();
+        unchanging->options["validate_external_file_cache"] = duckdb::Value::BOOLEAN(false);
+        for (const FileView& file : view.files()) {
+            paths.emplace_back(file.path);
+            paths.back().extended_info = unchanging;
+        }
         return paths;
     }
 

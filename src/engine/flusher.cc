@@ -111,8 +111,7 @@ void Flusher::RemoveDueFiles() {
         });
     }
     for (const Removal& removal : due) {
-        Status removed = context_.instance.AllowFolder(removal.location);
-        if (removed.ok()) removed = RemoveTableFiles(context_.io, removal.location);
+        const Status removed = RemoveTableFiles(context_.io, removal.location);
         if (!removed.ok()) {
             LogError(LogLevel::kWarning, "could not delete the files under \"" + removal.location + "\"",
                      removed.error());

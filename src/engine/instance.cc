@@ -12,6 +12,7 @@
 
 #include <filesystem>
 
+#include "engine/access_guard.h"
 #include "engine/delta_scan.h"
 #include "engine/error_map.h"
 #include "engine/file_scan.h"
@@ -37,10 +38,8 @@ void Configure(const Instance::Config& config, duckdb::DBConfig* duck) {
     // Results get their order from ORDER BY alone, as in Postgres.
     set("preserve_insertion_order", false);
     set("default_null_order", "NULLS_LAST_ON_ASC_FIRST_ON_DESC");
-    set("validate_external_file_cache", "NO_VALIDATION");  // data files never change
     set("autoinstall_known_extensions", false);
     set("autoload_known_extensions", false);
-    set("enable_external_access", false);
 }
 
 void RegisterFunctions(duckdb::DatabaseInstance& database) {
@@ -50,6 +49,7 @@ void RegisterFunctions(duckdb::DatabaseInstance& database) {
     RegisterRowSource(loader);
     RegisterScalarFunctions(loader);
     RegisterInexactGuard(database);
+    RegisterAccessGuard(database);
 }
 
 // Settings of extensions exist only now. From here on SQL can change nothing but the session settings.
@@ -77,9 +77,7 @@ Result<std::unique_ptr<Instance>> Instance::Open(const Config& config) {
         auto database = std::make_unique<duckdb::DuckDB>(nullptr, &duck);
         RegisterFunctions(*database->instance);
         Lock(*database->instance);
-        auto instance = std::unique_ptr<Instance>(new Instance(std::move(database)));
-        IVY_RETURN_IF_ERROR(instance->AllowFolder(config.temp_folder));  // spilling is external access too
-        return instance;
+        return std::unique_ptr<Instance>(new Instance(std::move(database)));
     } catch (const std::exception& exception) {
         return StatusFromException(exception).Prepend("could not start DuckDB");
     }
@@ -89,9 +87,20 @@ duckdb::DatabaseInstance& Instance::database() { return *database_->instance; }
 
 std::unique_ptr<duckdb::Connection> Instance::Connect() { return std::make_unique<duckdb::Connection>(*database_); }
 
-Status Instance::AllowFolder(const std::string& folder) {
+Status Instance::LoadHttpfs() {
+    std::lock_guard guard(httpfs_mutex_);
+    if (httpfs_loaded_) return Status::Ok();
     try {
-        duckdb::DBConfig::GetConfig(*database_->instance).AddAllowedDirectory(folder);
+        const auto result = duckdb::Connection(*database_).Query("LOAD httpfs");
+        if (result->HasError()) {
+            const Error error = ErrorFromDuck(result->GetErrorObject());
+            return Status::Make(sqlstate::kFeatureNotSupported,
+                                "network locations need DuckDB's extension httpfs, which could not be loaded",
+                                error.message,
+                                "Install the file httpfs.duckdb_extension of DuckDB " +
+                                    std::string(duckdb::DuckDB::LibraryVersion()) + "; Debian's package duckdb has it.");
+        }
+        httpfs_loaded_ = true;
         return Status::Ok();
     } catch (const std::exception& exception) {
         return StatusFromException(exception);

@@ -3,12 +3,13 @@
 // Instance: the one DuckDB of the engine, shared by all sessions: one memory limit, one pool of threads, one set of
 // caches. It has no database file; temporary results spill to a folder of the engine's own.
 //
-// The configuration is closed: DuckDB may touch files only below folders that were allowed here (the mirrors'
-// warehouses), installs no extensions, and keeps SQL from changing any setting but those a query may choose.
+// The configuration is closed: DuckDB installs no extensions and keeps SQL from changing any setting but those a query
+// may choose. What files the queries of clients may touch is decided query by query (access_guard.h).
 #pragma once
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "base/status.h"
@@ -36,9 +37,9 @@ class Instance {
     // A connection with its own settings and transaction, for one thread at a time. Throws only if out of memory.
     std::unique_ptr<duckdb::Connection> Connect();
 
-    // Lets DuckDB, and through it the whole engine, read and write below "folder": a local path or a URL such as
-    // s3://bucket/prefix. Any thread; allowing a folder again does nothing.
-    Status AllowFolder(const std::string& folder);
+    // Loads DuckDB's extension for network locations (s3://, https:// and so on) from disk, the first time that it is
+    // called. An error says what is missing. Any thread.
+    Status LoadHttpfs();
 
     struct Usage {
         std::string version;       // DuckDB's
@@ -57,6 +58,8 @@ class Instance {
     explicit Instance(std::unique_ptr<duckdb::DuckDB> database);
 
     std::unique_ptr<duckdb::DuckDB> database_;
+    std::mutex httpfs_mutex_;
+    bool httpfs_loaded_ = false;
 };
 
 }  // namespace ivy::engine

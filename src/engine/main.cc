@@ -90,10 +90,21 @@ std::string WaitForEnd(int signal_fd, int parent_fd) {
     }
 }
 
+// Credentials of whoever started the server are not for its users' queries.
+void ForgetCredentials() {
+    std::vector<std::string> names;
+    for (char** entry = environ; *entry; entry++) {
+        const std::string_view text = *entry;
+        if (text.starts_with("AWS_")) names.emplace_back(text.substr(0, text.find('=')));
+    }
+    for (const std::string& name : names) unsetenv(name.c_str());
+}
+
 // Returns only if the engine could not be started.
 Status Run(const Options& options, int* exit_code) {
     setsid();  // fails, harmlessly, if this is a process group's leader already
     OfferToOomKiller();
+    ForgetCredentials();
     IVY_ASSIGN_OR_RETURN(const int signal_fd, BlockSignals());
     IVY_RETURN_IF_ERROR(LockFolder(options.folder, exit_code));
 

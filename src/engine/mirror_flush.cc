@@ -97,7 +97,6 @@ Status Mirror::Load() {
     }
     IVY_FAULT_POINT("mirror-load");
     IVY_RETURN_IF_ERROR(KeyOrdinals(open_.columns, open_.key).status());
-    IVY_RETURN_IF_ERROR(context_.instance.AllowFolder(location_));
     IVY_RETURN_IF_ERROR(MakeFolder(index_folder_));
     if (!open_.has_copy_snapshot) return Status::Ok();
     if (open_.metadata_location.empty()) {

@@ -29,7 +29,6 @@ class ParquetWriterTest : public testing::Test {
         auto instance = Instance::Open(config);
         ASSERT_TRUE(instance.ok()) << instance.error().message << instance.error().detail;
         instance_ = std::move(instance).value();
-        ASSERT_TRUE(instance_->AllowFolder(folder_ + "/table").ok());
     }
     void TearDown() override {
         instance_.reset();

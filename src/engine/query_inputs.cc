@@ -38,6 +38,8 @@ std::shared_ptr<duckdb::ColumnDataCollection> QueryInputs::rows(int64_t index) c
 void QueryInputs::Clear() {
     mirrors.clear();
     row_sources.clear();
+    files.clear();
+    may_write = false;
     reads_inexact = false;
 }
 

@@ -43,6 +43,9 @@ class QueryInputs final : public duckdb::ClientContextState {
 
     std::vector<Mirror> mirrors;
     std::vector<std::shared_ptr<duckdb::ColumnDataCollection>> row_sources;
+    // Lake files that the client's user may read or, in a COPY, write: exactly as the query names them.
+    std::vector<std::string> files;
+    bool may_write = false;
     // Set when a query was refused because it reads an inexact column.
     bool reads_inexact = false;
 };

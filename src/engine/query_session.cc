@@ -8,6 +8,7 @@
 #include <duckdb/main/profiler/profiler_print_format.hpp>
 #include <duckdb/parser/sql_statement.hpp>
 
+#include <algorithm>
 #include <chrono>
 
 #include "delta/chunk_convert.h"
@@ -57,12 +58,26 @@ std::string QuoteIdentifier(const std::string& value) {
     return quoted + "\"";
 }
 
-// The statement in "sql", which must be a single SELECT: nothing else is ever sent, and nothing else is safe to run.
-duckdb::unique_ptr<duckdb::SQLStatement> ParseSelect(duckdb::Connection& connection, const std::string& sql) {
+bool IsRemote(const std::string& path) { return path.find("://") != std::string::npos; }
+
+// CREATE SECRET for a connection of its own.
+std::string CreateSecretSql(const Secret& secret) {
+    std::string sql = "CREATE SECRET " + QuoteIdentifier(secret.name) + " IN connection (TYPE " + QuoteIdentifier(secret.type);
+    if (!secret.scope.empty()) {
+        sql += ", SCOPE [";
+        for (size_t i = 0; i < secret.scope.size(); i++) sql += (i == 0 ? "" : ", ") + QuoteLiteral(secret.scope[i]);
+        sql += "]";
+    }
+    for (const auto& [name, value] : secret.options) sql += ", " + QuoteIdentifier(name) + " " + QuoteLiteral(value);
+    return sql + ")";
+}
+
+// The statement in "sql", which must be a single one of that type: nothing else is ever sent, or safe to run.
+duckdb::unique_ptr<duckdb::SQLStatement> ParseOne(duckdb::Connection& connection, const std::string& sql,
+                                                  duckdb::StatementType type = duckdb::StatementType::SELECT_STATEMENT) {
     auto statements = connection.ExtractStatements(sql);
-    if (statements.size() != 1 || (statements[0]->type != duckdb::StatementType::SELECT_STATEMENT &&
-                                   statements[0]->type != duckdb::StatementType::EXPLAIN_STATEMENT)) {
-        throw duckdb::InvalidInputException("a query must be one SELECT");
+    if (statements.size() != 1 || statements[0]->type != type) {
+        throw duckdb::InvalidInputException("a query must be one statement of the announced kind");
     }
     return std::move(statements[0]);
 }
@@ -141,7 +156,9 @@ class Profiling {
 
 QuerySession::QuerySession(Channel& channel, Services& services)
     : channel_(channel), services_(services), connection_(services.instance->Connect()),
-      inputs_(&QueryInputs::Attach(*connection_->context)) {}
+      inputs_(&QueryInputs::Attach(*connection_->context)) {
+    connection_->context->config.use_replacement_scans = false;  // a name is never a file's
+}
 
 QuerySession::~QuerySession() = default;
 
@@ -212,6 +229,7 @@ Status QuerySession::Answer(const Query& query) {
         std::string sql;
         failure = Prepare(query, &sql, &done);
         if (!failure) failure = Apply(query.settings);
+        if (!failure) failure = ApplySecrets(query.secrets);
         if (!failure) {
             failure = query.mode == QueryMode::kExplain ? Explain(sql, &done) : Execute(query, sql, &done, &sent);
         }
@@ -253,6 +271,11 @@ QuerySession::Outcome QuerySession::Prepare(const Query& query, std::string* sql
         done->delta_rows += read->view->delta_rows();
         inputs_->mirrors.push_back({std::move(read->view), std::move(read->inexact)});
     }
+    inputs_->files = query.files;
+    inputs_->may_write = query.mode == QueryMode::kCopy;
+    if (std::any_of(query.files.begin(), query.files.end(), IsRemote)) {
+        if (const Status loaded = services_.instance->LoadHttpfs(); !loaded.ok()) return Failure{loaded.error(), Unavailable::kNo};
+    }
     Result<std::string> expanded =
         ExpandSql(query.sql, inputs_->mirrors.size(), inputs_->row_sources.size(),
                   [this](Placeholder kind, size_t index) { return TableExpression(*inputs_, kind, index); });
@@ -278,9 +301,29 @@ QuerySession::Outcome QuerySession::Apply(const Settings& settings) {
     return {};
 }
 
+QuerySession::Outcome QuerySession::ApplySecrets(const std::vector<Secret>& secrets) {
+    if (secrets == secrets_) return {};
+    const auto run = [this](const std::string& sql) { return connection_->Query(sql); };
+    while (!secrets_.empty()) {
+        const auto result = run("DROP SECRET " + QuoteIdentifier(secrets_.back().name) + " FROM connection");
+        if (result->HasError()) return Failure{ErrorFromDuck(result->GetErrorObject()), Unavailable::kNo};
+        secrets_.pop_back();
+    }
+    for (const Secret& secret : secrets) {
+        const auto result = run(CreateSecretSql(secret));
+        if (result->HasError()) {
+            const Error error = ErrorFromDuck(result->GetErrorObject());
+            return Failure{Status::Make(sqlstate::kInvalidParameter, "secret \"" + secret.name + "\" can't be used", error.message).error(),
+                           Unavailable::kNo};
+        }
+        secrets_.push_back(secret);
+    }
+    return {};
+}
+
 QuerySession::Outcome QuerySession::Explain(const std::string& sql, QueryDone* done) {
     try {
-        const auto result = connection_->Query(ParseSelect(*connection_, "EXPLAIN " + sql));
+        const auto result = connection_->Query(ParseOne(*connection_, "EXPLAIN " + sql, duckdb::StatementType::EXPLAIN_STATEMENT));
         if (result->HasError()) return FromEngine(ErrorFromDuck(result->GetErrorObject()));
         while (const auto chunk = result->Fetch()) {
             for (size_t row = 0; row < chunk->size(); row++) done->plan += chunk->GetValue(1, row).ToString();
@@ -297,7 +340,9 @@ QuerySession::Outcome QuerySession::Execute(const Query& query, const std::strin
         Profiling profiling(*connection_, query.mode == QueryMode::kProfile);
         ByteWriter out;
         {
-            auto result = connection_->Submit(ParseSelect(*connection_, sql));
+            const auto type = query.mode == QueryMode::kCopy ? duckdb::StatementType::COPY_STATEMENT
+                                                             : duckdb::StatementType::SELECT_STATEMENT;
+            auto result = connection_->Submit(ParseOne(*connection_, sql, type));
             if (result->HasError()) return FromEngine(ErrorFromDuck(result->GetErrorObject()));
             duckdb::QueryResultStream<> stream(std::move(result));
             if (const Status types = CheckTypes(stream.GetTypes(), query.result); !types.ok()) {

@@ -55,6 +55,8 @@ class QuerySession {
 
     Outcome Prepare(const Query& query, std::string* sql, QueryDone* done);
     Outcome Apply(const Settings& settings);
+    // Gives the connection the credentials of this query, and takes away those of the last.
+    Outcome ApplySecrets(const std::vector<Secret>& secrets);
     Outcome Explain(const std::string& sql, QueryDone* done);
     // Sends the result; *connection_lost is set if that failed, which needs no answer.
     Outcome Execute(const Query& query, const std::string& sql, QueryDone* done, Status* sent);
@@ -69,6 +71,7 @@ class QuerySession {
     std::unique_ptr<RowSourceBuilder> rows_;  // the row source that chunks go to
     Status rows_status_;       // first failure of the row sources of the next query
     Settings settings_;        // in force on the connection
+    std::vector<Secret> secrets_;  // known to it
 };
 
 }  // namespace ivy::engine

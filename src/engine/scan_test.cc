@@ -53,7 +53,6 @@ class ScanTest : public testing::Test {
         auto instance = Instance::Open(config);
         ASSERT_TRUE(instance.ok()) << instance.error().message;
         instance_ = std::move(*instance);
-        ASSERT_TRUE(instance_->AllowFolder(folder_ + "/warehouse").ok());
         connection_ = instance_->Connect();
         inputs_ = &QueryInputs::Attach(*connection_->context);
         view_ = std::make_shared<FakeView>();

@@ -16,6 +16,28 @@ void WriteStrings(const std::vector<std::pair<std::string, std::string>>& pairs,
     }
 }
 
+std::vector<std::pair<std::string, std::string>> ReadStrings(ByteReader* in) {
+    std::vector<std::pair<std::string, std::string>> pairs;
+    const uint32_t count = in->Count(8);
+    for (uint32_t i = 0; i < count; i++) {
+        std::string name = in->String();
+        pairs.emplace_back(std::move(name), in->String());
+    }
+    return pairs;
+}
+
+void WriteTexts(const std::vector<std::string>& texts, ByteWriter* out) {
+    out->U32(static_cast<uint32_t>(texts.size()));
+    for (const std::string& text : texts) out->String(text);
+}
+
+std::vector<std::string> ReadTexts(ByteReader* in) {
+    std::vector<std::string> texts;
+    const uint32_t count = in->Count(4);
+    for (uint32_t i = 0; i < count; i++) texts.push_back(in->String());
+    return texts;
+}
+
 void WriteIds(const std::vector<uint32_t>& ids, ByteWriter* out) {
     out->U32(static_cast<uint32_t>(ids.size()));
     for (const uint32_t id : ids) out->U32(id);
@@ -135,6 +157,14 @@ void Query::Write(ByteWriter* out) const {
     out->U64(lsn);
     out->U32(freshness_timeout_ms);
     out->U8(static_cast<uint8_t>(mode));
+    WriteTexts(files, out);
+    out->U32(static_cast<uint32_t>(secrets.size()));
+    for (const Secret& secret : secrets) {
+        out->String(secret.name);
+        out->String(secret.type);
+        WriteTexts(secret.scope, out);
+        WriteStrings(secret.options, out);
+    }
 }
 
 Result<Query> Query::Read(const Frame& frame) {
@@ -143,15 +173,21 @@ Result<Query> Query::Read(const Frame& frame) {
     message.sql = in.String();
     message.mirrors = ReadIds(&in);
     message.result = ReadTypes(&in);
-    const uint32_t settings_count = in.Count(8);
-    for (uint32_t i = 0; i < settings_count; i++) {
-        std::string name = in.String();
-        message.settings.emplace_back(std::move(name), in.String());
-    }
+    message.settings = ReadStrings(&in);
     message.snapshot = Snapshot::Read(&in);
     message.lsn = in.U64();
     message.freshness_timeout_ms = in.U32();
-    message.mode = static_cast<QueryMode>(std::min<uint8_t>(in.U8(), 2));
+    message.mode = static_cast<QueryMode>(std::min<uint8_t>(in.U8(), 3));
+    message.files = ReadTexts(&in);
+    const uint32_t secrets = in.Count(16);
+    for (uint32_t i = 0; i < secrets; i++) {
+        Secret secret;
+        secret.name = in.String();
+        secret.type = in.String();
+        secret.scope = ReadTexts(&in);
+        secret.options = ReadStrings(&in);
+        message.secrets.push_back(std::move(secret));
+    }
     return Finished(in, std::move(message), "query message");
 }
 

@@ -100,6 +100,16 @@ enum class QueryMode : uint8_t {
     kExecute = 0,
     kExplain = 1,  // no rows: the plan's text in QueryDone
     kProfile = 2,  // rows, and the plan with times and row counts in QueryDone
+    kCopy = 3,     // "sql" is one COPY (SELECT ...) TO; its result is the number of rows
+};
+
+// Credentials for network locations, for the time of one query.
+struct Secret {
+    std::string name;
+    std::string type;                  // s3, gcs, r2, http
+    std::vector<std::string> scope;    // URL prefixes; empty: all that the type is for
+    std::vector<std::pair<std::string, std::string>> options;  // of DuckDB's CREATE SECRET, by name
+    bool operator==(const Secret&) const = default;
 };
 
 struct Query {
@@ -113,6 +123,9 @@ struct Query {
     Lsn lsn = kInvalidLsn;                // everything committed up to here must be applied first
     uint32_t freshness_timeout_ms = 0;    // how long to wait for that before Unavailable::kStale
     QueryMode mode = QueryMode::kExecute;
+    // Paths and globs that the client's user may read (kCopy: write): the engine opens no other lake files for it.
+    std::vector<std::string> files;
+    std::vector<Secret> secrets;
     void Write(ByteWriter* out) const;
     static Result<Query> Read(const Frame& frame);
 };
