@@ -24,6 +24,8 @@ void RegisterDateTime(duckdb::ExtensionLoader& loader);
 
 // ivy_zoned_*: what depends on a time zone
 void RegisterZoned(duckdb::ExtensionLoader& loader);
+// ivy_expect (ANY, VARCHAR)
+void RegisterExpect(duckdb::ExtensionLoader& loader);
 
 void RegisterScalarFunctions(duckdb::ExtensionLoader& loader);
 

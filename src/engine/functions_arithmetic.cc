@@ -200,6 +200,7 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterNumeric(loader);
     RegisterDateTime(loader);
     RegisterZoned(loader);
+    RegisterExpect(loader);
 }
 
 }  // namespace ivy::engine

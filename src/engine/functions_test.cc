@@ -206,6 +206,13 @@ TEST_F(FunctionsTest, ConfigurationIsClosed) {
     EXPECT_EQ(Query("SET SESSION \"TimeZone\" = 'No/Where'").substr(0, 1), "!");
 }
 
+TEST_F(FunctionsTest, Expect) {
+    EXPECT_EQ(Eval("ivy_expect(1, 'INTEGER')"), "1");
+    EXPECT_EQ(Eval("ivy_expect(NULL::DECIMAL(4,1), 'DECIMAL(4,1)')"), "NULL");
+    EXPECT_EQ(Eval("ivy_expect({'a': [1]}, 'STRUCT(a INTEGER[])')"), "{'a': [1]}");
+    EXPECT_EQ(Eval("ivy_expect(1, 'BIGINT')"), "!55000");
+}
+
 // What a client's query may not do, whatever its SQL says.
 TEST_F(FunctionsTest, ClientsReadOnlyAnnouncedFiles) {
     for (const char* sql : {"SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM glob('/etc/*')",

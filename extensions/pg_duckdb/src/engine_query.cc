@@ -5,6 +5,7 @@
 #include <deque>
 
 #include "columnar_plan.h"
+#include "lake_access.h"
 #include "pg/xid.h"
 #include "settings.h"
 #include "translate/time_zone.h"
@@ -93,6 +94,20 @@ bool ReceiveChunk(EngineQuery* query, long timeout_ms, bool* timed_out) {
     }
 }
 
+Secret ConvertSecret(const LakeSecret* from) {
+    Secret secret;
+    secret.name = from->name;
+    secret.type = from->type;
+    for (int i = 0; i < list_length(from->scope); i++) {
+        secret.scope.emplace_back(static_cast<const char*>(list_nth(from->scope, i)));
+    }
+    for (int i = 0; i + 1 < list_length(from->options); i += 2) {
+        secret.options.emplace_back(static_cast<const char*>(list_nth(from->options, i)),
+                                    static_cast<const char*>(list_nth(from->options, i + 1)));
+    }
+    return secret;
+}
+
 }  // namespace
 
 void SetFailure(EngineQuery* query, Unavailable unavailable, const char* message) {
@@ -116,6 +131,7 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
     const FullTransactionId next = ReadNextFullTransactionId();
     const char* timezone = pg_get_timezone_name(session_timezone);
     const char* zone_table = strstr(text.sql, "ivy_zoned_") ? translate::ZoneTable(session_timezone) : nullptr;
+    const List* secrets = SecretsFor(text.files);
     pg::Guard([&] {
         ivy::Query message;
         message.sql = text.sql;
@@ -129,6 +145,12 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
         message.lsn = text.lsn;
         message.freshness_timeout_ms = static_cast<uint32_t>(freshness_timeout_ms);
         message.mode = text.mode;
+        for (int i = 0; i < list_length(text.files); i++) {
+            message.files.emplace_back(static_cast<const char*>(list_nth(text.files, i)));
+        }
+        for (int i = 0; i < list_length(secrets); i++) {
+            message.secrets.push_back(ConvertSecret(static_cast<const LakeSecret*>(list_nth(secrets, i))));
+        }
         AppendMessage(MessageType::kQuery, message, &pg::EngineOut(query->lease));
     });
     // A broken connection may still hold the engine's reason.

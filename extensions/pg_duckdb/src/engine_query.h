@@ -45,11 +45,13 @@ struct QueryText {
     ::Snapshot snapshot;
     XLogRecPtr lsn;
     QueryMode mode;
+    List* files;          // char*: lake files that the query opens, as named in it
 };
 
 // Connects. False: see query->failure, here and below.
 bool OpenEngineQuery(EngineQuery* query, MemoryContext context);
 
+// Files are read with the secrets of the current user; whether he may read them was checked by the caller.
 // The caller may send row sources now, through query->lease; then:
 bool SendEngineQuery(EngineQuery* query, const QueryText& text);
 

@@ -17,6 +17,7 @@ bool fallback;
 int freshness_timeout_ms;
 int engine_timeout_ms;
 int execution;
+char* lake_network_role;
 
 namespace {
 
@@ -89,6 +90,10 @@ void DefineSettings() {
     DefineCustomEnumVariable("mooncake.execution", "Sets what the columnar engine may run of a query on mirrors.",
                              "\"split\" and \"scan\" leave more of it to the server, \"off\" leaves all of it.",
                              &execution, kExecutionWhole, kExecutionOptions, PGC_USERSET, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("duckdb.lake_network_role",
+                               "Sets the role whose members may read and write files at network locations.",
+                               "Superusers always may; \"public\" means everyone.", &lake_network_role,
+                               "mooncake_network", PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     // The prefix "mooncake" is shared with pg_mooncake, which is loaded later and reserves it.
     MarkGUCPrefixReserved("duckdb");
 }
