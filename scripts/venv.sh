@@ -13,6 +13,7 @@ readonly PACKAGES=(
     'fastavro==1.13.1'
     'psycopg[binary]==3.3.9'
     'pytest==9.2.0'
+    'moto[server,s3]==5.2.5'
 )
 
 die() { printf 'venv: %s\n' "$*" >&2; exit 1; }

@@ -175,6 +175,16 @@ bool AddValues(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo o
     return true;
 }
 
+// Its columns are described by the entry: only what the engine may not compute with must be remembered.
+bool AddEngineFunction(Translator* t, const EngineFunction& function, FromEntry* entry, StringInfo out) {
+    entry->alias = NewAlias(t);
+    entry->function = static_cast<EngineFunction*>(palloc(sizeof(EngineFunction)));
+    *entry->function = function;
+    t->functions = lappend(t->functions, function.info);
+    appendStringInfo(out, "%s AS %s", function.text, entry->alias);
+    return true;
+}
+
 bool VarWalker(Node* node, void* context) {
     if (node == nullptr) return false;
     return IsA(node, Var) || expression_tree_walker(node, VarWalker, context);
@@ -205,6 +215,8 @@ bool AddRelation(Translator* t, Index rti, Relids* sources, StringInfo out) {
             return AddRows(t, rte, rti, entry, out);
         }
         case RTE_FUNCTION: {
+            EngineFunction function;
+            if (LookupEngineFunction(rte, &function)) return AddEngineFunction(t, function, entry, out);
             if (!IsIndependent(reinterpret_cast<Node*>(rte->functions))) {
                 return Refuse(t, "function in FROM with arguments from other tables");
             }
@@ -297,6 +309,34 @@ Sql RowSourceColumn(RowSource* source, const char* alias, Var* var) {
 
 }  // namespace
 
+namespace {
+FindEngineFunction find_engine_function;
+}
+
+void RegisterEngineFunctions(FindEngineFunction find) { find_engine_function = find; }
+
+bool LookupEngineFunction(RangeTblEntry* rte, EngineFunction* out) {
+    return find_engine_function != nullptr && find_engine_function(rte, out);
+}
+
+bool FunctionColumn(Translator* t, const EngineFunction& function, const Var* var, const char* text, Sql* out) {
+    if (var->varattno > function.count) return Refuse(t, "column that a function does not have");
+    const int packed = function.types[var->varattno - 1];
+    const ColumnType wire{static_cast<TypeKind>(packed & 0xff), static_cast<uint8_t>(packed >> 8 & 0xff),
+                          static_cast<uint8_t>(packed >> 16 & 0xff)};
+    if (!function.computable[var->varattno - 1]) {
+        return Refuse(t, "column of a file that only the server can cast to type %s", format_type_be(var->vartype));
+    }
+    *out = ColumnOf(var->vartype, var->vartypmod, text);
+    // A numeric without precision has that of the files.
+    if (wire.kind == TypeKind::kDecimal) {
+        out->rep = wire;
+        out->text_form = false;
+        out->scale_kind = NumericScale::kFixed;
+    }
+    return true;
+}
+
 const char* NewAlias(Translator* t) { return psprintf("t%d", ++t->relation_count); }
 
 Level* LevelAt(Translator* t, Index levels_up) {
@@ -326,6 +366,9 @@ bool TranslateVar(Translator* t, Var* var, Sql* out) {
     if (var->varattno < 0) return Refuse(t, "system column");
     if (level->scan_rti != 0) {
         if (static_cast<Index>(var->varno) != level->scan_rti) return Refuse(t, "column of another relation");
+        if (level->scan_function != nullptr) {
+            return FunctionColumn(t, *level->scan_function, var, psprintf("c%d", var->varattno), out);
+        }
         *out = ColumnOf(var->vartype, var->vartypmod, psprintf("c%d", var->varattno));
         return true;
     }
@@ -344,6 +387,9 @@ bool TranslateVar(Translator* t, Var* var, Sql* out) {
     if (entry->rows != nullptr) {
         *out = RowSourceColumn(entry->rows, entry->alias, var);
         return true;
+    }
+    if (entry->function != nullptr) {
+        return FunctionColumn(t, *entry->function, var, psprintf("%s.c%d", entry->alias, var->varattno), out);
     }
     if (entry->columns != nullptr) {
         if (var->varattno > entry->column_count) return Refuse(t, "column that a subquery does not have");

@@ -356,11 +356,12 @@ bool TranslateSelect(Translator* t, Query* query, Level* outer, bool final, Stri
 }
 
 Mark SetMark(const Translator* t, const StringInfoData* out) {
-    return Mark{list_length(t->mirrors), list_length(t->row_sources), list_length(t->values), list_length(t->reasons), out->len};
+    return Mark{list_length(t->mirrors), list_length(t->functions), list_length(t->row_sources), list_length(t->values), list_length(t->reasons), out->len};
 }
 
 void ResetToMark(Translator* t, const Mark& mark, StringInfo out) {
     t->mirrors = list_truncate(t->mirrors, mark.mirrors);
+    t->functions = list_truncate(t->functions, mark.functions);
     t->row_sources = list_truncate(t->row_sources, mark.row_sources);
     t->values = list_truncate(t->values, mark.values);
     t->reasons = list_truncate(t->reasons, mark.reasons);
@@ -389,6 +390,7 @@ Translation* Finish(Translator* t, bool ok, const char* sql, Columns columns) {
     foreach_ptr(RowSource, source, t->row_sources) {
         result->row_queries = lappend(result->row_queries, RowQuery(source));
     }
+    result->functions = t->functions;
     result->values = t->values;
     for (int i = 0; i < columns.count; i++) {
         const ColumnType type = columns.items[i].rep;

@@ -190,7 +190,7 @@ bool HasSubqueryBelow(const Query* query) {
 bool IsSingleScan(const Query* query) {
     if (list_length(query->jointree->fromlist) != 1 || !IsA(linitial(query->jointree->fromlist), RangeTblRef)) return false;
     const RangeTblEntry* rte = rt_fetch(castNode(RangeTblRef, linitial(query->jointree->fromlist))->rtindex, query->rtable);
-    return rte->rtekind == RTE_RELATION && !HasSubqueryBelow(query);
+    return (rte->rtekind == RTE_RELATION || rte->rtekind == RTE_FUNCTION) && !HasSubqueryBelow(query);
 }
 
 Split* TrySplit(Query* query, IsMirrorFn is_mirror, bool having_below) {

@@ -19,6 +19,20 @@ namespace ivy::translate {
 // How the translator asks what a relation is. Returns true if "relid" is a mirror that the engine serves.
 using IsMirrorFn = bool (*)(Oid relid);
 
+// A function in FROM that the engine can run itself.
+struct EngineFunction {
+    const char* text;      // a DuckDB table expression whose columns are named c1, c2, ...
+    int count;
+    const int* types;      // of each column: its representation, packed as in Translation::result_types
+    const bool* computable;  // false: the engine must not compute with the column
+    Node* info;            // for Translation::functions
+};
+
+// How the translator asks whether a range table entry of kind RTE_FUNCTION is such a function; false if not. Registered
+// once, by the module's start.
+using FindEngineFunction = bool (*)(RangeTblEntry* rte, EngineFunction* out);
+void RegisterEngineFunctions(FindEngineFunction find);
+
 struct Translation {
     bool ok;
     // ok: DuckDB SQL with "{mirror:i}" and "{rows:i}" for relations and "{value:i}" for values that Postgres evaluates at
@@ -26,6 +40,7 @@ struct Translation {
     char* sql;
     List* mirrors;      // OID list: relation of each {mirror:i}
     List* row_queries;  // Query nodes: {rows:i} is what this query returns (a row table with its columns and filters)
+    List* functions;    // info of the engine functions in it
     List* values;       // Expr nodes without Vars, aggregates or sublinks: {value:i}; may hold PARAM_EXTERN Params
     List* result_types; // for each output column: an Integer node holding kind | precision << 8 | scale << 16 (ColumnType)
     // not ok, or partial: what could not be translated and why, as String nodes for people, without duplicates
@@ -40,6 +55,10 @@ Translation* TranslateQuery(::Query* query, IsMirrorFn is_mirror);
 // for the number of rows) of "relid" WHERE those of "quals" (Vars have varno "rti") that can be shipped. *remote and *local
 // receive the quals split.
 Translation* TranslateScan(Index rti, Oid relid, List* attnums, List* quals, List** remote, List** local);
+
+// The same for a function in FROM: "columns" (int list, ascending) are its columns by number.
+Translation* TranslateFunctionScan(Index rti, const EngineFunction& function, List* columns, List* quals, List** remote,
+                                   List** local);
 
 // The two-level form: "inner" is a Query that can be shipped whole, "outer" is a Query over it (its only range table entry
 // in the from list is a subquery whose place "inner" takes) that Postgres's executor runs. Null if there is no such split.

@@ -66,6 +66,7 @@ struct FromEntry {
     RowSource* rows;      // columns are given out as they are used
     Sql* columns;         // of a subquery, CTE or VALUES list: type and representation of c1, c2, ... (text is null)
     int column_count;
+    EngineFunction* function; // or null
 };
 
 struct Cte {
@@ -97,12 +98,14 @@ struct Level {
     bool has_joins;         // the range table has join entries, whose aliases Vars may name
     Index scan_rti;         // TranslateScan: the only relation, whose OID is scan_relid
     Oid scan_relid;
+    const EngineFunction* scan_function;  // or the only entry is this, and scan_relid is not set
 };
 
 struct Translator {
     IsMirrorFn is_mirror;
     List* mirrors;          // OIDs
     List* row_sources;      // RowSource
+    List* functions;        // info of engine functions
     List* values;           // Node
     List* reasons;          // String
     Level* level;           // the innermost
@@ -179,6 +182,10 @@ const char* SortDirection(bool descending, bool nulls_first);
 // --- FROM (from.cc) ------------------------------------------------------------------------------------------------------
 
 // Appends the FROM list of the current level's query and returns its WHERE condition, or null, in *where.
+// A column of an engine function, as the type and collation of "var" say.
+bool FunctionColumn(Translator* t, const EngineFunction& function, const Var* var, const char* text, Sql* out);
+// The function that the registered look-up finds for an entry; false if none.
+bool LookupEngineFunction(RangeTblEntry* rte, EngineFunction* out);
 bool TranslateFrom(Translator* t, StringInfo from, const char** where);
 // "t7": an alias that occurs nowhere else in the text.
 const char* NewAlias(Translator* t);
@@ -210,6 +217,7 @@ bool TranslateOrFetch(Translator* t, Query* query, Level* outer, StringInfo out,
 // How far a translation had come, to take it up there again after a part failed.
 struct Mark {
     int mirrors;
+    int functions;
     int row_sources;
     int values;
     int reasons;

@@ -21,6 +21,7 @@ ColumnarPlan MakeColumnarPlan(PlanLevel level, const translate::Translation* tra
         if (!LookupMirror(lfirst_oid(cell), &relation)) elog(ERROR, "relation %u is not a mirror", lfirst_oid(cell));
         plan.sources = lappend_oid(plan.sources, relation.source);
     }
+    plan.functions = translation->functions;
     plan.row_queries = translation->row_queries;
     plan.result_types = translation->result_types;
     plan.fallback = fallback;
@@ -39,7 +40,9 @@ List* PackPlan(const ColumnarPlan& plan) {
     packed = lappend(packed, copyObjectImpl(plan.attributes));
     packed = lappend(packed, copyObjectImpl(plan.fallback));
     packed = lappend(packed, copyObjectImpl(plan.reasons));
-    return lappend(packed, makeInteger(plan.translation_us));
+    packed = lappend(packed, makeInteger(plan.translation_us));
+    packed = lappend(packed, copyObjectImpl(plan.functions));
+    return lappend(packed, copyObjectImpl(plan.casts));
 }
 
 ColumnarPlan UnpackPlan(List* packed) {
@@ -54,6 +57,8 @@ ColumnarPlan UnpackPlan(List* packed) {
     plan.fallback = static_cast<::Query*>(list_nth(packed, 7));
     plan.reasons = static_cast<List*>(list_nth(packed, 8));
     plan.translation_us = intVal(list_nth(packed, 9));
+    plan.functions = static_cast<List*>(list_nth(packed, 10));
+    plan.casts = static_cast<List*>(list_nth(packed, 11));
     return plan;
 }
 

@@ -23,9 +23,12 @@ struct ColumnarPlan {
     const char* sql;     // with {mirror:i}, {rows:i} and {value:i}
     List* mirrors;       // OIDs: of {mirror:i}
     List* sources;       // OIDs: the row table of each, in the same order
+    List* functions;     // info of the lake functions in it (lake_plan.h)
     List* row_queries;   // Query: of {rows:i}
     List* result_types;  // Integer: ColumnType of each result column, as in Translation
     List* attributes;    // kScan: int list, the relation's attribute that each result column fills
+    List* casts;         // kScan of a lake function: for each result column null, or a list of what is read (a
+                         // CaseTestExpr) and the cast of that to the column's type
     ::Query* fallback;   // the same rows and columns from Postgres, once mirrors are exchanged
     List* reasons;       // String: what was not pushed down and why
     int translation_us;  // how long the translation took; 0: not known

@@ -3,6 +3,8 @@
 #include "columnar_scan.h"
 
 #include "freshness.h"
+#include "lake_access.h"
+#include "lake_plan.h"
 #include "mirrors.h"
 #include "own_writes.h"
 #include "row_upload.h"
@@ -29,6 +31,7 @@ EState* Estate(ColumnarScanState* state) { return state->css.ss.ps.state; }
 
 // Whether something known beforehand keeps the engine from answering.
 bool MayServe(ColumnarScanState* state, const char** reason) {
+    if (state->plan.mirrors == NIL) return true;
     if (!SnapshotIsServable(Estate(state)->es_snapshot, reason)) return false;
     for (int i = 0; i < list_length(state->plan.mirrors); i++) {
         const Oid source = list_nth_oid(state->plan.sources, i);
@@ -95,6 +98,24 @@ bool Prepare(ColumnarScanState* state, QueryMode mode, const char** sql) {
     *engine = EngineQuery{};
     *sql = CompleteSql(state);
     if (!*sql) {
+// The files that lake functions read. ereports if the user may not.
+List* LakeFiles(ColumnarScanState* state) {
+    List* files = NIL;
+    ListCell* cell;
+    foreach (cell, state->plan.functions) {
+        const auto* info = static_cast<const Node*>(lfirst(cell));
+        List* paths = LakeInfoPaths(info);
+        CheckLakeCall(LakeInfoFunction(info), paths);
+        files = list_concat(files, paths);
+    }
+    return files;
+}
+// Sends everything that the engine needs and waits for the beginning of its answer.
+bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
+    List* files = LakeFiles(state);
+    const char* sql = CompleteSql(state);
+    if (!sql) {
+        *engine = EngineQuery{};
         SetFailure(engine, Unavailable::kInexact,
                    "a value in the query has no exact equivalent in the columnar engine");
         return false;
@@ -170,7 +191,8 @@ bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
                             state->plan.result_types,
                             Estate(state)->es_snapshot,
                             lsn,
-                            mode};
+                            mode,
+                            files};
     return SendEngineQuery(engine, text) && AwaitEngineResult(engine);
 }
 
@@ -211,9 +233,16 @@ void TakeSummary(ColumnarScanState* state) {
     pg_unreachable();
 }
 
+// Whether Postgres would meet the same error on the files.
+bool IsFileError(const EngineFailure& failure) {
+    const char* sqlstate = failure.error.sqlstate;
+    return failure.unavailable == Unavailable::kNo || strncmp(sqlstate, "58", 2) == 0 || strncmp(sqlstate, "08", 2) == 0;
+}
+
 void StartFallback(ColumnarScanState* state) {
     const EngineFailure& failure = state->engine.failure;
-    if (!fallback) RaiseFailure(failure);
+    if (state->plan.mirrors != NIL && !fallback) RaiseFailure(failure);
+    if (state->plan.mirrors == NIL && IsFileError(failure)) RaiseFailure(failure);
     CloseEngineQuery(&state->engine);
     state->fallback_runs++;
     if (failure.error.message) {
@@ -234,7 +263,16 @@ void InitReaders(ColumnarScanState* state) {
         const int column = state->slot_column[i];
         if (column < 0) continue;
         const FormData_pg_attribute* attribute = TupleDescAttr(desc, column);
-        types::InitDatumReader(&readers[i], attribute->atttypid, attribute->atttypmod,
+        Oid type = attribute->atttypid;
+        int32 typmod = attribute->atttypmod;
+        if (i < list_length(state->plan.casts) && list_nth(state->plan.casts, i)) {
+            auto* cast = static_cast<List*>(list_nth(state->plan.casts, i));
+            type = linitial_node(CaseTestExpr, cast)->typeId;
+            typmod = linitial_node(CaseTestExpr, cast)->typeMod;
+            if (!state->casts) state->casts = static_cast<ExprState**>(palloc0(sizeof(ExprState*) * count));
+            state->casts[i] = ExecInitExpr(static_cast<Expr*>(lsecond(cast)), &state->css.ss.ps);
+        }
+        types::InitDatumReader(&readers[i], type, typmod,
                                UnpackType(static_cast<const Node*>(list_nth(state->plan.result_types, i))));
     }
     state->readers = readers;
@@ -254,7 +292,8 @@ void Start(ColumnarScanState* state) {
         InitReaders(state);
         RegisterReads(state);
         const QueryMode mode = state->css.ss.ps.instrument ? QueryMode::kProfile : QueryMode::kExecute;
-        if (!AskEngine(state, mode, FlushVisibleWal())) {
+        const XLogRecPtr lsn = state->plan.mirrors == NIL ? InvalidXLogRecPtr : FlushVisibleWal();
+        if (!AskEngine(state, mode, lsn)) {
             StartFallback(state);
         } else {
             TakeSummary(state);
@@ -274,6 +313,25 @@ bool NextChunk(ColumnarScanState* state) {
     return !state->engine.done;
 }
 
+struct CastPosition {
+    const char* column;
+};
+
+void DescribeCast(void* arg) { errcontext("column \"%s\" of a file", static_cast<CastPosition*>(arg)->column); }
+
+// Casts a value of the slot from what the file holds to the column's type.
+void Cast(ColumnarScanState* state, int i, int column) {
+    TupleTableSlot* slot = state->css.ss.ss_ScanTupleSlot;
+    CastPosition position{NameStr(TupleDescAttr(slot->tts_tupleDescriptor, column)->attname)};
+    ErrorContextCallback callback{error_context_stack, DescribeCast, &position};
+    error_context_stack = &callback;
+    ExprContext* econtext = state->css.ss.ps.ps_ExprContext;
+    econtext->caseValue_datum = slot->tts_values[column];
+    econtext->caseValue_isNull = slot->tts_isnull[column];
+    slot->tts_values[column] = ExecEvalExpr(state->casts[i], econtext, &slot->tts_isnull[column]);
+    error_context_stack = callback.previous;
+}
+
 TupleTableSlot* StoreEngineRow(ColumnarScanState* state) {
     TupleTableSlot* slot = state->css.ss.ss_ScanTupleSlot;
     ExecClearTuple(slot);
@@ -286,9 +344,9 @@ TupleTableSlot* StoreEngineRow(ColumnarScanState* state) {
         if (column < 0) continue;
         const ColumnView* view = EngineColumn(&state->engine, i);
         slot->tts_isnull[column] = view->IsNull(state->row);
-        if (slot->tts_isnull[column]) continue;
         types::DatumReader* reader = &state->readers[i];
-        slot->tts_values[column] = reader->read(reader, view, state->row);
+        if (!slot->tts_isnull[column]) slot->tts_values[column] = reader->read(reader, view, state->row);
+        if (state->casts && state->casts[i]) Cast(state, i, column);
     }
     MemoryContextSwitchTo(before);
     state->row++;
@@ -367,7 +425,7 @@ void begin_custom_scan(CustomScanState* node, EState* estate, int eflags) {
     const int count = list_length(state->plan.result_types);
     state->slot_column = static_cast<int*>(palloc(sizeof(int) * Max(count, 1)));
     for (int i = 0; i < count; i++) {
-        if (state->plan.level != PlanLevel::kScan) {
+        if (state->plan.level != PlanLevel::kScan || i < list_length(plan->custom_scan_tlist)) {
             state->slot_column[i] = i;
         } else if (i < list_length(state->plan.attributes)) {
             state->slot_column[i] = list_nth_int(state->plan.attributes, i) - 1;
@@ -458,7 +516,7 @@ char* ExplainOnEngine(ColumnarScanState* state, const char** why) {
         *why = "it depends on parameters";
         return nullptr;
     }
-    if (!SnapshotIsServable(Estate(state)->es_snapshot, why)) return nullptr;
+    if (state->plan.mirrors != NIL && !SnapshotIsServable(Estate(state)->es_snapshot, why)) return nullptr;
     MemoryContext before = MemoryContextSwitchTo(state->run_context);
     char* text = nullptr;
     if (AskEngine(state, QueryMode::kExplain, InvalidXLogRecPtr)) {

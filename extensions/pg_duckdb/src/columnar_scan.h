@@ -51,6 +51,7 @@ struct ColumnarScanState {
     bool summary_taken;
     EngineQuery engine;
     types::DatumReader* readers;     // one a result column
+    ExprState** casts;               // one a result column, or null; of each: null if there is nothing to cast
     size_t row;                      // next in the current chunk
     FallbackRun* fallback;           // not null: rows come from the row table
     int* slot_column;                // of each result column: its index in the scan slot

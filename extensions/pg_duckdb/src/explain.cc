@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // EXPLAIN of ColumnarScan: what the engine runs, what not and why, its own plan, and, with ANALYZE, what it did.
 #include "columnar_scan.h"
+#include "lake_plan.h"
 #include "mirrors.h"
 #include "settings.h"
 
@@ -43,6 +44,20 @@ List* MirrorTexts(const ColumnarPlan& plan) {
         seen = lappend_oid(seen, mirror);
         const Oid source = list_nth_oid(plan.sources, i);
         texts = lappend(texts, psprintf("%s (of %s)", QualifiedName(mirror), QualifiedName(source)));
+    }
+    return texts;
+}
+
+// Each lake function, as "read_csv(/a.csv)".
+List* LakeTexts(const ColumnarPlan& plan) {
+    List* texts = NIL;
+    ListCell* cell;
+    foreach (cell, plan.functions) {
+        const auto* info = static_cast<const Node*>(lfirst(cell));
+        List* paths = LakeInfoPaths(info);
+        const char* name = get_func_name(LakeInfoFunction(info));
+        texts = lappend(texts, psprintf("%s(%s%s)", name ? name : "(dropped)", static_cast<char*>(linitial(paths)),
+                                        list_length(paths) > 1 ? psprintf(" and %d more", list_length(paths) - 1) : ""));
     }
     return texts;
 }
@@ -95,6 +110,7 @@ void ShowWork(const ColumnarScanState* state, ExplainState* es) {
     }
     if (state->summaries == 0) return;
     if (state->runs > 1) ExplainPropertyUInteger("Engine Queries", nullptr, state->runs - state->fallback_runs, es);
+    if (state->plan.mirrors == NIL) return;
     ExplainPropertyUInteger("Files", nullptr, state->files, es);
     ExplainPropertyUInteger("Rows in Files", nullptr, state->file_rows, es);
     ExplainPropertyUInteger("Rows in Delta", nullptr, state->delta_rows, es);
@@ -141,7 +157,8 @@ void ExplainColumnarScan(CustomScanState* node, List*, ExplainState* es) {
     auto* state = reinterpret_cast<ColumnarScanState*>(node);
     const ColumnarPlan& plan = state->plan;
     ExplainPropertyText("Columnar Engine", LevelText(plan.level), es);
-    ExplainPropertyList("Mirrors", MirrorTexts(plan), es);
+    if (plan.mirrors != NIL) ExplainPropertyList("Mirrors", MirrorTexts(plan), es);
+    if (plan.functions != NIL) ExplainPropertyList("Lake Files", LakeTexts(plan), es);
     if (plan.row_queries != NIL) ExplainPropertyList("Row Sources", RowSourceTexts(plan), es);
     if (plan.reasons != NIL) ExplainPropertyList("Not Pushed Down", ReasonTexts(plan), es);
     if (es->verbose) ExplainPropertyText("Engine SQL", plan.sql, es);

@@ -6,6 +6,7 @@
 #include "fallback.h"
 
 #include "mirrors.h"
+#include "planner.h"
 
 extern "C" {
 #include "executor/executor.h"
@@ -63,7 +64,7 @@ FallbackRun* BeginFallback(const ::Query* query, EState* outer, ExprContext* eco
         ReplaceExecutorParams(reinterpret_cast<Node*>(copy->jointree), &params));
     ExchangeForRowTables(copy, true);
     ClearPermissions(copy);
-    PlannedStmt* plan = pg_plan_query(copy, outer->es_sourceText, CURSOR_OPT_PARALLEL_OK, outer->es_param_list_info);
+    PlannedStmt* plan = PlanOnServer(copy, outer->es_sourceText, outer->es_param_list_info);
     const bool store = plan->parallelModeNeeded;
     DestReceiver* dest = None_Receiver;
     if (store) {

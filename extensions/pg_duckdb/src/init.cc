@@ -4,6 +4,7 @@
 #include "api.h"
 #include "columnar_scan.h"
 #include "control.h"
+#include "lake_plan.h"
 #include "launcher.h"
 #include "mirrors.h"
 #include "pg/server_check.h"
@@ -48,6 +49,7 @@ void _PG_init(void) {
     duck::DefineSettings();
     duck::RegisterColumnarScan();
     duck::InstallPlanner();
+    duck::InstallLakePlanning();
     duck::InstallStatistics();
     duck::InstallExplain();
     if (!IsBinaryUpgrade) duck::InitLauncher();

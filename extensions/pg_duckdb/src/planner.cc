@@ -12,6 +12,7 @@
 #include "planner.h"
 
 #include "columnar_scan.h"
+#include "lake_plan.h"
 #include "mirrors.h"
 #include "settings.h"
 #include "translate/translate.h"
@@ -35,6 +36,7 @@ extern "C" {
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "tcop/tcopprot.h"
 }
 
 namespace ivy::duck {
@@ -57,8 +59,10 @@ struct ShippedPart {
 struct Planning {
     List* shipped;  // ShippedPart*
     List* reasons;  // String: why the query was not shipped whole
+    bool refetches; // rows may be fetched again by their place
 };
 Planning* planning;
+bool server_only;  // PlanOnServer
 
 constexpr char kShippedMark[] = "mooncake";
 
@@ -267,6 +271,108 @@ void PlanMirrorScan(PlannerInfo* root, RelOptInfo* rel, const RangeTblEntry* rte
     ReplacePaths(rel, path);
 }
 
+// --- scans of lake functions ------------------------------------------------------------------------------------------
+
+// SELECT columns FROM the function WHERE the remote clauses, for Postgres.
+::Query* FunctionScanAsQuery(const RangeTblEntry* rte, Index rti, List* columns, List* remote) {
+    auto* query = reinterpret_cast<::Query*>(newNode(sizeof(::Query), T_Query));
+    query->commandType = CMD_SELECT;
+    query->canSetTag = true;
+    auto* from = static_cast<RangeTblEntry*>(copyObjectImpl(rte));
+    from->inFromCl = true;
+    from->lateral = false;
+    query->rtable = list_make1(from);
+    RangeTblRef* reference = makeNode(RangeTblRef);
+    reference->rtindex = 1;
+    auto* quals = static_cast<List*>(copyObjectImpl(remote));
+    ChangeVarNodes(reinterpret_cast<Node*>(quals), static_cast<int>(rti), 1, 0);
+    Node* condition = quals == NIL ? nullptr : reinterpret_cast<Node*>(make_ands_explicit(quals));
+    query->jointree = makeFromExpr(list_make1(reference), condition);
+    ListCell* cell;
+    foreach (cell, columns) {
+        auto* var = static_cast<Var*>(copyObjectImpl(lfirst_node(TargetEntry, cell)->expr));
+        var->varno = 1;
+        TargetEntry* entry = makeTargetEntry(reinterpret_cast<Expr*>(var), lfirst_node(TargetEntry, cell)->resno, nullptr, false);
+        query->targetList = lappend(query->targetList, entry);
+    }
+    if (columns == NIL) {
+        Expr* one = reinterpret_cast<Expr*>(makeBoolConst(true, false));
+        query->targetList = list_make1(makeTargetEntry(one, 1, nullptr, false));
+    }
+    return query;
+}
+
+struct LakePath {
+    Translation* translation;
+    const LakeTable* table;
+    List* numbers;  // int list: the function's columns that are read
+    List* remote;   // clauses
+};
+
+Plan* PlanLakePath(PlannerInfo* root, RelOptInfo* rel, CustomPath* path, List* target_list, List* clauses, List*) {
+    auto* scan = static_cast<LakePath*>(linitial(path->custom_private));
+    const RangeTblEntry* rte = planner_rt_fetch(rel->relid, root);
+    List* columns = NIL;
+    List* casts = NIL;
+    ListCell* cell;
+    foreach (cell, scan->numbers) {
+        const LakeColumn* column = &scan->table->columns[lfirst_int(cell) - 1];
+        const auto number = static_cast<AttrNumber>(list_length(columns) + 1);
+        Var* var = makeVar(static_cast<int>(rel->relid), static_cast<AttrNumber>(lfirst_int(cell)), column->type, column->typmod,
+                           column->collation, 0);
+        columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr*>(var), number, pstrdup(column->name), false));
+        Expr* cast = LakeConversion(column);
+        CaseTestExpr* read = makeNode(CaseTestExpr);
+        read->typeId = column->read_type;
+        read->typeMod = column->read_typmod;
+        casts = lappend(casts, cast ? list_make2(read, cast) : nullptr);
+    }
+    List* quals = NIL;
+    foreach (cell, extract_actual_clauses(clauses, false)) {
+        if (!list_member_ptr(scan->remote, lfirst(cell))) quals = lappend(quals, lfirst(cell));
+    }
+    ColumnarPlan plan = PartialPlan(PlanLevel::kScan, scan->translation,
+                                    FunctionScanAsQuery(rte, rel->relid, columns, scan->remote));
+    plan.casts = casts;
+    return &MakeColumnarScan(plan, scan->translation->values, target_list, quals, columns, 0)->scan.plan;
+}
+
+const CustomPathMethods kLakePathMethods = {
+    .CustomName = "ColumnarScan",
+    .PlanCustomPath = PlanLakePath,
+    .ReparameterizeCustomPathByChild = nullptr,
+};
+
+// Not for whole rows, which are one value, and not where rows may be fetched again, by that value.
+void PlanLakeScan(RelOptInfo* rel, RangeTblEntry* rte) {
+    if (!planning || planning->refetches || execution < kExecutionScan || !bms_is_empty(rel->lateral_relids)) return;
+    translate::EngineFunction function;
+    const LakeTable* table;
+    if (!FindLakeTable(rte, &function, &table)) return;
+    Bitmapset* members = nullptr;
+    pull_varattnos(reinterpret_cast<Node*>(rel->reltarget->exprs), rel->relid, &members);
+    ListCell* cell;
+    foreach (cell, rel->baserestrictinfo) {
+        pull_varattnos(reinterpret_cast<Node*>(lfirst_node(RestrictInfo, cell)->clause), rel->relid, &members);
+    }
+    auto* scan = static_cast<LakePath*>(palloc0(sizeof(LakePath)));
+    scan->table = table;
+    for (int member = -1; (member = bms_next_member(members, member)) >= 0;) {
+        const int number = member + FirstLowInvalidHeapAttributeNumber;
+        if (number <= 0) return;
+        scan->numbers = lappend_int(scan->numbers, number);
+    }
+    List* local;
+    scan->translation = translate::TranslateFunctionScan(
+        rel->relid, function, scan->numbers, extract_actual_clauses(rel->baserestrictinfo, false), &scan->remote, &local);
+    CustomPath* path = NewPath(rel, &kLakePathMethods, scan);
+    path->path.param_info = nullptr;
+    const int columns = list_length(scan->numbers);
+    SetCosts(&path->path, rel->tuples * kEngineCostPerValue * Max(columns, 1), local == NIL ? rel->rows : rel->tuples, columns,
+             list_length(local));
+    ReplacePaths(rel, path);
+}
+
 // --- shipped subqueries ----------------------------------------------------------------------------------------------
 
 Plan* PlanShipped(PlannerInfo*, RelOptInfo* rel, CustomPath* path, List* target_list, List* clauses, List*) {
@@ -315,6 +421,10 @@ void OnPathList(PlannerInfo* root, RelOptInfo* rel, Index rti, RangeTblEntry* rt
     if (IS_DUMMY_REL(rel)) return;
     if (ShippedPart* part = FindShipped(rte)) {
         PlanShippedPart(rel, part);
+        return;
+    }
+    if (rte->rtekind == RTE_FUNCTION) {
+        PlanLakeScan(rel, rte);
         return;
     }
     ColumnRelation relation;
@@ -383,6 +493,9 @@ void ReplacePlan(PlannedStmt* stmt, ::Query* query, Translation* translation, in
 
 // --- the hook --------------------------------------------------------------------------------------------------------
 
+// Whether a translation needs the engine at all.
+bool UsesEngine(const Translation* translation) { return translation->mirrors != NIL || translation->functions != NIL; }
+
 bool IsWholeCandidate(const ::Query* query, const MirrorSurvey& survey) {
     return query->commandType == CMD_SELECT && !survey.locks_rows && !survey.modifies && execution >= kExecutionWhole;
 }
@@ -400,7 +513,7 @@ RangeTblEntry* InsertedSelect(::Query* query) {
 // Finds a split of "query" and marks its inner part. Returns the outer query, or null.
 ::Query* Split(Planning* context, ::Query* query) {
     translate::Split* split = translate::SplitQuery(query, IsUsableMirror);
-    if (!split || !split->inner->ok) return nullptr;
+    if (!split || !split->inner->ok || !UsesEngine(split->inner)) return nullptr;
     RangeTblEntry* rte = rt_fetch(split->inner_rti, split->outer->rtable);
     MarkShipped(context, rte, split->inner, rte->subquery);
     return split->outer;
@@ -416,7 +529,7 @@ RangeTblEntry* InsertedSelect(::Query* query) {
     if (RangeTblEntry* rte = InsertedSelect(query)) {
         Translation* translation = translate::TranslateQuery(rte->subquery, IsUsableMirror);
         context->reasons = translation->reasons;
-        if (translation->ok && execution >= kExecutionWhole) {
+        if (translation->ok && UsesEngine(translation) && execution >= kExecutionWhole) {
             MarkShipped(context, rte, translation, rte->subquery);
         } else if (::Query* outer = Split(context, rte->subquery)) {
             rte->subquery = outer;
@@ -475,21 +588,29 @@ PlannedStmt* PlanInParts(Planning* context, ::Query* query, const MirrorSurvey& 
 }
 
 PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListInfo params) {
+PlannedStmt* PlanWithEngine(::Query* query, const char* text, int options, ParamListInfo params, bool lakes) {
     const MirrorSurvey survey = SurveyMirrors(query);
-    if (survey.mirrors == NIL) return CallPlannerIn(nullptr, query, text, options, params);
+    if (survey.mirrors == NIL && !lakes) return CallPlannerIn(nullptr, query, text, options, params);
 
-    List* exchanged = ExchangeForRowTables(query, execution == kExecutionRow || RecoveryInProgress());
-    if (RefetchesRows(query, survey)) WrapMirrors(query);
+    List* exchanged = NIL;
+    if (survey.mirrors != NIL) {
+        exchanged = ExchangeForRowTables(query, execution == kExecutionRow || RecoveryInProgress());
+    }
     Planning context{};
+    context.refetches = RefetchesRows(query, survey);
+    if (context.refetches) WrapMirrors(query);
     PlannedStmt* plan = nullptr;
     Translation* whole = IsWholeCandidate(query, survey) ? translate::TranslateQuery(query, IsUsableMirror) : nullptr;
-    if (whole && whole->ok && whole->mirrors != NIL) {
+    if (whole && whole->ok && UsesEngine(whole)) {
         auto* copy = static_cast<::Query*>(copyObjectImpl(query));
         plan = CallPlannerIn(&context, query, text, options & ~(CURSOR_OPT_SCROLL | CURSOR_OPT_PARALLEL_OK), params);
         ReplacePlan(plan, copy, whole, options);
     } else {
         if (whole) context.reasons = whole->reasons;
         plan = PlanInParts(&context, query, survey, text, options, params, &exchanged);
+        const bool ship = lakes || SurveyMirrors(query).mirrors != NIL;
+        ::Query* shipped = ship ? ShipParts(&context, query, survey) : query;
+        plan = CallPlannerIn(&context, shipped, text, options, params);
     }
     AddExchanged(plan, exchanged);
     ListCell* cell;
@@ -500,7 +621,41 @@ PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListI
     return plan;
 }
 
+PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListInfo params) {
+    const bool lakes = PrepareLakeCalls(query);
+    if (server_only) return CallPlannerIn(nullptr, query, text, options, params);
+    LakePlanning lake_planning{params, NIL};
+    LakePlanning* const outer = EnterLakePlanning(lakes ? &lake_planning : nullptr);
+    PlannedStmt* volatile plan = nullptr;
+    PG_TRY();
+    {
+        plan = PlanWithEngine(query, text, options, params, lakes);
+    }
+    PG_FINALLY();
+    {
+        EnterLakePlanning(outer);
+    }
+    PG_END_TRY();
+    return plan;
+}
+
 }  // namespace
+
+PlannedStmt* PlanOnServer(::Query* query, const char* text, ParamListInfo params) {
+    const bool outer = server_only;
+    PlannedStmt* volatile plan = nullptr;
+    server_only = true;
+    PG_TRY();
+    {
+        plan = pg_plan_query(query, text, CURSOR_OPT_PARALLEL_OK, params);
+    }
+    PG_FINALLY();
+    {
+        server_only = outer;
+    }
+    PG_END_TRY();
+    return plan;
+}
 
 void InstallPlanner() {
     previous_planner = planner_hook;
