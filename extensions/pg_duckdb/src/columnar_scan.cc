@@ -98,24 +98,6 @@ bool Prepare(ColumnarScanState* state, QueryMode mode, const char** sql) {
     *engine = EngineQuery{};
     *sql = CompleteSql(state);
     if (!*sql) {
-// The files that lake functions read. ereports if the user may not.
-List* LakeFiles(ColumnarScanState* state) {
-    List* files = NIL;
-    ListCell* cell;
-    foreach (cell, state->plan.functions) {
-        const auto* info = static_cast<const Node*>(lfirst(cell));
-        List* paths = LakeInfoPaths(info);
-        CheckLakeCall(LakeInfoFunction(info), paths);
-        files = list_concat(files, paths);
-    }
-    return files;
-}
-// Sends everything that the engine needs and waits for the beginning of its answer.
-bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
-    List* files = LakeFiles(state);
-    const char* sql = CompleteSql(state);
-    if (!sql) {
-        *engine = EngineQuery{};
         SetFailure(engine, Unavailable::kInexact,
                    "a value in the query has no exact equivalent in the columnar engine");
         return false;
@@ -181,9 +163,23 @@ bool PrepareGuarded(ColumnarScanState* state, QueryMode mode, const char** sql) 
     return prepared;
 }
 
+// The files that lake functions read. ereports if the user may not.
+List* LakeFiles(ColumnarScanState* state) {
+    List* files = NIL;
+    ListCell* cell;
+    foreach (cell, state->plan.functions) {
+        const auto* info = static_cast<const Node*>(lfirst(cell));
+        List* paths = LakeInfoPaths(info);
+        CheckLakeCall(LakeInfoFunction(info), paths);
+        files = list_concat(files, paths);
+    }
+    return files;
+}
+
 // Sends everything that the engine needs and waits for the beginning of its answer.
 bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
     EngineQuery* engine = &state->engine;
+    List* files = LakeFiles(state);
     const char* sql = nullptr;
     if (!PrepareGuarded(state, mode, &sql)) return false;
     const QueryText text = {sql,

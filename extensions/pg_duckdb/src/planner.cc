@@ -574,11 +574,11 @@ bool RepeatsScan(const PlannedStmt* plan) {
 // The plan of a query that is not shipped whole. Where it would ask the engine once for every row of something, the row
 // tables with their indexes may be the cheaper way; the same rows come out of both.
 PlannedStmt* PlanInParts(Planning* context, ::Query* query, const MirrorSurvey& survey, const char* text, int options,
-                         ParamListInfo params, List** exchanged) {
+                         ParamListInfo params, bool lakes, List** exchanged) {
     const bool has_mirrors = SurveyMirrors(query).mirrors != NIL;
     auto* original = has_mirrors ? static_cast<::Query*>(copyObjectImpl(query)) : nullptr;
-    PlannedStmt* plan =
-        CallPlannerIn(context, has_mirrors ? ShipParts(context, query, survey) : query, text, options, params);
+    ::Query* shipped = has_mirrors || lakes ? ShipParts(context, query, survey) : query;
+    PlannedStmt* plan = CallPlannerIn(context, shipped, text, options, params);
     if (!has_mirrors || !fallback || !RepeatsScan(plan)) return plan;
     List* all = ExchangeForRowTables(original, true);
     PlannedStmt* on_rows = CallPlannerIn(nullptr, original, text, options, params);
@@ -587,7 +587,6 @@ PlannedStmt* PlanInParts(Planning* context, ::Query* query, const MirrorSurvey& 
     return on_rows;
 }
 
-PlannedStmt* PlanQuery(::Query* query, const char* text, int options, ParamListInfo params) {
 PlannedStmt* PlanWithEngine(::Query* query, const char* text, int options, ParamListInfo params, bool lakes) {
     const MirrorSurvey survey = SurveyMirrors(query);
     if (survey.mirrors == NIL && !lakes) return CallPlannerIn(nullptr, query, text, options, params);
@@ -607,10 +606,7 @@ PlannedStmt* PlanWithEngine(::Query* query, const char* text, int options, Param
         ReplacePlan(plan, copy, whole, options);
     } else {
         if (whole) context.reasons = whole->reasons;
-        plan = PlanInParts(&context, query, survey, text, options, params, &exchanged);
-        const bool ship = lakes || SurveyMirrors(query).mirrors != NIL;
-        ::Query* shipped = ship ? ShipParts(&context, query, survey) : query;
-        plan = CallPlannerIn(&context, shipped, text, options, params);
+        plan = PlanInParts(&context, query, survey, text, options, params, lakes, &exchanged);
     }
     AddExchanged(plan, exchanged);
     ListCell* cell;
