@@ -98,6 +98,16 @@ Status CheckBitmap64(const uint8_t* data, size_t size) {
     return Status::Ok();
 }
 
+// A vector that is at a multiple of eight bytes in memory, since CRoaring reads 64-bit numbers there.
+Result<DeletedRows> ReadVector(const uint8_t* vector, size_t size) {
+    IVY_RETURN_IF_ERROR(CheckBitmap64(vector, size));
+    try {
+        return DeletedRows::readSafe(reinterpret_cast<const char*>(vector), size);
+    } catch (const std::exception&) {
+        return Damaged("a bitmap is malformed");
+    }
+}
+
 }  // namespace
 
 Bytes EncodeDeletionVector(const DeletedRows& rows) {
@@ -120,13 +130,14 @@ Result<DeletedRows> DecodeDeletionVector(const Bytes& blob) {
     if (GetBigEndian(blob.data() + 8 + vector_size) != Crc32(blob.data() + 4, vector_size + sizeof kMagic)) {
         return Damaged("the checksum is wrong");
     }
-    IVY_RETURN_IF_ERROR(CheckBitmap64(blob.data() + 8, vector_size));
-    try {
-        // Allocated memory and an offset of 8: CRoaring reads a 64-bit count from here.
-        return DeletedRows::readSafe(reinterpret_cast<const char*>(blob.data()) + 8, vector_size);
-    } catch (const std::exception&) {
-        return Damaged("a bitmap is malformed");
-    }
+    return ReadVector(blob.data() + 8, vector_size);
+}
+
+Result<DeletedRows> DecodeDeletionVectorBody(const Bytes& body) {
+    if (body.size() < sizeof kMagic + 8) return Damaged("too short");
+    if (std::memcmp(body.data(), kMagic, sizeof kMagic) != 0) return Damaged("the magic bytes are wrong");
+    const Bytes vector(body.begin() + sizeof kMagic, body.end());  // aligned
+    return ReadVector(vector.data(), vector.size());
 }
 
 Result<std::vector<DataFile>> WriteDeletionVectors(FileIo* io, const std::string& path,

@@ -32,6 +32,8 @@ using DeletedRows = croaring::Map64;  // row positions in a file, from 0
 // A blob's bytes: length, magic, the vector in Roaring's portable format, CRC-32.
 Bytes EncodeDeletionVector(const DeletedRows& rows);
 Result<DeletedRows> DecodeDeletionVector(const Bytes& blob);
+// The same for a vector without length and CRC around it, as Delta Lake's log holds small ones: magic and vector.
+Result<DeletedRows> DecodeDeletionVectorBody(const Bytes& body);
 
 // Writes vectors, each with the path of the data file it belongs to, into one new Puffin file at "path". Returns an entry
 // per vector, in order, as Change::deletion_vectors takes them. No vector may be empty.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <cmath>
 #include <limits>
 
 #include "iceberg/json.h"
@@ -107,7 +108,9 @@ Json PartitionValue(const avro::Type& type, const Value& value) {
     if (value.IsNull()) return nullptr;
     if (const auto* v = value.Get<bool>()) return *v;
     if (const auto* v = value.Get<int64_t>()) return *v;
-    if (const auto* v = value.Get<double>()) return *v;
+    if (const auto* v = value.Get<double>()) {  // JSON has no NaN and no infinity
+        return std::isfinite(*v) ? Json(*v) : Json(std::isnan(*v) ? "NaN" : *v > 0 ? "Infinity" : "-Infinity");
+    }
     if (const auto* v = value.Get<std::string>()) {
         return type.NonNull().kind == avro::Kind::kString ? Json(*v) : Json(Hex(*v));
     }

@@ -47,7 +47,8 @@ struct DataFile {
     std::optional<int64_t> content_offset, content_size;  // deletion vectors: the blob in the Puffin file
     std::optional<int64_t> first_row_id;               // v3, data files; assigned at commit
     // For reading foreign tables; empty if unpartitioned. A JSON object from partition field id to value: numbers for
-    // numbers, dates (days) and times, text for strings, hexadecimal text for bytes, uuids and decimals.
+    // numbers ("NaN", "Infinity" and "-Infinity" as text), dates (days) and times, text for strings, hexadecimal text for
+    // bytes, uuids and decimals.
     std::string partition_json;
     int partition_spec_id = 0;
     // Set by reading and by commits:
