@@ -70,6 +70,8 @@ Error ErrorFromDuck(const duckdb::ErrorData& data) {
     std::string message = data.RawMessage();
     const auto own = data.ExtraInfo().find(kSqlstateKey);
     error.sqlstate = own != data.ExtraInfo().end() ? own->second : StateOf(data.Type(), message);
+    // The SQL that DuckDB points into is the engine's own, not the user's.
+    if (const size_t pointer = message.find("\n\nLINE "); pointer != std::string::npos) message.resize(pointer);
     if (const size_t line = message.find('\n'); line != std::string::npos) {
         error.detail = message.substr(message.find_first_not_of('\n', line) == std::string::npos
                                           ? message.size()
@@ -77,8 +79,8 @@ Error ErrorFromDuck(const duckdb::ErrorData& data) {
         message.resize(line);
     }
     while (!message.empty() && (message.back() == '.' || message.back() == '!')) message.pop_back();
-    // A lower-case start, unless the first word is all capitals.
-    if (message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) &&
+    // A lower-case start, unless the first word is all capitals or the message is ours.
+    if (own == data.ExtraInfo().end() && message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) &&
         !std::isupper(static_cast<unsigned char>(message[1]))) {
         message[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(message[0])));
     }

@@ -13,6 +13,7 @@
 #include <duckdb/main/extension/extension_loader.hpp>
 
 #include "delta/chunk_convert.h"
+#include "engine/bitmap_filter.h"
 #include "engine/query_inputs.h"
 
 namespace ivy::engine {
@@ -20,36 +21,6 @@ namespace {
 
 using delta::FileView;
 using delta::ReadView;
-
-// Drops the rows of one file that its bitmap names.
-class BitmapFilter final : public duckdb::DeleteFilter {
-  public:
-    explicit BitmapFilter(std::shared_ptr<const delta::RowSet> deleted) : deleted_(std::move(deleted)) {}
-
-    // Selects what is left of the rows [start, start + count) of the file, as offsets from start.
-    duckdb::idx_t Filter(duckdb::row_t start, duckdb::idx_t count, duckdb::SelectionVector& selection) override {
-        if (!selection.data()) selection.Initialize(STANDARD_VECTOR_SIZE);
-        const auto first = static_cast<uint64_t>(start);
-        auto deleted = deleted_->begin();
-        const auto end = deleted_->end();
-        deleted.move(first);
-        duckdb::idx_t kept = 0;
-        duckdb::idx_t row = 0;
-        while (row < count) {
-            const uint64_t next = deleted == end ? UINT64_MAX : *deleted - first;
-            const duckdb::idx_t stop = next < count ? next : count;
-            while (row < stop) selection.set_index(kept++, row++);
-            if (next < count) {
-                row++;
-                ++deleted;
-            }
-        }
-        return kept;
-    }
-
-  private:
-    const std::shared_ptr<const delta::RowSet> deleted_;
-};
 
 // The files of a view, with their true number of rows.
 class ViewFileList final : public duckdb::SimpleMultiFileList {

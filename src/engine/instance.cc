@@ -18,6 +18,8 @@
 #include "engine/file_scan.h"
 #include "engine/functions.h"
 #include "engine/inexact_guard.h"
+#include "engine/lake_metadata.h"
+#include "engine/lake_scan.h"
 #include "engine/log.h"
 #include "engine/row_source.h"
 
@@ -47,6 +49,8 @@ void RegisterFunctions(duckdb::DatabaseInstance& database) {
     RegisterFileScan(loader);
     RegisterDeltaScan(loader);
     RegisterRowSource(loader);
+    RegisterLakeScans(loader);
+    RegisterLakeMetadata(loader);
     RegisterScalarFunctions(loader);
     RegisterInexactGuard(database);
     RegisterAccessGuard(database);

@@ -215,8 +215,8 @@ void ScanParquet(duckdb::ClientContext& context, const duckdb::TableFunction& fu
         chunk.Reset();
         duckdb::TableFunctionInput input(bind_data.get(), local.get(), global.get());
         bound.function(context, input, chunk);
-        if (chunk.size() == 0) return;
-        take(chunk);
+        if (chunk.size() > 0) take(chunk);
+        else if (input.async_result.GetResultType() != duckdb::AsyncResultType::HAVE_MORE_OUTPUT) return;
     }
 }
 

@@ -59,8 +59,10 @@ Result<std::string> ResolvePath(const std::string& table, std::string_view path)
         return Status::Corrupt("table \"" + table + "\" names a file without a name");
     }
     if (!HasScheme(normal) && normal.front() != '/') return WithoutSlash(table) + "/" + normal;
-    if (IsLocal(normal) && !IsLocal(table)) {
-        return Status::Corrupt("table \"" + table + "\" is on the network and names the local file \"" + normal + "\"");
+    if (IsLocal(normal) != IsLocal(table)) {
+        return Status::Make(sqlstate::kFeatureNotSupported,
+                            "table \"" + table + "\" names the file \"" + normal + "\"",
+                            "A table on the network cannot have local files, nor a local table files on the network.");
     }
     return normal;
 }

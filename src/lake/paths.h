@@ -26,7 +26,7 @@ std::string PercentDecoded(std::string_view text);
 std::string_view BaseName(std::string_view path);
 
 // Where a file is that a table's metadata names: relative paths are below "table". A table on the network that names a
-// local file is refused: who may read the one need not be allowed to read the other.
+// local file is refused, and the other way round: who may read the one need not be allowed to read the other.
 Result<std::string> ResolvePath(const std::string& table, std::string_view path);
 
 }  // namespace ivy::lake

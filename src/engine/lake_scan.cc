@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// lake_scan: a MultiFileReader over a LakeTable.
+//
+// Threads: binding is the session's. Files are opened by several DuckDB threads at once, each its own; what is shared
+// (the table) is immutable or guards itself.
+#include "engine/lake_scan.h"
+
+#include <duckdb/catalog/catalog_entry/table_function_catalog_entry.hpp>
+#include <duckdb/common/multi_file/multi_file_reader.hpp>
+#include <duckdb/main/extension/extension_loader.hpp>
+#include <duckdb/planner/expression/bound_cast_expression.hpp>
+#include <duckdb/planner/expression/bound_constant_expression.hpp>
+#include <duckdb/planner/expression/bound_reference_expression.hpp>
+#include <duckdb/planner/expression_iterator.hpp>
+
+#include <numeric>
+
+#include "engine/bitmap_filter.h"
+#include "engine/error_map.h"
+#include "engine/lake_io.h"
+#include "engine/lake_options.h"
+#include "engine/lake_pruning.h"
+#include "engine/lake_tables.h"
+#include "engine/lake_types.h"
+
+namespace ivy::engine {
+namespace {
+
+using duckdb::LogicalType;
+using duckdb::LogicalTypeId;
+using TablePointer = std::shared_ptr<const LakeTable>;
+
+// Some of a table's files. Empty until the table is open: DuckDB makes the list before it looks at options.
+class LakeFileList final : public duckdb::MultiFileList {
+  public:
+    LakeFileList() = default;
+    LakeFileList(TablePointer table, std::vector<uint32_t> files) : table_(std::move(table)), files_(std::move(files)) {}
+
+    void Open(TablePointer table) {
+        table_ = std::move(table);
+        files_.resize(table_->file_count());
+        std::iota(files_.begin(), files_.end(), 0u);
+    }
+    const LakeTable& table() const { return *table_; }
+    // The table's file at a position of the list.
+    uint32_t file(size_t position) const { return files_.at(position); }
+
+    duckdb::unique_ptr<MultiFileList> ComplexFilterPushdown(
+        duckdb::ClientContext& context, const duckdb::MultiFileOptions&, duckdb::MultiFilePushdownInfo& info,
+        duckdb::vector<duckdb::unique_ptr<duckdb::Expression>>& filters) const override {
+        if (filters.empty() || files_.empty()) return nullptr;
+        auto kept = PruneFiles(context, *table_, files_, info.column_indexes, filters);
+        if (kept.size() == files_.size()) return nullptr;
+        // For EXPLAIN: "Scanning Files: 3/10".
+        if (!info.extra_info.total_files.IsValid()) info.extra_info.total_files = files_.size();
+        info.extra_info.filtered_files = kept.size();
+        return duckdb::make_uniq<LakeFileList>(table_, std::move(kept));
+    }
+
+    duckdb::unique_ptr<MultiFileList> DynamicFilterPushdown(duckdb::MultiFileDynamicPushdownInfo& info) const override {
+        if (files_.empty()) return nullptr;
+        auto kept = PruneFiles(info.context, *table_, files_, info.column_indexes, info.filters);
+        if (kept.size() == files_.size()) return nullptr;
+        return duckdb::make_uniq<LakeFileList>(table_, std::move(kept));
+    }
+
+    duckdb::vector<duckdb::OpenFileInfo> GetAllFiles() const override {
+        duckdb::vector<duckdb::OpenFileInfo> all;
+        for (size_t i = 0; i < files_.size(); i++) all.push_back(GetFile(i));
+        return all;
+    }
+    // Not SINGLE_FILE, which DuckDB would read with a single thread (see file_scan).
+    duckdb::FileExpandResult GetExpandResult() const override {
+        return files_.empty() ? duckdb::FileExpandResult::NO_FILES : duckdb::FileExpandResult::MULTIPLE_FILES;
+    }
+    duckdb::idx_t GetTotalFileCount() const override { return files_.size(); }
+
+    duckdb::unique_ptr<duckdb::NodeStatistics> GetCardinality(duckdb::ClientContext&) const override {
+        int64_t rows = 0, known = 0;
+        for (const uint32_t index : files_) {
+            if (const auto file_rows = table_->file(index).rows) {
+                rows += *file_rows;
+                known++;
+            }
+        }
+        if (known == 0 && !files_.empty()) return nullptr;
+        const auto unknown = static_cast<int64_t>(files_.size()) - known;
+        if (unknown > 0) rows += rows / known * unknown;
+        return duckdb::make_uniq<duckdb::NodeStatistics>(static_cast<duckdb::idx_t>(std::max<int64_t>(rows, 0)));
+    }
+    duckdb::unique_ptr<MultiFileList> Copy() const override { return duckdb::make_uniq<LakeFileList>(table_, files_); }
+
+  protected:
+    duckdb::OpenFileInfo GetFile(duckdb::idx_t position) const override {
+        if (position >= files_.size()) return duckdb::OpenFileInfo("");
+        const LakeTable::File file = table_->file(files_[position]);
+        duckdb::OpenFileInfo info(file.path);
+        // What the metadata know need not be asked for again over the network. Data files never change.
+        info.extended_info = duckdb::make_shared_ptr<duckdb::ExtendedOpenFileInfo>();
+        info.extended_info->options["validate_external_file_cache"] = duckdb::Value::BOOLEAN(false);
+        if (file.size > 0) info.extended_info->options["file_size"] = duckdb::Value::UBIGINT(file.size);
+        return info;
+    }
+
+  private:
+    TablePointer table_;
+    std::vector<uint32_t> files_;
+};
+
+bool IsZoned(const LogicalType& type) {
+    return type.id() == LogicalTypeId::TIMESTAMP_TZ || type.id() == LogicalTypeId::TIMESTAMP_TZ_NS;
+}
+
+// Casts between times with and without zone go by the session's zone; in data files both are UTC. Replaces such a cast
+// of a column by the one that keeps the moment.
+void KeepMoments(duckdb::unique_ptr<duckdb::Expression>& expression) {
+    if (expression->GetExpressionType() == duckdb::ExpressionType::OPERATOR_CAST) {
+        auto& function = expression->Cast<duckdb::BoundFunctionExpression>();
+        auto& child = *function.GetChildrenMutable()[0];
+        const LogicalType from = child.GetReturnType(), to = expression->GetReturnType();
+        if (from.IsTemporal() && to.IsTemporal() && IsZoned(from) != IsZoned(to)) {
+            expression = duckdb::BoundCastExpression::AddDefaultCastToType(child.Copy(), to);
+            return;
+        }
+    }
+    duckdb::ExpressionIterator::EnumerateChildren(
+        *expression, [](duckdb::unique_ptr<duckdb::Expression>& child) { KeepMoments(child); });
+}
+
+class LakeReader : public duckdb::MultiFileReader {
+  public:
+    explicit LakeReader(TablePointer table = nullptr) : table_(std::move(table)) {}
+
+    // The path is kept for Bind, which knows the options.
+    duckdb::shared_ptr<duckdb::MultiFileList> CreateFileList(duckdb::ClientContext& context,
+                                                             duckdb::vector<duckdb::OpenFileInfo> files,
+                                                             const duckdb::FileGlobInput&) override {
+        if (files.size() != 1 || files[0].path.empty()) {
+            ThrowSqlError(sqlstate::kInvalidParameter, "a lake table is named by one path");
+        }
+        context_ = &context;
+        path_ = files[0].path;
+        return duckdb::make_shared_ptr<LakeFileList>();
+    }
+
+    bool ParseOption(const duckdb::Identifier& key, const duckdb::Value& value, duckdb::MultiFileOptions& options,
+                     duckdb::ClientContext& context) override {
+        return options_.Parse(key.GetIdentifierName(), value) ||
+               MultiFileReader::ParseOption(key, value, options, context);
+    }
+
+    bool Bind(duckdb::MultiFileOptions& options, duckdb::MultiFileList& files, duckdb::vector<LogicalType>& types,
+              duckdb::vector<duckdb::Identifier>& names, duckdb::MultiFileReaderBindData& bind_data) override {
+        options.auto_detect_hive_partitioning = false;
+        options.hive_partitioning = false;
+        if (!table_) table_ = OpenTable(*context_, path_, options_);
+        context_ = nullptr;
+        files.Cast<LakeFileList>().Open(table_);
+        for (const lake::Column& column : table_->columns()) {
+            bind_data.schema.push_back(LakeDefinition(column));
+            names.push_back(bind_data.schema.back().name);
+            types.push_back(bind_data.schema.back().type);
+        }
+        bind_data.mapping = duckdb::MultiFileColumnMappingMode::BY_FIELD_ID;
+        return true;
+    }
+
+    duckdb::ReaderInitializeType InitializeReader(duckdb::MultiFileReaderData& data,
+                                                  const duckdb::MultiFileBindData& bind_data,
+                                                  const duckdb::vector<duckdb::MultiFileColumnDefinition>& columns,
+                                                  const duckdb::vector<duckdb::ColumnIndex>& column_ids,
+                                                  duckdb::optional_ptr<duckdb::TableFilterSet> filters,
+                                                  duckdb::ClientContext& context,
+                                                  duckdb::MultiFileGlobalState& state) override {
+        duckdb::BaseFileReader& reader = *data.reader;
+        const uint32_t file = state.file_list.Cast<LakeFileList>().file(reader.file_list_idx.GetIndex());
+        AssignIds(table_->columns(), table_->matching(), reader.GetFileName(), &reader.columns);
+        AddConstants(file, column_ids, &data);
+        const auto result = MultiFileReader::InitializeReader(data, bind_data, columns, column_ids, filters, context, state);
+        if (result == duckdb::ReaderInitializeType::SKIP_READING_FILE) return result;
+        for (auto& expression : data.expressions) KeepMoments(expression);
+        for (auto& [index, expression] : reader.expression_map) KeepMoments(expression.expression);
+        const auto deleted = table_->Deleted(context, file);
+        if (deleted && !deleted->isEmpty()) reader.deletion_filter = duckdb::make_uniq<BitmapFilter>(deleted);
+        return result;
+    }
+
+  protected:
+    virtual TablePointer OpenTable(duckdb::ClientContext&, const std::string&, const LakeOptions&) const {
+        throw duckdb::InternalException("a lake table is not open");
+    }
+
+  private:
+    // Values that the metadata give for the whole file.
+    void AddConstants(uint32_t file, const duckdb::vector<duckdb::ColumnIndex>& column_ids,
+                      duckdb::MultiFileReaderData* data) const {
+        const auto& in_file = data->reader->columns;
+        for (size_t i = 0; i < column_ids.size(); i++) {
+            const size_t column = column_ids[i].GetPrimaryIndex();
+            if (column >= table_->columns().size()) continue;
+            const int32_t id = table_->columns()[column].id;
+            const bool found = std::any_of(in_file.begin(), in_file.end(), [id](const auto& local) {
+                return !local.identifier.IsNull() && local.GetIdentifierFieldId() == id;
+            });
+            auto value = table_->Constant(file, column, found);
+            if (value) data->constant_map.Add(duckdb::MultiFileGlobalIndex(i), std::move(*value));
+        }
+    }
+
+    TablePointer table_;
+    LakeOptions options_;
+    std::string path_;
+    duckdb::ClientContext* context_ = nullptr;  // while binding
+};
+
+class IcebergReader final : public LakeReader {
+  public:
+    static duckdb::unique_ptr<MultiFileReader> Make(const duckdb::BoundTableFunction&) {
+        return duckdb::make_uniq<IcebergReader>();
+    }
+    duckdb::unique_ptr<MultiFileReader> Copy() const override { return duckdb::make_uniq<IcebergReader>(*this); }
+
+  protected:
+    TablePointer OpenTable(duckdb::ClientContext& context, const std::string& path,
+                           const LakeOptions& options) const override {
+        return OpenIcebergTable(context, path, options.ForIceberg());
+    }
+};
+
+class DeltaReader final : public LakeReader {
+  public:
+    static duckdb::unique_ptr<MultiFileReader> Make(const duckdb::BoundTableFunction&) {
+        return duckdb::make_uniq<DeltaReader>();
+    }
+    duckdb::unique_ptr<MultiFileReader> Copy() const override { return duckdb::make_uniq<DeltaReader>(*this); }
+
+  protected:
+    TablePointer OpenTable(duckdb::ClientContext& context, const std::string& path,
+                           const LakeOptions& options) const override {
+        return OpenDeltaTable(context, path, options.ForDelta());
+    }
+};
+
+// The table that a function made by ScanOf reads.
+struct OpenTableInfo final : public duckdb::TableFunctionInfo {
+    explicit OpenTableInfo(TablePointer the_table) : table(std::move(the_table)) {}
+    const TablePointer table;
+};
+
+class OpenTableReader final : public LakeReader {
+  public:
+    explicit OpenTableReader(TablePointer table) : LakeReader(std::move(table)) {}
+    static duckdb::unique_ptr<MultiFileReader> Make(const duckdb::BoundTableFunction& function) {
+        return duckdb::make_uniq<OpenTableReader>(function.function_info->Cast<OpenTableInfo>().table);
+    }
+    duckdb::unique_ptr<MultiFileReader> Copy() const override { return duckdb::make_uniq<OpenTableReader>(*this); }
+};
+
+// The Parquet reader's function with another front.
+duckdb::TableFunction WithReader(const duckdb::TableFunction& parquet, const char* name,
+                                 duckdb::table_function_get_multi_file_reader_t reader) {
+    duckdb::TableFunction function = parquet;
+    function.name = duckdb::Identifier(name);
+    function.get_multi_file_reader = reader;
+    // Counts and bounds in footers include deleted rows: nothing may be answered or skipped from them alone.
+    function.get_partition_stats = nullptr;
+    function.statistics = nullptr;
+    function.statistics_extended = nullptr;
+    function.serialize = nullptr;
+    function.deserialize = nullptr;
+    return function;
+}
+
+}  // namespace
+
+duckdb::TableFunction ScanOf(duckdb::ClientContext& context, TablePointer table) {
+    auto function = WithReader(ParquetFunction(context), "ivy_open_table", OpenTableReader::Make);
+    function.function_info = duckdb::make_shared_ptr<OpenTableInfo>(std::move(table));
+    return function;
+}
+
+void RegisterLakeScans(duckdb::ExtensionLoader& loader) {
+    const auto& entry = loader.GetTableFunction(duckdb::Identifier("parquet_scan"));
+    const duckdb::TableFunction& parquet = *entry.functions.GetFunctionByOffset(0);  // the overload for one path
+    auto iceberg = WithReader(parquet, "ivy_iceberg_scan", IcebergReader::Make);
+    iceberg.GetSignature() = LakeOptions::IcebergSignature();
+    loader.RegisterFunction(iceberg);
+    auto delta = WithReader(parquet, "ivy_delta_scan", DeltaReader::Make);
+    delta.GetSignature() = LakeOptions::DeltaSignature();
+    loader.RegisterFunction(delta);
+}
+
+}  // namespace ivy::engine

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// LakeTable: a foreign table at one version, as a scan sees it, whatever its format: columns, data files, and for each
+// file what its metadata say about it.
+//
+// Threads: immutable once made, but for caches of deleted rows that guard themselves.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <duckdb.hpp>
+#include <duckdb/storage/statistics/base_statistics.hpp>
+
+#include "delta/row_set.h"
+#include "lake/column.h"
+
+namespace ivy::engine {
+
+class LakeTable {
+  public:
+    struct File {
+        std::string path;
+        int64_t size = 0;             // bytes; 0: not known
+        std::optional<int64_t> rows;  // that are not deleted, as far as is known without opening anything
+    };
+
+    virtual ~LakeTable() = default;
+
+    virtual const std::vector<lake::Column>& columns() const = 0;
+    virtual lake::Matching matching() const = 0;
+    virtual size_t file_count() const = 0;
+    virtual File file(size_t index) const = 0;
+
+    // The value, of the column's type, that a column has in all rows of a file; "in_file": whether the file has the
+    // column. None if it is to be read, or is missing. Columns are ordinals.
+    virtual std::optional<duckdb::Value> Constant(size_t file, size_t column, bool in_file) const = 0;
+
+    // What is known about a column's values in a file, for leaving the file out; null if nothing. Bounds may be wider
+    // than the values.
+    virtual duckdb::unique_ptr<duckdb::BaseStatistics> Statistics(size_t file, size_t column) const = 0;
+
+    // The rows of a file that are deleted, or null. May read files, through the context's file system.
+    virtual std::shared_ptr<const delta::RowSet> Deleted(duckdb::ClientContext& context, size_t file) const = 0;
+};
+
+}  // namespace ivy::engine
