@@ -9,7 +9,7 @@ set -euo pipefail
 
 readonly PACKAGES=(
     'pyarrow==26.0.1'
-    'pyiceberg[sql-sqlite,pyarrow]==0.12.0'
+    'pyiceberg[sql-sqlite,pyarrow,pyiceberg-core]==0.12.0'
     'deltalake==1.6.6'
     'fastavro==1.13.1'
     'psycopg[binary]==3.3.9'

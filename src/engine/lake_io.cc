@@ -194,6 +194,7 @@ void ScanParquet(duckdb::ClientContext& context, const duckdb::TableFunction& fu
     duckdb::vector<duckdb::LogicalType> types;
     duckdb::vector<duckdb::Identifier> identifiers;
     const auto bind_data = bound.bind(context, bind_input, types, identifiers);
+    if (bound.get_virtual_columns) bound.get_virtual_columns(context, bind_data.get());  // row numbers are one
     duckdb::vector<duckdb::string> names;
     for (const auto& identifier : identifiers) names.push_back(identifier.GetIdentifierName());
 

@@ -10,9 +10,9 @@
 #include <duckdb/common/multi_file/multi_file_reader.hpp>
 #include <duckdb/main/extension/extension_loader.hpp>
 #include <duckdb/planner/expression/bound_cast_expression.hpp>
-#include <duckdb/planner/expression/bound_constant_expression.hpp>
-#include <duckdb/planner/expression/bound_reference_expression.hpp>
+#include <duckdb/planner/expression/bound_function_expression.hpp>
 #include <duckdb/planner/expression_iterator.hpp>
+#include <duckdb/planner/filter/expression_filter.hpp>
 
 #include <numeric>
 
@@ -55,6 +55,10 @@ class LakeFileList final : public duckdb::MultiFileList {
         // For EXPLAIN: "Scanning Files: 3/10".
         if (!info.extra_info.total_files.IsValid()) info.extra_info.total_files = files_.size();
         info.extra_info.filtered_files = kept.size();
+        for (const auto& filter : filters) {
+            if (!info.extra_info.file_filters.empty()) info.extra_info.file_filters += " AND ";
+            info.extra_info.file_filters += filter->ToString();
+        }
         return duckdb::make_uniq<LakeFileList>(table_, std::move(kept));
     }
 
@@ -128,9 +132,35 @@ void KeepMoments(duckdb::unique_ptr<duckdb::Expression>& expression) {
         *expression, [](duckdb::unique_ptr<duckdb::Expression>& child) { KeepMoments(child); });
 }
 
-class LakeReader : public duckdb::MultiFileReader {
+bool Contains(const lake::Column& column, bool (*predicate)(const lake::Column&)) {
+    return predicate(column) || std::any_of(column.children.begin(), column.children.end(),
+                                            [&](const lake::Column& child) { return Contains(child, predicate); });
+}
+bool IsFloating(const lake::Column& column) {
+    return column.kind == lake::Kind::kFloat || column.kind == lake::Kind::kDouble;
+}
+
+// A condition in a wrapping that statistics are not looked up through.
+duckdb::unique_ptr<duckdb::ExpressionFilter> Opaque(const duckdb::ExpressionFilter& filter) {
+    static const duckdb::ScalarFunction kSame = [] {
+        duckdb::ScalarFunction same(
+            duckdb::Identifier("ivy_same"), {LogicalType::BOOLEAN}, LogicalType::BOOLEAN,
+            [](duckdb::DataChunk& input, duckdb::ExpressionState&, duckdb::Vector& result) { result.Reference(input.data[0]); });
+        same.SetStability(duckdb::FunctionStability::VOLATILE);  // not even folded
+        return same;
+    }();
+    duckdb::vector<duckdb::unique_ptr<duckdb::Expression>> children;
+    children.push_back(filter.expr->Copy());
+    return duckdb::make_uniq<duckdb::ExpressionFilter>(
+        duckdb::make_uniq<duckdb::BoundFunctionExpression>(duckdb::BoundScalarFunction(kSame), std::move(children), nullptr),
+        filter.column_indexes);
+}
+
+class LakeReader : public
+ duckdb::MultiFileReader {
   public:
     explicit LakeReader(TablePointer table = nullptr) : table_(std::move(table)) {}
+    const LakeTable& table() const { return *table_; }  // REQUIRES: bound
 
     // The path is kept for Bind, which knows the options.
     duckdb::shared_ptr<duckdb::MultiFileList> CreateFileList(duckdb::ClientContext& context,
@@ -181,6 +211,7 @@ class LakeReader : public duckdb::MultiFileReader {
         if (result == duckdb::ReaderInitializeType::SKIP_READING_FILE) return result;
         for (auto& expression : data.expressions) KeepMoments(expression);
         for (auto& [index, expression] : reader.expression_map) KeepMoments(expression.expression);
+        HideFloatingFilters(column_ids, &reader);
         const auto deleted = table_->Deleted(context, file);
         if (deleted && !deleted->isEmpty()) reader.deletion_filter = duckdb::make_uniq<BitmapFilter>(deleted);
         return result;
@@ -206,6 +237,31 @@ class LakeReader : public duckdb::MultiFileReader {
             auto value = table_->Constant(file, column, found);
             if (value) data->constant_map.Add(duckdb::MultiFileGlobalIndex(i), std::move(*value));
         }
+    }
+
+    // Parquet writers leave NaN out of the bounds of row groups, and the reader believes them: where a column has
+    // floating-point numbers, conditions are only checked row by row.
+    void HideFloatingFilters(const duckdb::vector<duckdb::ColumnIndex>& column_ids, duckdb::BaseFileReader* reader) const {
+        const auto& columns = table_->columns();
+        const auto floating = [](const lake::Column& column) { return Contains(column, IsFloating); };
+        if (!reader->filters || std::none_of(columns.begin(), columns.end(), floating)) return;
+        auto filters = duckdb::make_uniq<duckdb::TableFilterSet>();
+        size_t number = 0;
+        for (auto& entry : *reader->filters) {
+            // The reader's filters are in the order of its columns, and so are the columns that they are for.
+            const size_t column = column_ids[reader->filter_global_indices.at(number++).GetIndex()].GetPrimaryIndex();
+            auto filter = entry.TakeFilter();
+            if (column < columns.size() && floating(columns[column])) {
+                if (duckdb::ExpressionFilter::IsOptionalFilter(*filter)) continue;
+                filter = Opaque(duckdb::ExpressionFilter::GetExpressionFilter(*filter, "lake"));
+            }
+            filters->SetFilterByColumnIndex(entry.GetIndex(), std::move(filter));
+        }
+        for (const auto& filter : reader->filters->GetMultiColumnFilters()) {
+            if (duckdb::ExpressionFilter::IsOptionalFilter(*filter)) continue;
+            filters->PushMultiColumnFilter(Opaque(duckdb::ExpressionFilter::GetExpressionFilter(*filter, "lake")));
+        }
+        reader->filters = std::move(filters);
     }
 
     TablePointer table_;
@@ -257,6 +313,16 @@ class OpenTableReader final : public LakeReader {
     duckdb::unique_ptr<MultiFileReader> Copy() const override { return duckdb::make_uniq<OpenTableReader>(*this); }
 };
 
+const lake::Column& ColumnOf(const duckdb::FunctionData& bind_data, duckdb::idx_t column) {
+    const auto& reader = bind_data.Cast<duckdb::MultiFileBindData>().multi_file_reader;
+    return static_cast<const LakeReader&>(*reader).table().columns().at(column);
+}
+
+// The reader would give a missing field its default in structs that are NULL, too.
+bool PushesExtract(const duckdb::FunctionData& bind_data, const duckdb::LogicalIndex& column) {
+    return !Contains(ColumnOf(bind_data, column.index), [](const lake::Column& c) { return c.initial_default.has_value(); });
+}
+
 // The Parquet reader's function with another front.
 duckdb::TableFunction WithReader(const duckdb::TableFunction& parquet, const char* name,
                                  duckdb::table_function_get_multi_file_reader_t reader) {
@@ -267,6 +333,7 @@ duckdb::TableFunction WithReader(const duckdb::TableFunction& parquet, const cha
     function.get_partition_stats = nullptr;
     function.statistics = nullptr;
     function.statistics_extended = nullptr;
+    function.supports_pushdown_extract = PushesExtract;
     function.serialize = nullptr;
     function.deserialize = nullptr;
     return function;

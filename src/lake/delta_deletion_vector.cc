@@ -11,6 +11,7 @@ namespace {
 constexpr char kZ85[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
 constexpr size_t kUuidCharacters = 20;  // of Z85
 constexpr int64_t kFileFraming = 8;     // length before the vector, CRC behind it
+constexpr uint32_t kNativeMagic = 1681511376;  // that of the portable form is the next number
 constexpr int64_t kMaxSize = int64_t{1} << 30;
 
 std::array<int8_t, 256> MakeDigits() {
@@ -34,16 +35,58 @@ std::string UuidText(const Bytes& bytes) {
     return text;
 }
 
+uint32_t Get32(const uint8_t* from, bool big_endian) {
+    uint32_t value = 0;
+    for (int i = 0; i < 4; i++) value |= static_cast<uint32_t>(from[i]) << 8 * (big_endian ? 3 - i : i);
+    return value;
+}
+
+// The older form of a vector, before it was Roaring's portable one: magic number, number of 32-bit bitmaps, and each with
+// its size before it; bitmap i has the rows from i << 32 on. Numbers have either byte order. As the portable form, or
+// nothing if it is no such vector.
+Result<std::optional<Bytes>> FromNative(const Bytes& body) {
+    if (body.size() < 8) return std::optional<Bytes>();
+    const bool big_endian = Get32(body.data(), true) == kNativeMagic;
+    if (!big_endian && Get32(body.data(), false) != kNativeMagic) return std::optional<Bytes>();
+    const uint32_t bitmaps = Get32(body.data() + 4, big_endian);
+    ByteWriter out;
+    out.U32(kNativeMagic + 1);
+    out.U64(bitmaps);
+    size_t at = 8;
+    for (uint32_t i = 0; i < bitmaps; i++) {
+        const uint32_t size = body.size() - at < 4 ? UINT32_MAX : Get32(body.data() + at, big_endian);
+        if (body.size() - at < 4 || size > body.size() - at - 4) return Bad("bitmaps are cut off");
+        out.U32(i);
+        out.Raw(body.data() + at + 4, size);
+        at += 4 + size;
+    }
+    if (at != body.size()) return Bad("bytes are left over");
+    return std::optional(out.Take());
+}
+
+Result<iceberg::DeletedRows> DecodeBody(const Bytes& body) {
+    IVY_ASSIGN_OR_RETURN(const auto portable, FromNative(body));
+    return iceberg::DecodeDeletionVectorBody(portable ? *portable : body);
+}
+
+// A vector as files hold it: its length before it and its CRC-32 behind it, both big-endian.
+Result<iceberg::DeletedRows> DecodeFramed(const Bytes& blob) {
+    const size_t size = blob.size() - kFileFraming;
+    if (Get32(blob.data(), true) != size) return Bad("its length is not the one in the log");
+    if (Get32(blob.data() + 4 + size, true) != Crc32(blob.data() + 4, size)) return Bad("the checksum is wrong");
+    return DecodeBody(Bytes(blob.begin() + 4, blob.end() - 4));
+}
+
 Result<iceberg::DeletedRows> ReadVector(TableIo* io, const std::string& table, const DeletionVectorRef& ref) {
     if (ref.storage == 'i') {
         IVY_ASSIGN_OR_RETURN(Bytes bytes, DecodeZ85(ref.path_or_inline));
         if (static_cast<int64_t>(bytes.size()) < ref.size) return Bad("it is shorter than the log says");
         bytes.resize(static_cast<size_t>(ref.size));  // the text is padded to a multiple of four bytes
-        return iceberg::DecodeDeletionVectorBody(bytes);
+        return DecodeBody(bytes);
     }
     IVY_ASSIGN_OR_RETURN(const auto path, DeletionVectorPath(table, ref));
     IVY_ASSIGN_OR_RETURN(const Bytes blob, io->ReadRange(*path, ref.offset.value_or(0), ref.size + kFileFraming));
-    Result<iceberg::DeletedRows> rows = iceberg::DecodeDeletionVector(blob);
+    Result<iceberg::DeletedRows> rows = DecodeFramed(blob);
     if (!rows.ok()) return rows.status().Prepend("\"" + *path + "\"");
     return rows;
 }

