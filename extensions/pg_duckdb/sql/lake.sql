@@ -6,6 +6,38 @@
 CREATE SCHEMA mooncake;
 GRANT USAGE ON SCHEMA mooncake TO PUBLIC;
 
+-- A row of a file whose columns are got by subscripts, r['name']. To Postgres it is a JSON object, stored as jsonb is.
+CREATE TYPE mooncake.lake_row;
+CREATE FUNCTION mooncake.lake_row_in(pg_catalog.cstring) RETURNS mooncake.lake_row
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_in';
+CREATE FUNCTION mooncake.lake_row_out(mooncake.lake_row) RETURNS pg_catalog.cstring
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_out';
+CREATE FUNCTION mooncake.lake_row_recv(pg_catalog.internal) RETURNS mooncake.lake_row
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_recv';
+CREATE FUNCTION mooncake.lake_row_send(mooncake.lake_row) RETURNS pg_catalog.bytea
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_send';
+CREATE FUNCTION mooncake.lake_row_subscript(pg_catalog.internal) RETURNS pg_catalog.internal
+    LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'duckdb_lake_row_subscript';
+CREATE TYPE mooncake.lake_row (
+    INPUT = mooncake.lake_row_in, OUTPUT = mooncake.lake_row_out, RECEIVE = mooncake.lake_row_recv,
+    SEND = mooncake.lake_row_send, SUBSCRIPT = mooncake.lake_row_subscript, LIKE = pg_catalog.jsonb);
+CREATE CAST (mooncake.lake_row AS pg_catalog.jsonb) WITHOUT FUNCTION AS ASSIGNMENT;
+-- For INSERT INTO t SELECT *: "*" is a row until the statement is analysed a second time (lake_analysis.h).
+CREATE CAST (mooncake.lake_row AS pg_catalog.bool) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.int2) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.int4) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.int8) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.numeric) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.float4) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.float8) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.date) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.timestamp) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.timestamptz) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.time) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.uuid) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.bytea) WITH INOUT AS ASSIGNMENT;
+CREATE CAST (mooncake.lake_row AS pg_catalog.interval) WITH INOUT AS ASSIGNMENT;
+
 CREATE FUNCTION mooncake.read_parquet(
     path pg_catalog.text, filename pg_catalog.bool DEFAULT NULL, hive_partitioning pg_catalog.bool DEFAULT NULL,
     hive_types pg_catalog.jsonb DEFAULT NULL, hive_types_autocast pg_catalog.bool DEFAULT NULL,
@@ -96,3 +128,36 @@ CREATE FUNCTION mooncake.read_json(
     row_type pg_catalog.anyelement DEFAULT NULL::pg_catalog.record)
     RETURNS SETOF pg_catalog.anyelement LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000000 ROWS 100000
     AS 'MODULE_PATHNAME', 'duckdb_lake_scan';
+
+-- DISTINCT, UNION and ORDER BY of rows, which are compared as JSON objects.
+CREATE FUNCTION mooncake.lake_row_lt(mooncake.lake_row, mooncake.lake_row) RETURNS pg_catalog.bool
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_lt';
+CREATE FUNCTION mooncake.lake_row_le(mooncake.lake_row, mooncake.lake_row) RETURNS pg_catalog.bool
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_le';
+CREATE FUNCTION mooncake.lake_row_eq(mooncake.lake_row, mooncake.lake_row) RETURNS pg_catalog.bool
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_eq';
+CREATE FUNCTION mooncake.lake_row_ge(mooncake.lake_row, mooncake.lake_row) RETURNS pg_catalog.bool
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_ge';
+CREATE FUNCTION mooncake.lake_row_gt(mooncake.lake_row, mooncake.lake_row) RETURNS pg_catalog.bool
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_gt';
+CREATE FUNCTION mooncake.lake_row_cmp(mooncake.lake_row, mooncake.lake_row) RETURNS pg_catalog.int4
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_cmp';
+CREATE OPERATOR mooncake.< (LEFTARG = mooncake.lake_row, RIGHTARG = mooncake.lake_row, FUNCTION = mooncake.lake_row_lt,
+    COMMUTATOR = OPERATOR(mooncake.>), NEGATOR = OPERATOR(mooncake.>=), RESTRICT = pg_catalog.scalarltsel);
+CREATE OPERATOR mooncake.<= (LEFTARG = mooncake.lake_row, RIGHTARG = mooncake.lake_row, FUNCTION = mooncake.lake_row_le,
+    COMMUTATOR = OPERATOR(mooncake.>=), NEGATOR = OPERATOR(mooncake.>), RESTRICT = pg_catalog.scalarlesel);
+CREATE OPERATOR mooncake.= (LEFTARG = mooncake.lake_row, RIGHTARG = mooncake.lake_row, FUNCTION = mooncake.lake_row_eq,
+    COMMUTATOR = OPERATOR(mooncake.=), RESTRICT = pg_catalog.eqsel);
+CREATE OPERATOR mooncake.>= (LEFTARG = mooncake.lake_row, RIGHTARG = mooncake.lake_row, FUNCTION = mooncake.lake_row_ge,
+    COMMUTATOR = OPERATOR(mooncake.<=), NEGATOR = OPERATOR(mooncake.<), RESTRICT = pg_catalog.scalargesel);
+CREATE OPERATOR mooncake.> (LEFTARG = mooncake.lake_row, RIGHTARG = mooncake.lake_row, FUNCTION = mooncake.lake_row_gt,
+    COMMUTATOR = OPERATOR(mooncake.<), NEGATOR = OPERATOR(mooncake.<=), RESTRICT = pg_catalog.scalargtsel);
+CREATE OPERATOR CLASS mooncake.lake_row_ops DEFAULT FOR TYPE mooncake.lake_row USING btree AS
+    OPERATOR 1 mooncake.<, OPERATOR 2 mooncake.<=, OPERATOR 3 mooncake.=, OPERATOR 4 mooncake.>=, OPERATOR 5 mooncake.>,
+    FUNCTION 1 mooncake.lake_row_cmp(mooncake.lake_row, mooncake.lake_row);
+
+-- Makes the default of row_type what tells the reader's calls apart (lake_analysis.h). To be called again after pg_upgrade.
+CREATE FUNCTION mooncake.settle_row_types() RETURNS pg_catalog.void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'duckdb_settle_row_types';
+REVOKE ALL ON FUNCTION mooncake.settle_row_types() FROM PUBLIC;
+SELECT mooncake.settle_row_types();

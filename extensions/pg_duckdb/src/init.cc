@@ -4,6 +4,7 @@
 #include "api.h"
 #include "columnar_scan.h"
 #include "control.h"
+#include "lake_analysis.h"
 #include "lake_plan.h"
 #include "launcher.h"
 #include "mirrors.h"
@@ -50,6 +51,7 @@ void _PG_init(void) {
     duck::RegisterColumnarScan();
     duck::InstallPlanner();
     duck::InstallLakePlanning();
+    duck::InstallLakeAnalysis();
     duck::InstallStatistics();
     duck::InstallExplain();
     if (!IsBinaryUpgrade) duck::InitLauncher();
