@@ -26,6 +26,18 @@ const char* ConversionState(const std::string& message) {
     return sqlstate::kInvalidText;
 }
 
+// Files and servers, by what their errors say.
+const char* IoState(const std::string& message) {
+    const auto has = [&message](const char* part) { return message.find(part) != std::string::npos; };
+    if (has("No space left")) return sqlstate::kDiskFull;
+    if (has("No files found") || has("No such file") || has("404")) return sqlstate::kUndefinedFile;
+    if (has("403") || has("401") || has("Permission denied")) return sqlstate::kInsufficientPrivilege;
+    if (has("Could not resolve") || has("Could not establish connection") || has("Connection error") || has("onnect")) {
+        return sqlstate::kConnectionFailure;
+    }
+    return sqlstate::kIoError;
+}
+
 const char* StateOf(duckdb::ExceptionType type, const std::string& message) {
     using duckdb::ExceptionType;
     switch (type) {
@@ -51,7 +63,7 @@ const char* StateOf(duckdb::ExceptionType type, const std::string& message) {
         case ExceptionType::IO:
         case ExceptionType::HTTP:
         case ExceptionType::NETWORK:
-            return message.find("No space left") != std::string::npos ? sqlstate::kDiskFull : sqlstate::kIoError;
+            return IoState(message);
         case ExceptionType::DATA_CORRUPTION:
             return sqlstate::kDataCorrupted;
         case ExceptionType::NOT_IMPLEMENTED:
@@ -77,6 +89,11 @@ Error ErrorFromDuck(const duckdb::ErrorData& data) {
                                           ? message.size()
                                           : message.find_first_not_of('\n', line));
         message.resize(line);
+    }
+    // Where in our own SQL it was: of no use to those who never see that.
+    if (const size_t place = error.detail.find("LINE 1:"); place != std::string::npos) {
+        error.detail.resize(place);
+        while (!error.detail.empty() && error.detail.back() == '\n') error.detail.pop_back();
     }
     while (!message.empty() && (message.back() == '.' || message.back() == '!')) message.pop_back();
     // A lower-case start, unless the first word is all capitals or the message is ours.

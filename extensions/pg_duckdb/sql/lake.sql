@@ -129,6 +129,33 @@ CREATE FUNCTION mooncake.read_json(
     RETURNS SETOF pg_catalog.anyelement LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000000 ROWS 100000
     AS 'MODULE_PATHNAME', 'duckdb_lake_scan';
 
+-- The columns of files. The format is that of the path's ending if it is not given; options are those of its reader.
+CREATE FUNCTION mooncake.describe(path pg_catalog.text, format pg_catalog.text DEFAULT NULL, options pg_catalog.jsonb DEFAULT NULL,
+                                  OUT column_name pg_catalog.text, OUT column_type pg_catalog.text, OUT file_type pg_catalog.text)
+    RETURNS SETOF pg_catalog.record LANGUAGE c STABLE PARALLEL RESTRICTED AS 'MODULE_PATHNAME', 'duckdb_lake_describe';
+CREATE PROCEDURE mooncake.create_view(name pg_catalog.text, path pg_catalog.text, format pg_catalog.text DEFAULT NULL,
+                                      options pg_catalog.jsonb DEFAULT NULL)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'duckdb_lake_create_view';
+
+-- Postgres has json_extract_path_text for json only. A second function for jsonb itself would make calls with literals
+-- ambiguous; this one takes jsonb by an implicit cast, and literals and parameters of unknown type, which its type's
+-- category draws, with the same result as the original.
+CREATE TYPE mooncake.json_document;
+CREATE FUNCTION mooncake.json_document_in(pg_catalog.cstring) RETURNS mooncake.json_document
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_in';
+CREATE FUNCTION mooncake.json_document_out(mooncake.json_document) RETURNS pg_catalog.cstring
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_out';
+CREATE FUNCTION mooncake.json_document_recv(pg_catalog.internal) RETURNS mooncake.json_document
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_recv';
+CREATE FUNCTION mooncake.json_document_send(mooncake.json_document) RETURNS pg_catalog.bytea
+    LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_send';
+CREATE TYPE mooncake.json_document (
+    INPUT = mooncake.json_document_in, OUTPUT = mooncake.json_document_out, RECEIVE = mooncake.json_document_recv,
+    SEND = mooncake.json_document_send, LIKE = pg_catalog.json, CATEGORY = 'S');
+CREATE CAST (pg_catalog.jsonb AS mooncake.json_document) WITH INOUT AS IMPLICIT;
+CREATE FUNCTION pg_catalog.json_extract_path_text(from_json mooncake.json_document, VARIADIC path_elems pg_catalog._text)
+    RETURNS pg_catalog.text LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'json_extract_path_text';
+
 -- DISTINCT, UNION and ORDER BY of rows, which are compared as JSON objects.
 CREATE FUNCTION mooncake.lake_row_lt(mooncake.lake_row, mooncake.lake_row) RETURNS pg_catalog.bool
     LANGUAGE internal IMMUTABLE STRICT PARALLEL SAFE AS 'jsonb_lt';
