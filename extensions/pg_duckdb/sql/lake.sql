@@ -137,6 +137,39 @@ CREATE PROCEDURE mooncake.create_view(name pg_catalog.text, path pg_catalog.text
                                       options pg_catalog.jsonb DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'duckdb_lake_create_view';
 
+-- Credentials for network locations. Written and read by lake_secrets.cc alone; not part of any dump.
+CREATE TABLE mooncake.secret_store (
+    owner    pg_catalog.oid NOT NULL,
+    name     pg_catalog.text NOT NULL,
+    type     pg_catalog.text NOT NULL,
+    scope    pg_catalog._text NOT NULL,
+    options  pg_catalog._text NOT NULL,
+    granted  pg_catalog._oid NOT NULL,
+    PRIMARY KEY (owner, name)
+);
+REVOKE ALL ON mooncake.secret_store FROM PUBLIC;
+CREATE VIEW mooncake.secrets WITH (security_barrier) AS
+    SELECT s.name, s.type, s.scope, pg_catalog.pg_get_userbyid(s.owner) AS owner, s.owner = r.oid AS own
+    FROM mooncake.secret_store s, pg_catalog.pg_roles r
+    WHERE r.rolname = CURRENT_USER AND (s.owner = r.oid OR EXISTS (
+        SELECT FROM pg_catalog.unnest(s.granted) g(role)
+        WHERE g.role = 0 OR g.role = r.oid OR EXISTS (
+            WITH RECURSIVE member(role) AS (SELECT r.oid UNION SELECT m.roleid FROM pg_catalog.pg_auth_members m, member
+                                            WHERE m.member = member.role)
+            SELECT FROM member WHERE member.role = g.role)));
+GRANT SELECT ON mooncake.secrets TO PUBLIC;
+COMMENT ON VIEW mooncake.secrets IS 'secrets that the current user may use';
+
+CREATE FUNCTION mooncake.create_secret(name pg_catalog.text, type pg_catalog.text, key_id pg_catalog.text, secret pg_catalog.text,
+                                       extra pg_catalog.jsonb DEFAULT NULL) RETURNS pg_catalog.void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'duckdb_create_secret';
+CREATE FUNCTION mooncake.drop_secret(name pg_catalog.text) RETURNS pg_catalog.void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'duckdb_drop_secret';
+CREATE FUNCTION mooncake.grant_secret(name pg_catalog.text, role pg_catalog.text) RETURNS pg_catalog.void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'duckdb_grant_secret';
+CREATE FUNCTION mooncake.revoke_secret(name pg_catalog.text, role pg_catalog.text) RETURNS pg_catalog.void
+    LANGUAGE c VOLATILE AS 'MODULE_PATHNAME', 'duckdb_revoke_secret';
+
 -- Postgres has json_extract_path_text for json only. A second function for jsonb itself would make calls with literals
 -- ambiguous; this one takes jsonb by an implicit cast, and literals and parameters of unknown type, which its type's
 -- category draws, with the same result as the original.

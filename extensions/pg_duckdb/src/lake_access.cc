@@ -80,6 +80,4 @@ void CheckLakeCall(Oid function, const List* paths) {
     CheckLakeAccess(paths, LakeAccess::kRead);
 }
 
-List* SecretsFor(const List*) { return NIL; }
-
 }  // namespace ivy::duck
