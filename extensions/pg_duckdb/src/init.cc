@@ -5,6 +5,7 @@
 #include "columnar_scan.h"
 #include "control.h"
 #include "lake_analysis.h"
+#include "lake_copy.h"
 #include "lake_plan.h"
 #include "launcher.h"
 #include "mirrors.h"
@@ -52,6 +53,7 @@ void _PG_init(void) {
     duck::InstallPlanner();
     duck::InstallLakePlanning();
     duck::InstallLakeAnalysis();
+    duck::InstallLakeCopy();
     duck::InstallStatistics();
     duck::InstallExplain();
     if (!IsBinaryUpgrade) duck::InitLauncher();

@@ -4,6 +4,7 @@
 
 #include "columnar_plan.h"
 #include "engine_query.h"
+#include "row_upload.h"
 #include "types/type_map.h"
 
 extern "C" {
@@ -86,6 +87,27 @@ List* RunLakeTexts(const char* sql, int columns, List* files, bool may_fail) {
     MemoryContextSwitchTo(caller);
     MemoryContextDelete(context);
     return ok ? rows : NIL;
+}
+
+uint64 RunLakeCopy(const char* sql, ::Query* rows, const char* text, List* files) {
+    EngineQuery engine{};
+    if (!OpenEngineQuery(&engine, CurrentMemoryContext) || !UploadQuery(&engine, rows, text)) RaiseFailure(engine.failure);
+    const QueryText query = {sql,
+                             NIL,
+                             list_make1(PackType({TypeKind::kInt64})),
+                             GetActiveSnapshot(),
+                             InvalidXLogRecPtr,
+                             QueryMode::kCopy,
+                             files};
+    if (!SendEngineQuery(&engine, query) || !AwaitEngineResult(&engine) || !NextEngineChunk(&engine)) {
+        RaiseFailure(engine.failure);
+    }
+    uint64 count = 0;
+    while (!engine.done) {
+        for (size_t row = 0; row < engine.rows; row++) count += EngineColumn(&engine, 0)->Get<uint64>(row);
+        if (!NextEngineChunk(&engine)) RaiseFailure(engine.failure);
+    }
+    return count;
 }
 
 void ReadLakeTable(const LakeTable* table, TupleDesc desc, Tuplestorestate* store) {

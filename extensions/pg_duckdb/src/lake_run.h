@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "access/tupdesc.h"
+#include "nodes/parsenodes.h"
 #include "utils/tuplestore.h"
 }
 
@@ -17,6 +18,9 @@ namespace ivy::duck {
 // Runs a query whose columns are text that is not NULL, and gives its rows (char**), in the current context. "files" are
 // those that it opens. ereports; with "may_fail" an error of the engine's gives NIL.
 List* RunLakeTexts(const char* sql, int columns, List* files, bool may_fail = false);
+
+// Runs one COPY (SELECT ... FROM {rows:0}) TO, whose rows are those of "rows", and gives their number. ereports.
+uint64 RunLakeCopy(const char* sql, ::Query* rows, const char* text, List* files);
 
 // Reads all rows of a table into a tuplestore, with the columns of "desc". ereports.
 void ReadLakeTable(const LakeTable* table, TupleDesc desc, Tuplestorestate* store);

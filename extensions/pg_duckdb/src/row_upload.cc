@@ -10,6 +10,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "tcop/dest.h"
 #include "tcop/tcopprot.h"
+#include "utils/snapmgr.h"
 }
 
 namespace ivy::duck {
@@ -88,9 +89,16 @@ void Announce(UploadReceiver* upload, List* target_list) {
     });
 }
 
-}  // namespace
+// What an upload's query takes from where it stands.
+struct Surroundings {
+    const char* text;
+    ::Snapshot snapshot;
+    ParamListInfo params;
+    QueryEnvironment* environment;
+    bool checked;  // privileges were checked with the query that it is a part of
+};
 
-bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only) {
+bool Upload(EngineQuery* query, ::Query* rows, const Surroundings& outer, bool announce_only) {
     MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "columnar row source", ALLOCSET_DEFAULT_SIZES);
     MemoryContext before = MemoryContextSwitchTo(context);
     auto* upload = static_cast<UploadReceiver*>(palloc0(sizeof(UploadReceiver)));
@@ -104,13 +112,11 @@ bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_
     Announce(upload, rows->targetList);
 
     if (!announce_only) {
-        // Privileges were checked with the query that this is a part of.
         auto* copy = static_cast<::Query*>(copyObjectImpl(rows));
-        ClearPermissions(copy);
-        PlannedStmt* plan =
-            pg_plan_query(copy, outer->es_sourceText, CURSOR_OPT_PARALLEL_OK, outer->es_param_list_info);
-        QueryDesc* desc = CreateQueryDesc(plan, outer->es_sourceText, outer->es_snapshot, nullptr, &upload->receiver,
-                                          outer->es_param_list_info, outer->es_queryEnv, 0);
+        if (outer.checked) ClearPermissions(copy);
+        PlannedStmt* plan = pg_plan_query(copy, outer.text, CURSOR_OPT_PARALLEL_OK, outer.params);
+        QueryDesc* desc = CreateQueryDesc(plan, outer.text, outer.snapshot, nullptr, &upload->receiver, outer.params,
+                                          outer.environment, 0);
         ExecutorStart(desc, 0);
         ExecutorRun(desc, ForwardScanDirection, 0);
         ExecutorFinish(desc);
@@ -126,6 +132,18 @@ bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_
                    "a row table holds a value that the columnar engine can't hold exactly");
     }
     return sent;
+}
+
+}  // namespace
+
+bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only) {
+    const Surroundings surroundings{outer->es_sourceText, outer->es_snapshot, outer->es_param_list_info, outer->es_queryEnv,
+                                    true};
+    return Upload(query, rows, surroundings, announce_only);
+}
+
+bool UploadQuery(EngineQuery* query, ::Query* rows, const char* text) {
+    return Upload(query, rows, Surroundings{text, GetActiveSnapshot(), nullptr, nullptr, false}, false);
 }
 
 }  // namespace ivy::duck

@@ -18,4 +18,7 @@ namespace ivy::duck {
 // see query->failure.
 bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only);
 
+// The same for a query of its own, whose privileges are checked, under the active snapshot.
+bool UploadQuery(EngineQuery* query, ::Query* rows, const char* text);
+
 }  // namespace ivy::duck
