@@ -425,7 +425,8 @@ Status Committer::WriteSnapshot() {
     if (const TableSnapshot* parent = metadata_.current_snapshot()) snapshot.parent_id = parent->id;
     snapshot.sequence_number = sequence_number_;
     snapshot.timestamp_ms = timestamp_ms_;
-    snapshot.manifest_list = metadata_.location() + "/metadata/snap-" + std::to_string(snapshot_id_) + "-1-" + NewUuid() + ".avro";
+    // The random id makes the name unique. Names are short, since pg_basebackup takes no path of more than 99 bytes.
+    snapshot.manifest_list = metadata_.location() + "/metadata/snap-" + std::to_string(snapshot_id_) + ".avro";
     snapshot.summary = Summary();
     snapshot.schema_id = metadata_.schema().id;
     if (metadata_.format_version() >= 3) {

@@ -147,7 +147,8 @@ class LocalFileIo : public FileIo {
         const std::string plain = Plain(path), folder = ParentOf(plain);
         IVY_RETURN_IF_ERROR(MakeFolders(folder));
         static std::atomic<uint64_t> counter{0};
-        const std::string temporary = plain + "." + std::to_string(getpid()) + "." + std::to_string(counter++) + ".tmp";
+        // Not the name with something added: pg_basebackup, which may see it, takes no path of more than 99 bytes.
+        const std::string temporary = folder + "/" + std::to_string(getpid()) + "." + std::to_string(counter++) + ".tmp";
         Status status = WriteAndSync(temporary, content);
         if (status.ok() && exclusive) {
             if (link(temporary.c_str(), plain.c_str()) != 0) status = Failed("create file", path);

@@ -120,8 +120,8 @@ void ShowWork(const ColumnarScanState* state, ExplainState* es) {
 }
 
 const char* WhyOnRowTable(const ColumnRelation& relation) {
-    if (!relation.usable) return relation.reason ? relation.reason : "it can't be used now";
     if (RecoveryInProgress()) return "the server is a standby";
+    if (!relation.usable) return relation.reason ? relation.reason : "it can't be used now";
     if (execution == kExecutionRow) return "mooncake.execution is off";
     return "system columns, TABLESAMPLE, row locks, changes of data or reading it row by row need it";
 }

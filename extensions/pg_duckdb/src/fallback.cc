@@ -58,6 +58,7 @@ Node* ReplaceExecutorParams(Node* node, void* arg) {
 FallbackRun* BeginFallback(const ::Query* query, EState* outer, ExprContext* econtext, PlanState* parent) {
     auto* run = static_cast<FallbackRun*>(palloc0(sizeof(FallbackRun)));
     auto* copy = static_cast<::Query*>(copyObjectImpl(query));
+    copy->queryId = 0;  // not a statement of its own to what counts statements
     ParamContext params{econtext, parent};
     // Executor parameters occur in the filters of a single scan only, and those have no sub-queries.
     copy->jointree = reinterpret_cast<FromExpr*>(

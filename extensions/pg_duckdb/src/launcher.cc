@@ -410,10 +410,12 @@ long Attend(int i, long longest) {
             char byte;
             if (recv(children[i].lifeline, &byte, 1, MSG_DONTWAIT) != 1) return kStartPollMs;
             SetState(i, State::kRunning, slot.pid, slot.failures);
-            return longest;
+            return kStartPollMs;  // what is due for a running one
         }
         case State::kRunning: {
-            if (slot.keep || slot.in_use) return longest;
+            if (slot.keep) return longest;
+            // Nobody wakes the launcher when a use ends.
+            if (slot.in_use) return engine_idle_timeout_s == 0 ? longest : Min(longest, engine_idle_timeout_s * 1000L);
             if (slot.last_used != 0) {  // else it was given up
                 if (engine_idle_timeout_s == 0) return longest;
                 const TimestampTz due = TimestampTzPlusSeconds(slot.last_used, engine_idle_timeout_s);

@@ -10,6 +10,7 @@ extern "C" {
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 #include "storage/lmgr.h"
+#include "utils/fmgroids.h"
 }
 
 namespace ivy::duck {
@@ -61,6 +62,14 @@ bool SurveyWalker(Node* node, void* context) {
         ColumnRelation relation;
         if (LookupMirror(reinterpret_cast<RangeTblEntry*>(node), &relation)) AddMirror(&survey->mirrors, relation);
         return false;
+    }
+    if (IsA(node, FuncExpr)) {
+        switch (reinterpret_cast<FuncExpr*>(node)->funcid) {
+            case F_PG_COLUMN_SIZE:
+            case F_PG_COLUMN_COMPRESSION:
+            case F_PG_COLUMN_TOAST_CHUNK_ID:
+                survey->reads_storage = true;
+        }
     }
     if (IsA(node, Query)) {
         auto* query = reinterpret_cast<::Query*>(node);

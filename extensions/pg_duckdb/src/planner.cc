@@ -593,7 +593,8 @@ PlannedStmt* PlanWithEngine(::Query* query, const char* text, int options, Param
 
     List* exchanged = NIL;
     if (survey.mirrors != NIL) {
-        exchanged = ExchangeForRowTables(query, execution == kExecutionRow || RecoveryInProgress());
+        exchanged = ExchangeForRowTables(
+            query, execution == kExecutionRow || survey.reads_storage || RecoveryInProgress());
     }
     Planning context{};
     context.refetches = RefetchesRows(query, survey);

@@ -113,6 +113,7 @@ bool Upload(EngineQuery* query, ::Query* rows, const Surroundings& outer, bool a
 
     if (!announce_only) {
         auto* copy = static_cast<::Query*>(copyObjectImpl(rows));
+        if (outer.checked) copy->queryId = 0;  // not a statement of its own to what counts statements
         if (outer.checked) ClearPermissions(copy);
         PlannedStmt* plan = pg_plan_query(copy, outer.text, CURSOR_OPT_PARALLEL_OK, outer.params);
         QueryDesc* desc = CreateQueryDesc(plan, outer.text, outer.snapshot, nullptr, &upload->receiver, outer.params,
