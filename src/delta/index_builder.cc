@@ -2,6 +2,7 @@
 // Feeding a SegmentBuilder from DuckDB vectors.
 #include "delta/index_builder.h"
 
+#include <algorithm>
 #include <cinttypes>
 #include <cstdio>
 
@@ -13,10 +14,13 @@ namespace ivy::delta {
 std::string IndexPathFor(const std::string& folder, const std::string& data_file, const std::vector<uint32_t>& key) {
     uint64_t hash = index::kHashSeed;
     for (const uint32_t id : key) hash = index::Combine(hash, index::HashInteger(id));
+    // Short, since pg_basebackup takes no path of more than 99 bytes.
     char suffix[32];
-    std::snprintf(suffix, sizeof suffix, ".%016" PRIx64 ".idx", hash);
+    std::snprintf(suffix, sizeof suffix, ".%09" PRIx64 ".idx", hash >> 28);
     const size_t slash = data_file.rfind('/');
-    return folder + "/" + (slash == std::string::npos ? data_file : data_file.substr(slash + 1)) + suffix;
+    std::string name = slash == std::string::npos ? data_file : data_file.substr(slash + 1);
+    name.resize(std::min(name.size(), name.rfind('.')));
+    return folder + "/" + name + suffix;
 }
 
 void IndexBuilder::Add(const duckdb::DataChunk& keys) {

@@ -579,7 +579,7 @@ PlannedStmt* PlanInParts(Planning* context, ::Query* query, const MirrorSurvey& 
     auto* original = has_mirrors ? static_cast<::Query*>(copyObjectImpl(query)) : nullptr;
     ::Query* shipped = has_mirrors || lakes ? ShipParts(context, query, survey) : query;
     PlannedStmt* plan = CallPlannerIn(context, shipped, text, options, params);
-    if (!has_mirrors || !fallback || !RepeatsScan(plan)) return plan;
+    if (!has_mirrors || lakes || !fallback || !RepeatsScan(plan)) return plan;
     List* all = ExchangeForRowTables(original, true);
     PlannedStmt* on_rows = CallPlannerIn(nullptr, original, text, options, params);
     if (on_rows->planTree->total_cost >= plan->planTree->total_cost) return plan;
