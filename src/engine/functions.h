@@ -19,7 +19,11 @@ void RegisterArithmetic(duckdb::ExtensionLoader& loader);
 void RegisterRounding(duckdb::ExtensionLoader& loader);
 // ivy_num_*: numerics in text form, scalar functions and aggregates
 void RegisterNumeric(duckdb::ExtensionLoader& loader);
-// ivy_date_trunc (VARCHAR, TIMESTAMP), ivy_interval_key (INTERVAL)
+// text by code points: ivy_substr, ivy_lpad, ivy_split_part and so on
+void RegisterText(duckdb::ExtensionLoader& loader);
+// libm with Postgres's errors: ivy_exp, ivy_ln and so on; ivy_gcd, ivy_lcm
+void RegisterMath(duckdb::ExtensionLoader& loader);
+// ivy_date_trunc, ivy_date_bin, ivy_make_date, ivy_to_timestamp, ivy_age, ivy_interval_key
 void RegisterDateTime(duckdb::ExtensionLoader& loader);
 
 // ivy_zoned_*: what depends on a time zone

@@ -201,6 +201,8 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterDateTime(loader);
     RegisterZoned(loader);
     RegisterExpect(loader);
+    RegisterText(loader);
+    RegisterMath(loader);
 }
 
 }  // namespace ivy::engine

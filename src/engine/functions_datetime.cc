@@ -7,7 +7,11 @@
 
 #include <duckdb/main/extension/extension_loader.hpp>
 
+#include <cmath>
+#include <utility>
+
 #include "engine/calendar.h"
+#include "engine/error_map.h"
 #include "engine/functions.h"
 
 namespace ivy::engine {
@@ -37,6 +41,101 @@ void DateTrunc(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector
         [](string_t unit, timestamp_t value) { return Truncate(Parse(unit), value); });
 }
 
+[[noreturn]] void OutOfRange() { ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp out of range"); }
+
+// ivy_date_bin(stride, timestamp, origin)
+void DateBin(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+    duckdb::TernaryExecutor::Execute<duckdb::interval_t, timestamp_t, timestamp_t, timestamp_t>(
+        args.data[0], args.data[1], args.data[2], result,
+        [](duckdb::interval_t stride, timestamp_t value, timestamp_t origin) {
+            if (!value.IsFinite()) return value;
+            if (!origin.IsFinite()) ThrowSqlError(sqlstate::kDatetimeOverflow, "origin out of range");
+            if (stride.months != 0) {
+                ThrowSqlError(sqlstate::kFeatureNotSupported,
+                              "timestamps cannot be binned into intervals containing months or years");
+            }
+            int64_t size;
+            int64_t distance;
+            if (__builtin_add_overflow(int64_t{stride.days} * kDayMicros, stride.micros, &size)) {
+                ThrowSqlError(sqlstate::kDatetimeOverflow, "interval out of range");
+            }
+            if (size <= 0) ThrowSqlError(sqlstate::kDatetimeOverflow, "stride must be greater than zero");
+            if (__builtin_sub_overflow(value.value, origin.value, &distance)) {
+                ThrowSqlError(sqlstate::kDatetimeOverflow, "interval out of range");
+            }
+            int64_t bin;
+            if (__builtin_mul_overflow(FloorDivide(distance, size), size, &bin) ||
+                __builtin_add_overflow(origin.value, bin, &bin) || bin < kFirstDay * kDayMicros) {
+                OutOfRange();
+            }
+            return timestamp_t(bin);
+        });
+}
+
+// ivy_to_timestamp(seconds): rounded as the server does, in microseconds from its own epoch.
+void ToTimestamp(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+    constexpr int64_t kEpochDays = 10957;  // 2000-01-01
+    duckdb::UnaryExecutor::Execute<double, timestamp_t>(args.data[0], result, args.size(), [](double seconds) {
+        if (std::isnan(seconds)) ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp cannot be NaN");
+        if (std::isinf(seconds)) return seconds < 0 ? timestamp_t::ninfinity() : timestamp_t::infinity();
+        const double micros = std::rint((seconds - static_cast<double>(kEpochDays * 86400)) * 1000000.0);
+        if (std::abs(micros) > 9.2e18) OutOfRange();
+        int64_t value;
+        if (__builtin_add_overflow(static_cast<int64_t>(micros), kEpochDays * kDayMicros, &value) || value == INT64_MAX ||
+            value < kFirstDay * kDayMicros) {
+            OutOfRange();
+        }
+        return timestamp_t(value);
+    });
+}
+
+// ivy_make_date(year, month, day): negative years are before Christ.
+void MakeDate(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+    duckdb::TernaryExecutor::Execute<int32_t, int32_t, int32_t, duckdb::date_t>(
+        args.data[0], args.data[1], args.data[2], result, [](int32_t year, int32_t month, int32_t day) {
+            const int64_t astronomical = year < 0 ? int64_t{year} + 1 : year;
+            if (year == 0 || month < 1 || month > 12 || day < 1 || day > DaysInMonth(astronomical, month) ||
+                astronomical < -4713 || astronomical > 5874897) {
+                ThrowSqlError(sqlstate::kDatetimeOverflow, "date field value out of range");
+            }
+            const int64_t days = ToDays({astronomical, month, day});
+            if (days < kFirstDay || days >= 2145042906) ThrowSqlError(sqlstate::kDatetimeOverflow, "date out of range");
+            return duckdb::date_t(static_cast<int32_t>(days));
+        });
+}
+
+// The distance in years, months, days and time of day, each as people count them. A borrowed month has as many days as
+// the earlier date's.
+duckdb::interval_t Age(int64_t a, int64_t b) {
+    const bool negative = a < b;
+    if (negative) std::swap(a, b);
+    const int64_t a_days = FloorDivide(a, kDayMicros);
+    const int64_t b_days = FloorDivide(b, kDayMicros);
+    const Date later = FromDays(a_days);
+    const Date earlier = FromDays(b_days);
+    int64_t months = (later.year - earlier.year) * 12 + later.month - earlier.month;
+    int64_t days = later.day - earlier.day;
+    int64_t micros = (a - a_days * kDayMicros) - (b - b_days * kDayMicros);
+    if (micros < 0) {
+        micros += kDayMicros;
+        days--;
+    }
+    while (days < 0) {
+        days += DaysInMonth(earlier.year, earlier.month);
+        months--;
+    }
+    const int sign = negative ? -1 : 1;
+    return {static_cast<int32_t>(sign * months), static_cast<int32_t>(sign * days), sign * micros};
+}
+
+void AgeOf(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+    duckdb::BinaryExecutor::Execute<timestamp_t, timestamp_t, duckdb::interval_t>(
+        args.data[0], args.data[1], result, args.size(), [](timestamp_t a, timestamp_t b) {
+            if (!a.IsFinite() || !b.IsFinite()) ThrowSqlError(sqlstate::kFeatureNotSupported, "age of an infinite timestamp");
+            return Age(a.value, b.value);
+        });
+}
+
 // Intervals compare as if a month had 30 days and a day 24 hours.
 void IntervalKey(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
     duckdb::UnaryExecutor::Execute<duckdb::interval_t, duckdb::hugeint_t>(
@@ -55,6 +154,18 @@ void RegisterDateTime(duckdb::ExtensionLoader& loader) {
                                     LogicalType::TIMESTAMP, DateTrunc);
     function.SetFallible();
     loader.RegisterFunction(std::move(function));
+    const auto add = [&](const char* name, duckdb::vector<LogicalType> arguments, const LogicalType& type,
+                         duckdb::scalar_function_t execute) {
+        duckdb::ScalarFunction scalar(duckdb::Identifier(name), std::move(arguments), type, std::move(execute));
+        scalar.SetFallible();
+        loader.RegisterFunction(std::move(scalar));
+    };
+    const LogicalType integer = LogicalType::INTEGER;
+    const LogicalType stamp = LogicalType::TIMESTAMP;
+    add("ivy_date_bin", {LogicalType::INTERVAL, stamp, stamp}, stamp, DateBin);
+    add("ivy_to_timestamp", {LogicalType::DOUBLE}, LogicalType::TIMESTAMP_TZ, ToTimestamp);
+    add("ivy_make_date", {integer, integer, integer}, LogicalType::DATE, MakeDate);
+    add("ivy_age", {stamp, stamp}, LogicalType::INTERVAL, AgeOf);
     loader.RegisterFunction(duckdb::ScalarFunction(duckdb::Identifier("ivy_interval_key"),
                                                    duckdb::vector<LogicalType>{LogicalType::INTERVAL},
                                                    LogicalType::HUGEINT, IntervalKey));

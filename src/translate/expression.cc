@@ -6,6 +6,7 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "utils/fmgroids.h"
 }
 
 namespace ivy::translate {
@@ -89,6 +90,30 @@ bool TranslateCall(Translator* t, const Signature* signature, List* nodes, Oid c
 
 namespace {
 
+// concat and concat_ws of arguments whose text is the same in both systems. Both leave NULLs out.
+bool TranslateConcat(Translator* t, FuncExpr* function, Sql* out) {
+    const bool with_separator = function->funcid == F_CONCAT_WS;
+    StringInfoData text;
+    initStringInfo(&text);
+    if (function->funcvariadic) return Refuse(t, "%s of an array", DescribeFunction(function->funcid));
+    foreach_ptr(Node, node, function->args) {
+        Sql argument;
+        const Oid type = getBaseType(exprType(node));
+        if (type != TEXTOID && type != VARCHAROID && type != BPCHAROID && type != INT2OID && type != INT4OID && type != INT8OID &&
+            type != NUMERICOID && type != UUIDOID) {
+            return Refuse(t, "%s of type %s", DescribeFunction(function->funcid), format_type_be(type));
+        }
+        if (!TranslateExpression(t, node, &argument)) return false;
+        if (IsNumeric(argument)) argument = ToNumericText(argument);
+        appendStringInfo(&text, "%s%s", text.len == 0 ? "" : ", ", CastTo(argument, Native(TypeKind::kText)));
+    }
+    *out = Sql{};
+    out->text = psprintf("%s(%s)", with_separator ? "concat_ws" : "concat", text.data);
+    out->type = TEXTOID;
+    out->rep = Native(TypeKind::kText);
+    return true;
+}
+
 bool TranslateFunction(Translator* t, FuncExpr* function, Sql* out) {
 #ifdef PACKAGE_IVORYSQL_VERSION
     if (!FUNC_EXPR_FROM_PG_PROC(function->function_from)) {
@@ -96,6 +121,7 @@ bool TranslateFunction(Translator* t, FuncExpr* function, Sql* out) {
     }
 #endif
     if (function->funcretset) return Refuse(t, "set-returning %s", DescribeFunction(function->funcid));
+    if (function->funcid == F_CONCAT || function->funcid == F_CONCAT_WS) return TranslateConcat(t, function, out);
     const Signature* signature = FindSignature(function->funcid);
     if (signature == nullptr || function->funcvariadic ||
         static_cast<int>(strcspn(signature->types, ">")) != list_length(function->args)) {

@@ -25,17 +25,6 @@ bool Like(const Call& call, Sql* out) {
     return true;
 }
 
-// Positions before the first character count differently.
-bool Substring(const Call& call, Sql* out) {
-    int32 start;
-    int32 length = 0;
-    if (!ConstInt(call, 1, &start) || (call.count == 3 && !ConstInt(call, 2, &length)) || start < 1 || length < 0) {
-        return RefuseCall(call, "start and length that are not constants from 1 and 0");
-    }
-    SetResult(call, 't', Expand(call.signature->sql, call.args, call.count), out);
-    return true;
-}
-
 bool ConstRegex(const Call& call, Regex* regex) {
     char* pattern;
     return (ConstText(call, 1, &pattern) && ParseRegex(pattern, HasAsciiCase(call.collation), regex)) ||
@@ -62,10 +51,11 @@ bool RegexReplace(const Call& call, Sql* out) {
     return true;
 }
 
-bool Prefix(const Call& call, Sql* out) {
-    int32 length;
-    if (!ConstInt(call, 1, &length) || length < 0) return RefuseCall(call, "length that is not a constant from 0");
-    SetResult(call, 't', Expand(call.signature->sql, call.args, call.count), out);
+// encode(bytes, 'hex'): other formats break lines.
+bool Encode(const Call& call, Sql* out) {
+    char* format;
+    if (!ConstText(call, 1, &format) || pg_strcasecmp(format, "hex") != 0) return RefuseCall(call, "format is not hex");
+    SetResult(call, 't', Expand(call.signature->sql, call.args, 1), out);
     return true;
 }
 
@@ -153,12 +143,30 @@ constexpr Signature kRows[] = {
     {F_CHARACTER_LENGTH_BPCHAR, "c>4", "CAST(length($1) AS INTEGER)"},
     {F_OCTET_LENGTH_BYTEA, "y>4", "CAST(octet_length($1) AS INTEGER)"},
     {F_TEXTCAT, "tt>t", "($1 || $2)", Needs::kNothing, Concatenate},
-    {F_SUBSTRING_TEXT_INT4_INT4, "t44>t", "substring($1, $2, $3)", Needs::kNothing, Substring},
-    {F_SUBSTRING_TEXT_INT4, "t4>t", "substring($1, $2)", Needs::kNothing, Substring},
-    {F_SUBSTR_TEXT_INT4_INT4, "t44>t", "substring($1, $2, $3)", Needs::kNothing, Substring},
-    {F_SUBSTR_TEXT_INT4, "t4>t", "substring($1, $2)", Needs::kNothing, Substring},
-    {F_LEFT, "t4>t", "left($1, $2)", Needs::kNothing, Prefix},
-    {F_RIGHT, "t4>t", "right($1, $2)", Needs::kNothing, Prefix},
+    {F_SUBSTRING_TEXT_INT4_INT4, "t44>t", "ivy_substr($1, $2, $3)"},
+    {F_SUBSTRING_TEXT_INT4, "t4>t", "ivy_substr_from($1, $2)"},
+    {F_SUBSTR_TEXT_INT4_INT4, "t44>t", "ivy_substr($1, $2, $3)"},
+    {F_SUBSTR_TEXT_INT4, "t4>t", "ivy_substr_from($1, $2)"},
+    {F_LEFT, "t4>t", "ivy_left($1, $2)"},
+    {F_RIGHT, "t4>t", "ivy_right($1, $2)"},
+    {F_LPAD_TEXT_INT4_TEXT, "t4t>t", "ivy_lpad($1, $2, $3)"},
+    {F_LPAD_TEXT_INT4, "t4>t", "ivy_lpad($1, $2, ' ')"},
+    {F_RPAD_TEXT_INT4_TEXT, "t4t>t", "ivy_rpad($1, $2, $3)"},
+    {F_RPAD_TEXT_INT4, "t4>t", "ivy_rpad($1, $2, ' ')"},
+    {F_REPEAT, "t4>t", "ivy_repeat($1, $2)"},
+    {F_REVERSE_TEXT, "t>t", "ivy_reverse($1)"},
+    {F_SPLIT_PART, "tt4>t", "ivy_split_part($1, $2, $3)", Needs::kDeterministic},
+    {F_TRANSLATE, "ttt>t", "ivy_translate($1, $2, $3)"},
+    {F_OVERLAY_TEXT_TEXT_INT4, "tt4>t", "ivy_overlay($1, $2, $3)"},
+    {F_ASCII, "t>4", "ivy_ascii($1)"},
+    {F_CHR, "4>t", "ivy_chr($1)"},
+    {F_TO_HEX_INT4, "4>t", "ivy_hex4($1)"},
+    {F_TO_HEX_INT8, "8>t", "ivy_hex8($1)"},
+    {F_MD5_TEXT, "t>t", "md5($1)"},
+    {F_OCTET_LENGTH_TEXT, "t>4", "CAST(strlen($1) AS INTEGER)"},
+    {F_OCTET_LENGTH_BPCHAR, "p>4", "CAST(strlen($1) AS INTEGER)"},
+    {F_BYTEACAT, "yy>y", "($1 || $2)"},
+    {F_ENCODE, "yt>t", "lower(hex($1))", Needs::kNothing, Encode},
     {F_STRPOS, "tt>4", "CAST(strpos($1, $2) AS INTEGER)", Needs::kDeterministic},
     {F_POSITION_TEXT_TEXT, "tt>4", "CAST(strpos($1, $2) AS INTEGER)", Needs::kDeterministic},
     {F_REPLACE, "ttt>t", "replace($1, $2, $3)", Needs::kDeterministic},

@@ -99,7 +99,7 @@ def expressions():
     for text in ["-%s", "+%s", "@%s", "abs(%s)"]:
         yield text % "x.f4", True
         yield text % "x.f8", True
-    for function in ["ceil", "ceiling", "floor", "trunc", "round", "sqrt"]:
+    for function in ["ceil", "ceiling", "floor", "trunc", "round"]:
         yield "%s(x.f8)" % function, True
     yield "greatest(x.f8, y.f8)", True
     yield "least(x.f4, y.f4)", True
@@ -205,6 +205,25 @@ def expressions():
                  "rtrim(%s, ' b')", "btrim(%s, '')", "starts_with(%s, 'a')", "starts_with(%s, '')"]:
         yield text % "x.t", True
     yield "strpos(x.t, y.t)", True
+    for text in ["substring(%s, y.i2)", "substring(%s, y.i2, y.i4)", "substr(%s, -1, 3)", "left(%s, y.i2)", "right(%s, y.i2)", "left(%s, -1)", "right(%s, -2)",
+                 "lpad(%s, 7, 'äb')", "lpad(%s, 2)", "rpad(%s, 7, 'xyz')", "rpad(%s, 5)", "lpad(%s, -1, 'x')", "rpad(%s, 5, '')", "repeat(%s, 3)", "repeat(%s, y.i2 %% 4)",
+                 "reverse(%s)", "split_part(%s, 'b', 1)", "split_part(%s, 'a', -1)", "split_part(%s, ' ', y.i2)", "split_part(%s, '', 1)", "translate(%s, 'abcä', 'xy')",
+                 "translate(%s, 'aa', 'xy')", "translate(%s, '', 'x')", "overlay(%s placing 'ö' from 2)", "overlay(%s placing 'xyz' from y.i2)", "ascii(%s)", "md5(%s)",
+                 "octet_length(%s)", "concat(%s, 1, NULL, y.v)", "concat_ws('-', %s, y.v, y.i4, NULL)", "concat_ws(NULL, %s)", "concat(%s, y.n, y.u)"]:
+        yield text % "x.t", True
+    for text in ["chr(x.i4)", "chr(x.i2)", "chr(x.i4 + 8364)", "to_hex(x.i4)", "to_hex(x.i8)", "encode(x.y, 'hex')", "x.y || y.y", "octet_length(x.p)", "concat(x.p, 'x')",
+                 "gcd(x.i4, y.i4)", "lcm(x.i4, y.i4)", "gcd(x.i8, y.i8)", "lcm(x.i8, y.i8)", "make_date(x.i4, 2, 29)", "make_date(2024, x.i4, 1)", "make_date(x.i2, y.i2, 7)",
+                 "date_bin('15 minutes', x.ts, timestamp '2001-01-01')", "date_bin('1 day 3 hours', x.tz, timestamptz '2020-02-29 00:00+00')", "date_bin(x.iv, y.ts, '2000-01-01')",
+                 "to_timestamp(x.f8)", "to_timestamp(x.i4 + 0.25::float8)", "age(x.ts, y.ts)", "age(x.tz, y.tz)", "age(x.ts, timestamp '2000-02-29 12:00')", "-x.iv"]:
+        yield text, True
+    for function in ["sqrt", "cbrt", "exp", "ln", "log", "log10", "sign", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh",
+                     "degrees", "radians", "|/", "||/"]:
+        yield "%s(x.f8)" % function, True
+        yield "%s(x.f8 / 1000)" % function, True
+    for text in ["power(%s, %s)", "%s ^ %s", "atan2(%s, %s)", "pow(%s, %s)"]:
+        yield text % ("x.f8", "y.f8"), True
+    yield "power(x.f8, 2)", True
+    yield "exp(x.f4)", True
     yield "x.t || y.v", True
     yield "x.t || '{rows:1}'", True
     yield "length(x.p)", True
