@@ -13,7 +13,7 @@ set -euo pipefail
 readonly BUILD_PACKAGES=(g++ cmake ninja-build make git pkg-config ca-certificates
     libroaring-dev libgmp-dev nlohmann-json3-dev zlib1g-dev util-linux)
 readonly TEST_PACKAGES=(libgtest-dev python3 python3-venv sqlsmith)
-readonly FORKY_PACKAGES=(postgresql-18 postgresql-server-dev-18 libduckdb-dev duckdb)
+readonly FORKY_PACKAGES=(postgresql-18 postgresql-server-dev-18 libduckdb-dev duckdb libicu-dev)
 readonly SUITE=forky
 
 die() { printf 'setup: %s\n' "$*" >&2; exit 1; }

@@ -202,6 +202,7 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterZoned(loader);
     RegisterExpect(loader);
     RegisterText(loader);
+    RegisterCollation(loader);
     RegisterMath(loader);
 }
 

@@ -83,6 +83,18 @@ bool TranslateCall(Translator* t, const Signature* signature, List* nodes, Oid c
     Sql args[kMaxArguments];
     if (count > kMaxArguments) return Refuse(t, "%s: too many arguments", DescribeFunction(signature->function));
     if (!TranslateArguments(t, nodes, args)) return false;
+    if (signature->needs == Needs::kBytes && signature->IsComparison() && count == 2 && !SortsByBytes(collation)) {
+        // Without sort keys a comparison can still be made.
+        bool has_keys = true;
+        const char* name = CollationName(collation, &has_keys);
+        if (name != nullptr && !has_keys) {
+            Signature equality = *signature;
+            equality.needs = Needs::kDeterministic;
+            if (!PrepareArguments(t, equality, args, count, collation)) return false;
+            *out = Boolean(psprintf("(ivy_collation_compare(%s, %s, %s) %s 0)", args[0].text, args[1].text, name, signature->sql));
+            return true;
+        }
+    }
     if (!PrepareCall(t, *signature, nodes, args, collation)) return false;
     const Call call{t, signature, nodes, args, count, collation, result_type, result_typmod};
     return ApplySignature(call, out);
@@ -99,6 +111,13 @@ bool TranslateConcat(Translator* t, FuncExpr* function, Sql* out) {
     foreach_ptr(Node, node, function->args) {
         Sql argument;
         const Oid type = getBaseType(exprType(node));
+        if (type == UNKNOWNOID && IsA(node, Const)) {
+            const auto* constant = castNode(Const, node);
+            const char* string = constant->constisnull ? "" : DatumGetCString(constant->constvalue);
+            appendStringInfo(&text, "%s%s", text.len == 0 ? "" : ", ",
+                             LiteralFor(TEXTOID, -1, CStringGetTextDatum(string), constant->constisnull));
+            continue;
+        }
         if (type != TEXTOID && type != VARCHAROID && type != BPCHAROID && type != INT2OID && type != INT4OID && type != INT8OID &&
             type != NUMERICOID && type != UUIDOID) {
             return Refuse(t, "%s of type %s", DescribeFunction(function->funcid), format_type_be(type));

@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// How values of Postgres types look in DuckDB, and what collations mean to it.
+// How values of Postgres types look in DuckDB.
 #include "translate/translator.h"
 
 #include "types/type_map.h"
 
 extern "C" {
-#include "catalog/pg_collation.h"
-#include "catalog/pg_database.h"
-#include "mb/pg_wchar.h"
 #include "nodes/value.h"
-#include "utils/pg_locale.h"
 }
 
 namespace ivy::translate {
@@ -142,45 +138,6 @@ bool CommonType(Translator* t, const Sql* expressions, int count, const char* wh
         out->scale_kind = same_scale ? NumericScale::kFixed : NumericScale::kByRow;
     }
     return true;
-}
-
-namespace {
-
-// The C library's C.UTF-8 orders by code points by definition, and so by bytes. Postgres makes no use of that, but we can.
-bool IsLibcCodePointOrder(Oid collation, char provider) {
-    if (provider != COLLPROVIDER_LIBC) return false;
-    HeapTuple tuple = collation == DEFAULT_COLLATION_OID ? SearchSysCache1(DATABASEOID, ObjectIdGetDatum(MyDatabaseId))
-                                                         : SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
-    if (!HeapTupleIsValid(tuple)) return false;
-    bool isnull;
-    const Datum name = collation == DEFAULT_COLLATION_OID
-                           ? SysCacheGetAttr(DATABASEOID, tuple, Anum_pg_database_datcollate, &isnull)
-                           : SysCacheGetAttr(COLLOID, tuple, Anum_pg_collation_collcollate, &isnull);
-    bool result = false;
-    if (!isnull) {
-        const char* locale = TextDatumGetCString(name);
-        result = pg_strcasecmp(locale, "C.UTF-8") == 0 || pg_strcasecmp(locale, "C.UTF8") == 0;
-    }
-    ReleaseSysCache(tuple);
-    return result;
-}
-
-}  // namespace
-
-bool IsDeterministic(Oid collation) {
-    if (!OidIsValid(collation)) return false;
-    return pg_newlocale_from_collation(collation)->deterministic;
-}
-
-bool SortsByBytes(Oid collation) {
-    if (!OidIsValid(collation) || GetDatabaseEncoding() != PG_UTF8) return false;
-    const pg_locale_t locale = pg_newlocale_from_collation(collation);
-    return locale->collate_is_c || IsLibcCodePointOrder(collation, locale->provider);
-}
-
-bool HasAsciiCase(Oid collation) {
-    if (!OidIsValid(collation)) return false;
-    return pg_newlocale_from_collation(collation)->ctype_is_c;
 }
 
 }  // namespace ivy::translate

@@ -151,6 +151,7 @@ bool RefuseCall(const Call& call, const char* why) {
 }
 
 bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int count, Oid collation) {
+    const char* name = nullptr;
     switch (signature.needs) {
         case Needs::kNothing: break;
         case Needs::kDeterministic:
@@ -158,17 +159,30 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
                 return Refuse(t, "%s under a nondeterministic collation", DescribeFunction(signature.function));
             }
             break;
-        case Needs::kBytes:
-            if (!SortsByBytes(collation)) {
+        case Needs::kBytes: {
+            if (SortsByBytes(collation)) break;
+            bool has_keys = false;
+            name = signature.IsComparison() ? CollationName(collation, &has_keys) : nullptr;
+            if (name == nullptr || !has_keys) {
                 return Refuse(t, "%s under a collation that does not sort by bytes", DescribeFunction(signature.function));
             }
             break;
+        }
         case Needs::kAsciiCase:
             if (!HasAsciiCase(collation)) {
                 return Refuse(t, "%s under a collation whose letters are not only ASCII's",
                               DescribeFunction(signature.function));
             }
             break;
+    }
+    // Where the collation isn't that of bytes, its sort keys are compared.
+    if (name != nullptr) {
+        for (int i = 0; i < count; i++) {
+            if (args[i].text_form || args[i].rep.kind != TypeKind::kText) return Refuse(t, "type %s", TypeText(args[i].type));
+            if (signature.types[i] == 'c') args[i].text = psprintf("rtrim(%s, ' ')", args[i].text);
+            args[i].text = psprintf("ivy_collation_key(%s, %s)", args[i].text, name);
+        }
+        return true;
     }
     bool numeric_text = false;
     for (int i = 0; i < count; i++) numeric_text |= signature.types[i] == 'n' && IsNumericText(args[i]);

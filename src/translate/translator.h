@@ -151,13 +151,16 @@ bool HasLiteral(Oid type);
 // For a type in text form: values are equal just when their texts are.
 bool HasTextEquality(Oid type);
 
-// --- collations -------------------------------------------------------------------------------------------------------
+// --- collations (collation.cc) -------------------------------------------------------------------------------------------------------
 
 bool IsDeterministic(Oid collation);
 // Comparison is that of UTF-8 bytes, as DuckDB's.
 bool SortsByBytes(Oid collation);
 // Upper and lower case are ASCII's only.
 bool HasAsciiCase(Oid collation);
+// The literal by which the engine's functions know a deterministic collation that doesn't sort by bytes, or null.
+// *has_keys says whether they have sort keys for it, or comparison only.
+const char* CollationName(Oid collation, bool* has_keys);
 
 // --- expressions -------------------------------------------------------------------------------------------------------
 

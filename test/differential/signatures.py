@@ -231,7 +231,15 @@ def expressions():
     yield "upper(x.c)", True
     yield "lower(x.c)", True
     yield "upper(x.t)", None
-    yield "x.t < y.t", None
+    for op in COMPARE:
+        yield "x.t %s y.t" % op, True
+        yield "x.t COLLATE \"en-x-icu\" %s y.t" % op, True
+        yield "x.t COLLATE \"sv-x-icu\" %s 'äöü'" % op, True
+        yield "x.p COLLATE \"de-x-icu\" %s y.p" % op, True
+    yield "greatest(x.t COLLATE \"en-x-icu\", y.t)", None
+    yield "rank() OVER (ORDER BY x.t COLLATE \"sv-x-icu\")", True
+    yield "lag(x.t) OVER (ORDER BY x.t COLLATE \"en-x-icu\" DESC, x.id)", True
+    yield "x.t COLLATE \"und-x-icu\" BETWEEN 'a' AND 'z'", True
     yield "x.d + x.i2::int4", True
     yield "x.d - 3", True
     yield "x.d - y.d", True
@@ -285,6 +293,7 @@ AGGREGATES = (["%s(x.%s)" % (f, c) for f in ("min", "max", "count") for c in ("i
               + ["%s(x.un)" % f for f in ("sum", "avg", "min", "max", "count")]
               + ["sum(x.%s / 3)" % c for c in ("i4", "n", "m", "un")] + ["sum(x.n) / sum(x.m)", "avg(x.n) > avg(x.m)", "avg(x.n / 7)", "avg(DISTINCT x.n)"]
               + ["sum(DISTINCT x.%s)" % c for c in ("i4", "n")] + ["count(DISTINCT x.%s)" % c for c in ("i4", "n", "t", "f8", "d", "p", "b", "u", "e")]
+              + ["%s(x.%s COLLATE \"%s\")" % (f, c, l) for f in ("min", "max") for c in ("t", "v") for l in ("C", "en-x-icu", "sv-x-icu", "default", "C.utf8")]
               + ["bool_and(x.b)", "bool_or(x.b)", "every(x.b)", "count(*)", "count(x.t)", "count(x.js)", "count(*) FILTER (WHERE x.i4 > 0)",
                  "sum(x.n) FILTER (WHERE x.b)", "sum(CASE WHEN x.b THEN x.n ELSE 0 END)", "avg(CASE WHEN x.b THEN x.n ELSE 0 END)",
                  "sum(x.n * (1 - x.m))", "sum(x.n) / count(*)", "round(avg(x.n), 2)", "sum(x.f8) FILTER (WHERE x.f8 < 10)"]
