@@ -395,7 +395,7 @@ class Runner:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    parser.add_argument("--zones", action="store_true", help="all time zones, not just two")
+    parser.add_argument("--zones", action="store_true", help="all time zones, not just one")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     with Server(conf="jit = off\ntimezone = 'UTC'\nextra_float_digits = 3") as server, server.connect(autocommit=True) as c:
@@ -419,7 +419,7 @@ def main():
                 runner.aggregate(text)
         # What depends on the session's time zone, in zones with daylight saving time in either half of the year, with
         # offsets of minutes, with days left out, and with rules only.
-        for zone in ZONES if options.zones else ZONES[:2]:
+        for zone in ZONES if options.zones else ZONES[:1]:
             c.execute("SET TimeZone = '%s'" % zone)
             print("time zone %s" % zone)
             for text, must_ship in expressions():

@@ -27,7 +27,7 @@ SELECT ivy_literal(ARRAY[1, NULL, 3]), ivy_literal(ARRAY[1.5, 2.25]), ivy_litera
 -- Text and collations
 SELECT ivy_translate('SELECT id FROM a WHERE t = ''x'' AND b = ''ab'' AND v LIKE ''a%'' AND t LIKE ''a\_b'' AND t NOT LIKE v');
 SELECT ivy_translate('SELECT id FROM a WHERE c < ''x'' ORDER BY c');
-SELECT ivy_translate('SELECT id FROM a WHERE t COLLATE "en-x-icu" < ''x''');
+SELECT regexp_replace(ivy_translate('SELECT id FROM a WHERE t COLLATE "en-x-icu" < ''x'''), '\|[0-9.]+\|', '|version|', 'g');
 SELECT ivy_translate('SELECT upper(c), upper(t COLLATE "en-x-icu") FROM a');
 SELECT ivy_translate('SELECT substring(t, 2, 3), substring(t, -1), left(t, -1), t || v, b || t FROM a');
 -- Booleans and choices
