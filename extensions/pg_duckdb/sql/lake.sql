@@ -129,6 +129,31 @@ CREATE FUNCTION mooncake.read_json(
     RETURNS SETOF pg_catalog.anyelement LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000000 ROWS 100000
     AS 'MODULE_PATHNAME', 'duckdb_lake_scan';
 
+-- Tables of other engines, under their usual unqualified names: in pg_catalog, every search path finds them.
+CREATE FUNCTION pg_catalog.iceberg_scan(
+    path pg_catalog.text, snapshot_id pg_catalog.int8 DEFAULT NULL, as_of pg_catalog.timestamptz DEFAULT NULL,
+    ref pg_catalog.text DEFAULT NULL, version pg_catalog.text DEFAULT NULL,
+    allow_moved_paths pg_catalog.bool DEFAULT NULL, row_type pg_catalog.anyelement DEFAULT NULL::pg_catalog.record)
+    RETURNS SETOF pg_catalog.anyelement LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000000 ROWS 100000
+    AS 'MODULE_PATHNAME', 'duckdb_lake_scan';
+CREATE FUNCTION pg_catalog.iceberg_metadata(
+    path pg_catalog.text, snapshot_id pg_catalog.int8 DEFAULT NULL, as_of pg_catalog.timestamptz DEFAULT NULL,
+    ref pg_catalog.text DEFAULT NULL, version pg_catalog.text DEFAULT NULL,
+    allow_moved_paths pg_catalog.bool DEFAULT NULL, row_type pg_catalog.anyelement DEFAULT NULL::pg_catalog.record)
+    RETURNS SETOF pg_catalog.anyelement LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000000 ROWS 100000
+    AS 'MODULE_PATHNAME', 'duckdb_lake_scan';
+CREATE FUNCTION pg_catalog.iceberg_snapshots(
+    path pg_catalog.text, snapshot_id pg_catalog.int8 DEFAULT NULL, as_of pg_catalog.timestamptz DEFAULT NULL,
+    ref pg_catalog.text DEFAULT NULL, version pg_catalog.text DEFAULT NULL,
+    allow_moved_paths pg_catalog.bool DEFAULT NULL, row_type pg_catalog.anyelement DEFAULT NULL::pg_catalog.record)
+    RETURNS SETOF pg_catalog.anyelement LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000000 ROWS 100000
+    AS 'MODULE_PATHNAME', 'duckdb_lake_scan';
+CREATE FUNCTION pg_catalog.delta_scan(
+    path pg_catalog.text, version pg_catalog.int8 DEFAULT NULL, as_of pg_catalog.timestamptz DEFAULT NULL,
+    row_type pg_catalog.anyelement DEFAULT NULL::pg_catalog.record)
+    RETURNS SETOF pg_catalog.anyelement LANGUAGE c STABLE PARALLEL RESTRICTED COST 1000000 ROWS 100000
+    AS 'MODULE_PATHNAME', 'duckdb_lake_scan';
+
 -- The columns of files. The format is that of the path's ending if it is not given; options are those of its reader.
 CREATE FUNCTION mooncake.describe(path pg_catalog.text, format pg_catalog.text DEFAULT NULL, options pg_catalog.jsonb DEFAULT NULL,
                                   OUT column_name pg_catalog.text, OUT column_type pg_catalog.text, OUT file_type pg_catalog.text)

@@ -11,6 +11,7 @@ extern "C" {
 #include "nodes/makefuncs.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
+#include "utils/timestamp.h"
 }
 
 namespace ivy::duck {
@@ -125,7 +126,8 @@ const char* OptionText(Oid type, Datum value) {
         case TEXTOID:
             return LakeLiteral(TextDatumGetCString(value));
         case TIMESTAMPTZOID:
-            return psprintf("CAST(%s AS TIMESTAMPTZ)", LakeLiteral(DatumGetCString(DirectFunctionCall1(timestamptz_out, value))));
+            return psprintf("make_timestamptz(CAST(" INT64_FORMAT " AS BIGINT))",
+                            DatumGetTimestampTz(value) + int64{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY);
         case TEXTARRAYOID: {
             Datum* elements;
             bool* nulls;
@@ -223,7 +225,8 @@ LakeCall* MakeLakeCall(const LakeFunction* function, const Datum* values, const 
     for (int i = 1; i < function->nargs - 1; i++) {
         if (nulls[i]) continue;
         auto* option = static_cast<LakeOption*>(palloc(sizeof(LakeOption)));
-        option->name = function->names[i];
+        // "timestamp" can't be an argument's name.
+        option->name = strcmp(function->names[i], "as_of") == 0 ? "timestamp" : function->names[i];
         option->text = OptionText(function->types[i], values[i]);
         call->options = lappend(call->options, option);
     }
