@@ -44,7 +44,7 @@ post_parse_analyze_hook_type previous_analyze;
 PostParseColumnRefHook previous_columnref;
 void (*parser_callback)(void*);  // what the parser pushes on the error context stack around the look-up of a function
 List* filled_calls;              // places of calls that the second analysis, under way, gave a column definition list
-const char* bare_text;           // of the statement in which a call without column definition list was last seen
+char* bare_text;                 // of the statement in which a call without column definition list was last seen (a copy: an error may have ended it)
 
 // --- the raw statement -----------------------------------------------------------------------------------------------
 
@@ -83,19 +83,37 @@ bool CallSearchWalker(Node* node, void* arg) {
     return raw_expression_tree_walker(node, CallSearchWalker, arg);
 }
 
+// Looks for the call in a statement. False if the statement is of a kind that raw_expression_tree_walker doesn't know.
+bool SearchStatement(Node* statement, CallSearch* search) {
+    if (!statement) return true;
+    if (IsA(statement, List)) {
+        bool known = true;
+        ListCell* cell;
+        foreach (cell, reinterpret_cast<List*>(statement)) {
+            known = SearchStatement(static_cast<Node*>(lfirst(cell)), search) && known;
+        }
+        return known;
+    }
+    Node* inner = InnerStatement(statement);
+    switch (nodeTag(inner)) {
+        case T_SelectStmt:
+        case T_InsertStmt:
+        case T_UpdateStmt:
+        case T_DeleteStmt:
+        case T_MergeStmt:
+        case T_PLAssignStmt:
+            CallSearchWalker(inner, search);
+            return true;
+        case T_CreateFunctionStmt: return SearchStatement(reinterpret_cast<CreateFunctionStmt*>(inner)->sql_body, search);
+        case T_ReturnStmt: CallSearchWalker(reinterpret_cast<ReturnStmt*>(inner)->returnval, search); return true;
+        case T_RuleStmt: return SearchStatement(reinterpret_cast<Node*>(reinterpret_cast<RuleStmt*>(inner)->actions), search);
+        default: return false;
+    }
+}
+
 RangeFunction* FindCall(List* statements, int location) {
     CallSearch search{location, nullptr};
-    ListCell* cell;
-    foreach (cell, statements) {
-        Node* inner = InnerStatement(static_cast<Node*>(lfirst(cell)));
-        // A utility statement that analyses queries later: CREATE FUNCTION ... BEGIN ATOMIC, for one.
-        if (IsA(inner, SelectStmt) || IsA(inner, InsertStmt) || IsA(inner, UpdateStmt) || IsA(inner, DeleteStmt) ||
-            IsA(inner, MergeStmt) || IsA(inner, PLAssignStmt)) {
-            CallSearchWalker(inner, &search);
-        } else if (IsA(inner, CreateFunctionStmt)) {
-            CallSearchWalker(reinterpret_cast<CreateFunctionStmt*>(inner)->sql_body, &search);
-        }
-    }
+    SearchStatement(reinterpret_cast<Node*>(statements), &search);
     return search.found;
 }
 
@@ -264,15 +282,19 @@ bool IsBareCall() {
     if (list_member_int(filled_calls, parsing->location)) return false;
     List* statements = ParseAgain(pstate->p_sourcetext);
     if (statements == NIL) return false;
-    const RangeFunction* range = FindCall(statements, parsing->location);
-    if (range) {
-        if (range->coldeflist != NIL) return false;
+    CallSearch search{parsing->location, nullptr};
+    const bool seen = SearchStatement(reinterpret_cast<Node*>(statements), &search);
+    if (!search.found && !seen) return false;  // somewhere in a utility statement: the stricter form is expected there
+    if (search.found) {
+        if (search.found->coldeflist != NIL) return false;
         ListCell* cell;
-        foreach (cell, range->functions) {
+        foreach (cell, search.found->functions) {
             if (lsecond(lfirst_node(List, cell))) return false;
         }
     }
-    bare_text = pstate->p_sourcetext;
+    if (bare_text) pfree(bare_text);
+    bare_text = nullptr;
+    bare_text = MemoryContextStrdup(TopMemoryContext, pstate->p_sourcetext);
     for (ParseState* level = pstate; level; level = level->parentParseState) {
         if (level->p_post_columnref_hook == ResolveColumn) continue;
         previous_columnref = level->p_post_columnref_hook;
@@ -326,11 +348,7 @@ bool BareCallWalker(Node* node, void* arg) {
     }
     if (IsA(node, Query)) {
         auto* query = reinterpret_cast<::Query*>(node);
-        if (query->utilityStmt) {
-            // Some utility statements hold a raw statement still, which will be analysed when they run.
-            Node* inner = InnerStatement(query->utilityStmt);
-            return inner && IsA(inner, Query) && BareCallWalker(inner, arg);
-        }
+        if (query->utilityStmt) return BareCallWalker(InnerStatement(query->utilityStmt), arg);
         return query_tree_walker(query, BareCallWalker, arg, QTW_EXAMINE_RTES_BEFORE);
     }
     return expression_tree_walker(node, BareCallWalker, arg);
@@ -448,10 +466,11 @@ void AnalyseAgain(ParseState* pstate, ::Query* query) {
 }
 
 void OnAnalyze(ParseState* pstate, ::Query* query, JumbleState* jumble) {
-    if (bare_text && pstate->p_sourcetext == bare_text) {
-        AnalyseAgain(pstate, query);
-        bare_text = nullptr;
-    }
+    const bool is_bare = bare_text && pstate->p_sourcetext && strcmp(pstate->p_sourcetext, bare_text) == 0;
+    // No other utility statement holds a query that was analysed; some run where the catalog can't be read.
+    const bool has_query = query->commandType != CMD_UTILITY || IsA(query->utilityStmt, ExplainStmt) ||
+                           IsA(query->utilityStmt, CreateTableAsStmt) || IsA(query->utilityStmt, DeclareCursorStmt);
+    if (is_bare && has_query) AnalyseAgain(pstate, query);
     if (previous_analyze) previous_analyze(pstate, query, jumble);
 }
 

@@ -374,7 +374,7 @@ TupleDesc DeclaredColumns(const RangeTblFunction* function) {
     }
     const Oid type = exprType(function->funcexpr);
     if (type == RECORDOID || !type_is_rowtype(type)) return nullptr;
-    return lookup_rowtype_tupdesc_domain(type, -1, false);
+    return lookup_rowtype_tupdesc_copy(getBaseType(type), -1);
 }
 
 char* LakeTableText(const LakeTable* table) {
