@@ -170,7 +170,45 @@ def bench_connection(server):
         print("new connection, %-34s p50 %.2f ms" % (query, percentile(values, .5)))
 
 
-BENCHMARKS = {"queries": bench_copy_and_queries, "ingest": bench_ingest, "freshness": bench_freshness, "connection": bench_connection}
+LAKE_QUERIES = [
+    ("count, filter", "SELECT count(*), sum(quantity) FROM {f} WHERE quantity = 3 AND product_id > 500"),
+    ("sum, min, max", "SELECT sum(quantity), min(price), max(price), count(made) FROM {f}"),
+    ("group by 20000", "SELECT product_id, sum(quantity), max(price) FROM {f} GROUP BY product_id ORDER BY 2 DESC, 1 LIMIT 10"),
+    ("text", "SELECT count(*), max(note) FROM {f} WHERE note LIKE '%7%'"),
+]
+
+
+def command_line_times(queries, threads, repeat=7):
+    """The best time of each query in one duckdb process, by its own timer, in ms."""
+    script = "SET threads = %d;\n.timer on\n" % threads + "".join((query + ";\n") * repeat for query in queries)
+    output = subprocess.run(["duckdb"], input=script, capture_output=True, text=True, check=True).stdout
+    real = [float(line.split("real")[1].split()[0]) * 1000 for line in output.splitlines() if "real" in line]
+    return [min(real[i * repeat:(i + 1) * repeat]) for i in range(len(queries))]
+
+
+def bench_lake(server):
+    """Hot reads of one Parquet and one CSV file through lake functions, against the duckdb command line."""
+    with server.connect(autocommit=True) as connection:
+        threads = int(connection.execute("SHOW duckdb.threads").fetchone()[0])
+        parquet, text = os.path.join(server.dir, "data", "bench.parquet"), os.path.join(server.dir, "data", "bench.csv")
+        rows = "SELECT i AS id, 1 + i * 104729 %% 20000 AS product_id, 1 + i %% 7 AS quantity, (i * 31 %% 99990)::float8 / 100 AS price, " \
+               "timestamp '2022-01-01' + i %% 63072000 * interval '1 second' AS made, 'note ' || i AS note " \
+               "FROM generate_series(1::bigint, %d) i" % ROWS
+        connection.execute("COPY (%s) TO '%s' (FORMAT parquet, COMPRESSION snappy)" % (rows, parquet))
+        connection.execute("COPY (%s) TO '%s' (FORMAT csv, HEADER)" % (rows.replace(str(ROWS), str(ROWS // 10)), text))
+        columns = "AS e(id bigint, product_id bigint, quantity bigint, price float8, made timestamp, note text)"
+        for name, reader, path in (("parquet", "read_parquet", parquet), ("csv", "read_csv", text)):
+            theirs = command_line_times([q.format(f="%s('%s')" % (reader, path)) for _, q in LAKE_QUERIES], threads)
+            for (what, query), native in zip(LAKE_QUERIES, theirs):
+                sql = query.format(f="mooncake.%s('%s') %s" % (reader, path, columns))
+                connection.execute("PREPARE lake AS " + sql)
+                ours = best(lambda: connection.execute("EXECUTE lake").fetchall(), 7) * 1000
+                connection.execute("DEALLOCATE lake")
+                print("lake %-8s %-16s %7.1f ms, duckdb %7.1f ms: %.2fx" % (name, what, ours, native, ours / native), flush=True)
+
+
+BENCHMARKS = {"queries": bench_copy_and_queries, "ingest": bench_ingest, "freshness": bench_freshness, "connection": bench_connection,
+              "lake": bench_lake}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or BENCHMARKS:

@@ -71,7 +71,10 @@ const char* StateOf(duckdb::ExceptionType type, const std::string& message) {
         case ExceptionType::AUTOLOAD:
             return sqlstate::kFeatureNotSupported;
         default:
-            return sqlstate::kInternalError;
+            // httpfs has errors of its own for what a server sends.
+            return message.find("partial file") != std::string::npos || message.find("HTTP ") != std::string::npos
+                       ? IoState(message)
+                       : sqlstate::kInternalError;
     }
 }
 

@@ -149,6 +149,11 @@ Datum ReadText(DatumReader*, const ColumnView* column, size_t row) {
     const char* text;
     size_t size;
     ToServerText(column->GetVariable(row), &text, &size);
+    // Files of other writers may hold what no text of the server can.
+    if (memchr(text, '\0', size)) {
+        ereport(ERROR, (errcode(ERRCODE_CHARACTER_NOT_IN_REPERTOIRE),
+                        errmsg("invalid byte sequence for encoding \"UTF8\": 0x00")));
+    }
     return PointerGetDatum(cstring_to_text_with_len(text, static_cast<int>(size)));
 }
 

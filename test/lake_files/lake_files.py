@@ -1,0 +1,480 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Lake functions on files of other writers, on damaged files, and on S3 and HTTP servers that work and that don't.
+
+    lake_files.py [--files 2000] [--only NAME]
+
+Local files are pyarrow's and PostgreSQL's. The S3 server is moto's; a small server of our own plays the broken ones:
+it refuses keys, answers slowly, or hangs up in the middle.
+"""
+
+import argparse
+import datetime
+import decimal
+import gzip
+import http.server
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.request
+import uuid
+
+import psycopg
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
+from ivy_server import Server  # noqa: E402
+
+
+class Context:
+    """A server, a connection as its superuser, and a folder that the server can read and write."""
+
+    def __init__(self, server, connection, folder, files):
+        self.server, self.connection, self.folder, self.files = server, connection, folder, files
+
+    def path(self, *names):
+        return os.path.join(self.folder, *names)
+
+    def rows(self, query, *values):
+        return self.connection.execute(query, values or None).fetchall()
+
+    def one(self, query, *values):
+        return self.rows(query, *values)[0][0]
+
+    def error(self, query, *values):
+        """The error that a query must raise."""
+        try:
+            rows = self.rows(query, *values)
+        except psycopg.Error as error:
+            return error
+        raise AssertionError("no error but %r from %s" % (rows[:3], query))
+
+    def explain(self, query):
+        return "\n".join(row[0] for row in self.rows("EXPLAIN (COSTS OFF) " + query))
+
+
+def expect(got, want, what=""):
+    if got != want:
+        raise AssertionError("%s: got %r, want %r" % (what, got, want))
+
+
+def make_files(c):
+    """The files that several tests read."""
+    pq.write_table(pa.table({"x": list(range(5000)), "s": ["v%d" % (i % 97) for i in range(5000)]}), c.path("good.parquet"))
+    pq.write_table(pa.table({"x": pa.array(range(100_000), pa.int32())}), c.path("groups.parquet"), row_group_size=10_000)
+    with open(c.path("numbers.csv"), "w") as file:
+        file.write("i,t\n" + "".join("%d,t%d\n" % (i, i) for i in range(3000)))
+
+
+# --- types -----------------------------------------------------------------------------------------------------------
+
+def test_types(c):
+    """Every Arrow type has its Postgres type, its values, and NULL."""
+    day, moment = datetime.date(1969, 7, 20), datetime.datetime(2001, 2, 3, 4, 5, 6, 789012)
+    zone = datetime.timezone.utc
+    columns = {
+        "bool": (pa.bool_(), True, "boolean", True), "int8": (pa.int8(), -128, "smallint", -128),
+        "uint8": (pa.uint8(), 255, "smallint", 255), "int16": (pa.int16(), -32768, "smallint", -32768),
+        "uint16": (pa.uint16(), 65535, "integer", 65535), "int32": (pa.int32(), -2**31, "integer", -2**31),
+        "uint32": (pa.uint32(), 2**32 - 1, "bigint", 2**32 - 1), "int64": (pa.int64(), -2**63, "bigint", -2**63),
+        "uint64": (pa.uint64(), 2**64 - 1, "numeric", decimal.Decimal(2**64 - 1)),
+        "float": (pa.float32(), 1.5, "real", 1.5), "double": (pa.float64(), float("inf"), "double precision", float("inf")),
+        "dec": (pa.decimal128(38, 10), decimal.Decimal("-1234567890123456789012345678.0123456789"), "numeric(38,10)",
+                decimal.Decimal("-1234567890123456789012345678.0123456789")),
+        "text": (pa.string(), "é中\n\"'", "text", "é中\n\"'"), "bytes": (pa.binary(), b"\x00\xff'", "bytea", b"\x00\xff'"),
+        "date": (pa.date32(), day, "date", day), "time": (pa.time64("us"), moment.time(), "time without time zone", moment.time()),
+        "s": (pa.timestamp("s"), moment.replace(microsecond=0), "timestamp without time zone", moment.replace(microsecond=0)),
+        "us": (pa.timestamp("us"), moment, "timestamp without time zone", moment),
+        "ns": (pa.timestamp("ns"), moment, "timestamp without time zone", moment),
+        "tz": (pa.timestamp("us", "UTC"), moment.replace(tzinfo=zone), "timestamp with time zone", moment.replace(tzinfo=zone)),
+        "list": (pa.list_(pa.int32()), [1, None, 3], "integer[]", [1, None, 3]),
+        "texts": (pa.list_(pa.string()), ["a\"b", None, "{,}", ""], "text[]", ["a\"b", None, "{,}", ""]),
+        "struct": (pa.struct([("x", pa.int32()), ("y", pa.string())]), {"x": 1, "y": "z"}, "jsonb", {"x": 1, "y": "z"}),
+        "map": (pa.map_(pa.string(), pa.int32()), [("k", 1)], "jsonb", {"k": 1}),
+        "nested": (pa.list_(pa.list_(pa.int32())), [[1], []], "jsonb", [[1], []]),
+        "dict": (pa.dictionary(pa.int32(), pa.string()), "d", "text", "d"),
+    }
+    table = pa.table({name: pa.array([value, None], kind) for name, (kind, value, _, _) in columns.items()})
+    pq.write_table(table, c.path("types.parquet"))
+    described = dict(c.rows("SELECT column_name, column_type FROM mooncake.describe(%s)", c.path("types.parquet")))
+    expect(described, {name: column for name, (_, _, column, _) in columns.items()})
+    source = "mooncake.read_parquet('%s')" % c.path("types.parquet")
+    for execution in ("on", "scan", "off"):
+        c.connection.execute("SET mooncake.execution = " + execution)
+        for name, (_, _, _, value) in columns.items():
+            expect(c.rows('SELECT "%s" FROM %s WHERE "int32" IS NOT NULL' % (name, source)), [(value,)], (name, execution))
+        expect(c.one('SELECT count(*) FROM %s WHERE "text" IS NULL' % source), 1)
+    c.connection.execute("RESET mooncake.execution")
+
+
+def test_casts(c):
+    """Declared types other than the file's: Postgres's casts and its errors, whoever computes them."""
+    pq.write_table(pa.table({"i": [1, 2**31, -5], "f": [1.5, 2.5, -0.0], "t": ["7", " 8 ", "x"],
+                             "d": pa.array([decimal.Decimal("1.25"), None, decimal.Decimal("2.50")], pa.decimal128(5, 2))}), c.path("casts.parquet"))
+    source = "mooncake.read_parquet('%s') AS e" % c.path("casts.parquet")
+    expect(c.error("SELECT sum(i) FROM %s(i int)" % source).sqlstate, "22003")
+    expect(c.rows("SELECT i FROM %s(i numeric) ORDER BY 1 LIMIT 1" % source), [(decimal.Decimal(-5),)])
+    expect(c.rows("SELECT f FROM %s(f int) ORDER BY 1" % source), [(0,), (2,), (2,)])  # half to even, as Postgres rounds
+    expect(c.error("SELECT t FROM %s(t int)" % source).sqlstate, "22P02")
+    expect(c.rows("SELECT d::text FROM %s(d numeric) ORDER BY d" % source), [("1.25",), ("2.50",), (None,)])
+    expect(c.rows("SELECT sum(d)::text, avg(d)::text FROM %s(d numeric)" % source), [("3.75", "1.8750000000000000")])
+
+
+# --- shapes of files ---------------------------------------------------------------------------------------------------
+
+def test_empty(c):
+    pq.write_table(pa.table({"x": pa.array([], pa.int32())}), c.path("empty.parquet"))
+    expect(c.one("SELECT count(*) FROM mooncake.read_parquet(%s) AS (x int)", c.path("empty.parquet")), 0)
+    expect(c.one("SELECT sum(x) FROM mooncake.read_parquet(%s) AS (x int)", c.path("empty.parquet")), None)
+    for name in ("zero.parquet", "zero.csv", "zero.json"):
+        open(c.path(name), "w").close()
+    expect(c.error("SELECT * FROM mooncake.read_parquet('%s') AS (x int)" % c.path("zero.parquet")).sqlstate[:2] != "XX", True)
+    c.error("SELECT * FROM mooncake.read_csv('%s') AS (x int)" % c.path("zero.csv"))
+    with open(c.path("head.csv"), "w") as file:
+        file.write("x,y\n")
+    expect(c.one("SELECT count(*) FROM mooncake.read_csv('%s', header => true) AS (x int)" % c.path("head.csv")), 0)
+
+
+def test_wide(c):
+    """1,200 columns, and values of many megabytes."""
+    columns = 1200
+    pq.write_table(pa.table({"c%d" % i: [i, None] for i in range(columns)}), c.path("wide.parquet"))
+    rows = c.rows("SELECT * FROM mooncake.read_parquet('%s')" % c.path("wide.parquet"))
+    expect([len(row) for row in rows], [columns, columns])
+    pq.write_table(pa.table({"x": ["a" * 40_000_000, "b"]}), c.path("long.parquet"))
+    expect(c.rows("SELECT length(x) FROM mooncake.read_parquet('%s') ORDER BY 1" % c.path("long.parquet")), [(1,), (40_000_000,)])
+
+
+def test_many_files(c):
+    folder = c.path("many")
+    os.makedirs(folder)
+    table = pa.table({"x": pa.array([1, 2, 3], pa.int32())})
+    pq.write_table(table, os.path.join(folder, "f0.parquet"))
+    for i in range(1, c.files):
+        os.link(os.path.join(folder, "f0.parquet"), os.path.join(folder, "f%d.parquet" % i))
+    expect(c.rows("SELECT count(*), sum(x) FROM mooncake.read_parquet('%s/*.parquet')" % folder), [(3 * c.files, 6 * c.files)])
+
+
+def test_partitions(c):
+    for year in (2021, 2022):
+        for month in (1, 2):
+            folder = c.path("hive", "year=%d" % year, "month=%d" % month)
+            os.makedirs(folder)
+            pq.write_table(pa.table({"v": [year * 100 + month]}), os.path.join(folder, "p.parquet"))
+    source = "mooncake.read_parquet('%s/**/*.parquet')" % c.path("hive")
+    expect(c.rows("SELECT year, month, v FROM %s WHERE year = 2022 ORDER BY 2" % source), [(2022, 1, 202201), (2022, 2, 202202)])
+    plan = "\n".join(r[0] for r in c.rows("EXPLAIN ANALYZE SELECT sum(v) FROM %s WHERE year = 2022 AND month = 1" % source))
+    expect("Scanning Files: 1/4" in plan, True, plan)
+    expect(c.rows("SELECT year FROM %s AS e(year text, v int) WHERE v = 202101" % source), [("2021",)])
+    expect(c.one("SELECT count(DISTINCT filename) FROM mooncake.read_parquet('%s/**/*.parquet', filename => true)" % c.path("hive")), 4)
+
+
+def test_row_groups(c):
+    """A filter leaves row groups unread."""
+    source = "mooncake.read_parquet('%s') AS e(x int)" % c.path("groups.parquet")
+    plan = "\n".join(r[0] for r in c.rows("EXPLAIN ANALYZE SELECT count(*) FROM %s WHERE x >= 95000" % source))
+    expect("Row Groups Scanned: 1 / 10" in plan, True, plan)
+    expect(c.one("SELECT count(*) FROM %s WHERE x >= 95000" % source), 5000)
+
+
+def test_union_by_name(c):
+    pq.write_table(pa.table({"a": [1], "b": ["x"]}), c.path("u1.parquet"))
+    pq.write_table(pa.table({"b": ["y"], "c": [2.5]}), c.path("u2.parquet"))
+    rows = c.rows("SELECT a, b, c FROM mooncake.read_parquet(ARRAY['%s', '%s'], union_by_name => true) ORDER BY b"
+                  % (c.path("u1.parquet"), c.path("u2.parquet")))
+    expect(rows, [(1, "x", None), (None, "y", 2.5)])
+
+
+# --- damage ----------------------------------------------------------------------------------------------------------
+
+def test_damaged_parquet(c):
+    """Cut or altered anywhere: rows or a clear error, never a crash, never an internal error."""
+    with open(c.path("good.parquet"), "rb") as file:
+        good = file.read()
+    for i in range(60):
+        bad = bytearray(good[:len(good) * (i + 1) // 60] if i % 2 else good)
+        if i % 2 == 0:
+            for at in range(i * 37 % len(bad), len(bad), len(bad) // 7 + 1):
+                bad[at] ^= 1 << (i % 8)
+        with open(c.path("bad%d.parquet" % i), "wb") as file:
+            file.write(bad)
+        try:
+            c.rows("SELECT count(*), sum(x), max(s) FROM mooncake.read_parquet('%s') AS e(x bigint, s text)" % c.path("bad%d.parquet" % i))
+        except psycopg.Error as error:
+            assert error.sqlstate and not c.connection.broken, error
+    expect(c.one("SELECT count(*) FROM mooncake.read_parquet('%s')" % c.path("good.parquet")), 5000)
+
+
+def test_bad_text(c):
+    with open(c.path("latin.csv"), "wb") as file:
+        file.write("name,n\nAndr\xe9,1\n".encode("latin-1"))
+    error = c.error("SELECT * FROM mooncake.read_csv('%s') AS e(name text)" % c.path("latin.csv"))
+    assert "latin.csv" in str(error) or "UTF" in str(error) or "utf" in str(error), error
+    expect(c.rows("SELECT name FROM mooncake.read_csv('%s', encoding => 'latin-1') AS e(name text)" % c.path("latin.csv")), [("André",)])
+    pq.write_table(pa.table({"s": ["a\0b"]}), c.path("nul.parquet"))
+    expect(c.error("SELECT s FROM mooncake.read_parquet('%s')" % c.path("nul.parquet")).sqlstate, "22021")
+    expect(c.error("SELECT s || 'x' FROM mooncake.read_parquet('%s')" % c.path("nul.parquet")).sqlstate, "22021")
+
+
+def test_ragged_csv(c):
+    with open(c.path("ragged.csv"), "w") as file:
+        file.write("a,b\n" + "1,2\n" * 3000 + "3\n4,5,6\n7,8\n")
+    source = "mooncake.read_csv('%s', header => true, delimiter => ',', columns => '{\"a\": \"INTEGER\", \"b\": \"INTEGER\"}'%s)"
+    error = c.error("SELECT sum(a) FROM " + source % (c.path("ragged.csv"), "") + " AS e(a int, b int)")
+    assert "3002" in str(error) and "ragged.csv" in str(error), error
+    expect(c.one("SELECT count(*) FROM " + source % (c.path("ragged.csv"), ", ignore_errors => true") + " AS e(a int, b int)"), 3001)
+
+
+def test_postgres_csv(c):
+    """What COPY writes, read_csv reads with the same values, and COPY TO of a file comes back."""
+    c.connection.execute("DROP TABLE IF EXISTS src; CREATE TABLE src (i int, t text, n numeric, b bool, d date, ts timestamp, a int[], j jsonb)")
+    c.connection.execute("""INSERT INTO src SELECT i, CASE i % 5 WHEN 0 THEN NULL WHEN 1 THEN 'q"uo,te' WHEN 2 THEN E'two\\nlines' ELSE 'é' || i END,
+        i / 7.0, i % 2 = 0, date '2000-01-01' + i, timestamp '1970-01-01' + i * interval '1 hour 1 us', ARRAY[i, NULL], jsonb_build_object('k', i)
+        FROM generate_series(1, 3000) i""")
+    columns = "i int, t text, n numeric, b bool, d date, ts timestamp, a int[], j jsonb"
+    for path, options in ((c.path("src.csv"), ""), (c.path("src2.csv"), ", NULL '\\N', DELIMITER ';'")):
+        c.connection.execute("COPY src TO '%s' (FORMAT csv, HEADER%s)" % (path, options))
+        extra = ", nullstr => '\\N', delimiter => ';'" if options else ""
+        source = "mooncake.read_csv('%s', header => true%s, all_varchar => true) AS e(%s)" % (path, extra, columns)
+        expect(c.rows("(SELECT * FROM src EXCEPT ALL SELECT * FROM %s) UNION ALL (SELECT * FROM %s EXCEPT ALL SELECT * FROM src)" % (source, source)), [], path)
+    with open(c.path("src.csv"), "rb") as plain, gzip.open(c.path("src.csv.gz"), "wb") as packed:
+        shutil.copyfileobj(plain, packed)
+    expect(c.one("SELECT count(*) FROM mooncake.read_csv('%s', header => true) AS e(i int)" % c.path("src.csv.gz")), 3000)
+    c.connection.execute("COPY src TO '%s'" % c.path("back.parquet"))
+    c.connection.execute("CREATE TABLE back (LIKE src)")
+    expect(c.connection.execute("COPY back FROM '%s'" % c.path("back.parquet")).statusmessage, "COPY 3000")
+    expect(c.rows("(SELECT * FROM src EXCEPT ALL SELECT * FROM back) UNION ALL (SELECT * FROM back EXCEPT ALL SELECT * FROM src)"), [])
+    expect(pq.read_table(c.path("back.parquet")).num_rows, 3000)
+    c.connection.execute("DROP TABLE src, back")
+
+
+def test_replaced_file(c):
+    """A file with new contents under its old name is read anew: nothing stale, whatever was cached."""
+    path = c.path("replaced.parquet")
+    for i in range(5):
+        pq.write_table(pa.table({"x": [i] * 1000}), path + ".new")
+        os.replace(path + ".new", path)
+        expect(c.rows("SELECT min(x), max(x), count(*) FROM mooncake.read_parquet('%s') AS e(x bigint)" % path), [(i, i, 1000)])
+
+
+# --- the engine ------------------------------------------------------------------------------------------------------
+
+def test_engine_killed(c):
+    source = "mooncake.read_parquet('%s') AS e(x int)" % c.path("groups.parquet")
+    c.server.kill("ivy_engine")
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            expect(c.one("SELECT count(*) FROM " + source), 100_000)
+            break
+        except psycopg.OperationalError as error:
+            assert error.sqlstate[:2] in ("08", "55", "58"), error
+        except psycopg.Error as error:
+            assert error.sqlstate[:2] in ("08", "55", "58"), error
+        assert time.monotonic() < deadline, "the engine did not come back"
+        time.sleep(0.1)
+
+
+# --- servers ---------------------------------------------------------------------------------------------------------
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Moto:
+    """moto's S3 server, with a bucket."""
+
+    def __enter__(self):
+        self.port = free_port()
+        program = os.path.join(os.path.dirname(sys.executable), "moto_server")
+        self.process = subprocess.Popen([program, "-H", "127.0.0.1", "-p", str(self.port)], stdout=subprocess.DEVNULL,
+                                        stderr=subprocess.DEVNULL)
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                self.put("", b"")
+                return self
+            except OSError:
+                assert time.monotonic() < deadline and self.process.poll() is None, "moto's server did not start"
+                time.sleep(0.2)
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        self.process.wait()
+
+    def put(self, key, body):
+        request = urllib.request.Request("http://127.0.0.1:%d/bucket%s" % (self.port, key and "/" + key), body, method="PUT",
+                                         headers={"Content-Type": "application/octet-stream", "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request"})
+        urllib.request.urlopen(request, timeout=10).read()
+
+    def secret(self, name, scope="s3://bucket"):
+        return ("SELECT mooncake.create_secret('%s', 's3', 'k', 's', '{\"ENDPOINT\": \"127.0.0.1:%d\", \"URL_STYLE\": \"path\", "
+                "\"USE_SSL\": false, \"REGION\": \"us-east-1\", \"SCOPE\": \"%s\"}')" % (name, self.port, scope))
+
+
+def test_s3(c):
+    with Moto() as moto:
+        c.connection.execute(moto.secret("moto"))
+        for name in ("good.parquet", "numbers.csv"):
+            with open(c.path(name), "rb") as file:
+                moto.put("d/" + name, file.read())
+        expect(c.one("SELECT count(*) FROM mooncake.read_parquet('s3://bucket/d/good.parquet')"), 5000)
+        expect(c.one("SELECT count(*) FROM mooncake.read_parquet('s3://bucket/*/go*.parquet') AS e(x bigint)"), 5000)
+        expect(c.one("SELECT count(*) FROM mooncake.read_csv('s3://bucket/d/numbers.csv', header => true) AS e(i int)"), 3000)
+        expect(c.error("SELECT * FROM mooncake.read_parquet('s3://bucket/d/none.parquet') AS e(x int)").sqlstate, "58P01")
+        expect(c.error("SELECT * FROM mooncake.read_parquet('s3://bucket/none/*.parquet') AS e(x int)").sqlstate, "58P01")
+        # Written there, in formats and by a query with a join; read back; replaced and read again.
+        for i in range(3):
+            c.connection.execute("COPY (SELECT g AS x, %d AS round FROM generate_series(1, 1000) g) TO 's3://bucket/out/a.parquet'" % i)
+            expect(c.rows("SELECT count(*), max(round) FROM mooncake.read_parquet('s3://bucket/out/a.parquet')"), [(1000, i)])
+        c.connection.execute("COPY (SELECT 1 AS x, 'y' AS y) TO 's3://bucket/out/a.csv' (FORMAT csv, HEADER)")
+        c.connection.execute("COPY (SELECT 1 AS x, 'y' AS y) TO 's3://bucket/out/a.json' (FORMAT 'json')")
+        expect(c.rows("SELECT * FROM mooncake.read_csv('s3://bucket/out/a.csv')"), [(1, "y")])
+        expect(c.rows("SELECT * FROM mooncake.read_json('s3://bucket/out/a.json')"), [(1, "y")])
+        # Rights: the network role, and a secret of one's own or a granted one.
+        c.connection.execute("CREATE ROLE mooncake_network; CREATE ROLE s3_user LOGIN; CREATE ROLE s3_friend LOGIN; "
+                             "GRANT mooncake_network TO s3_user, s3_friend")
+        query = "SELECT count(*) FROM mooncake.read_parquet('s3://bucket/d/good.parquet') AS e(x bigint)"
+        with c.server.connect(user="s3_user", autocommit=True) as user, c.server.connect(user="s3_friend", autocommit=True) as friend:
+            assert user_error(user, query), "a role without a secret read a bucket"
+            user.execute(moto.secret("mine"))
+            expect(user.execute(query).fetchone()[0], 5000)
+            assert user_error(friend, query), "a role used another's secret"
+            user.execute("SELECT mooncake.grant_secret('mine', 's3_friend')")
+            expect(friend.execute(query).fetchone()[0], 5000)
+            user.execute("SELECT mooncake.drop_secret('mine')")
+            assert user_error(friend, query), "a dropped secret was used"
+            assert user_error(friend, "SELECT * FROM mooncake.read_csv('/etc/passwd') AS e(x text)") == "42501"
+        dump = subprocess.run([os.path.join(bindir(), "pg_dump"), "-h", c.server.dir, "-U", "postgres", "postgres"],
+                              capture_output=True, text=True, check=True).stdout
+        assert "127.0.0.1:%d" % moto.port not in dump, "a dump has secrets"
+    begin = time.monotonic()
+    error = c.error("SELECT * FROM mooncake.read_parquet('s3://bucket/d/good.parquet') AS e(x bigint)")
+    expect(error.sqlstate, "08006", str(error))
+    assert time.monotonic() - begin < 60
+
+
+def user_error(connection, query):
+    try:
+        connection.execute(query).fetchall()
+        return None
+    except psycopg.Error as error:
+        return error.sqlstate
+
+
+def bindir():
+    return subprocess.run([os.environ.get("PG_CONFIG", "/usr/lib/postgresql/18/bin/pg_config"), "--bindir"], capture_output=True,
+                          text=True, check=True).stdout.strip()
+
+
+class Broken(http.server.BaseHTTPRequestHandler):
+    """Answers by the first part of the path: forbidden, slow, cut."""
+
+    def log_message(self, *_):
+        pass
+
+    def do_HEAD(self):
+        self.answer(False)
+
+    def do_GET(self):
+        self.answer(True)
+
+    def answer(self, body):
+        kind = self.path.split("/")[1].split("?")[0]
+        if kind == "forbidden":
+            text = b"<Error><Code>InvalidAccessKeyId</Code><Message>no such key</Message></Error>"
+            self.send_response(403)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            if body:
+                self.wfile.write(text)
+            return
+        if kind == "slow":
+            time.sleep(60)
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        if body:
+            self.wfile.write(b"x,y\n" + b"1,2\n" * 100)
+            self.wfile.flush()
+            self.connection.shutdown(socket.SHUT_RDWR)
+
+
+def test_broken_servers(c):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Broken)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    port = server.server_address[1]
+    c.connection.execute("SELECT mooncake.create_secret('broken', 's3', 'k', 's', '{\"ENDPOINT\": \"127.0.0.1:%d\", \"URL_STYLE\": \"path\", "
+                         "\"USE_SSL\": false, \"SCOPE\": \"s3://forbidden\"}')" % port)
+    expect(c.error("SELECT * FROM mooncake.read_csv('s3://forbidden/x.csv') AS e(x int)").sqlstate, "42501")
+    expect(c.error("SELECT * FROM mooncake.read_csv('http://127.0.0.1:%d/forbidden/x.csv') AS e(x int)" % port).sqlstate, "42501")
+    error = c.error("SELECT * FROM mooncake.read_csv('http://127.0.0.1:%d/cut/x.csv') AS e(x int)" % port)
+    assert error.sqlstate[:2] in ("58", "08"), (error.sqlstate, error)
+    c.connection.execute("SET statement_timeout = '1s'")
+    begin = time.monotonic()
+    error = c.error("SELECT * FROM mooncake.read_csv('http://127.0.0.1:%d/slow/x.csv') AS e(x int)" % port)
+    expect(error.sqlstate, "57014", str(error))
+    assert time.monotonic() - begin < 5, "a cancelled query went on"
+    c.connection.execute("RESET statement_timeout")
+    server.shutdown()
+    expect(c.one("SELECT count(*) FROM mooncake.read_parquet('%s')" % c.path("good.parquet")), 5000)
+
+
+# --- the lite edition --------------------------------------------------------------------------------------------------
+
+def test_lite(c):
+    with Server(lite=True, extension=False) as server, server.connect(autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_duckdb")
+        expect(connection.execute("SELECT count(*) FROM mooncake.read_parquet('%s')" % c.path("good.parquet")).fetchone()[0], 5000)
+        expect(connection.execute("SELECT sum(r['x']) FROM mooncake.read_parquet('%s') r" % c.path("good.parquet")).fetchone()[0], 12497500)
+        connection.execute("CREATE TABLE names (x bigint PRIMARY KEY, name text); INSERT INTO names VALUES (1, 'one'), (2, 'two')")
+        expect(connection.execute("SELECT name, s FROM names JOIN mooncake.read_parquet('%s') AS e(x bigint, s text) USING (x) ORDER BY 1"
+                                  % c.path("good.parquet")).fetchall(), [("one", "v1"), ("two", "v2")])
+        connection.execute("COPY names TO '%s'" % c.path("names.parquet"))
+        expect(pq.read_table(c.path("names.parquet")).num_rows, 2)
+
+
+TESTS = [test_types, test_casts, test_empty, test_wide, test_many_files, test_partitions, test_row_groups, test_union_by_name,
+         test_damaged_parquet, test_bad_text, test_ragged_csv, test_postgres_csv, test_replaced_file, test_engine_killed, test_s3,
+         test_broken_servers, test_lite]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=2000, help="number of small files")
+    parser.add_argument("--only", help="the one test to run")
+    options = parser.parse_args()
+    folder = tempfile.mkdtemp(prefix="ivy_lake.")
+    os.umask(0)
+    os.chmod(folder, 0o777)
+    failed = 0
+    try:
+        with Server() as server, server.connect(autocommit=True) as connection:
+            connection.execute("SET timezone = 'UTC'")
+            context = Context(server, connection, folder, options.files)
+            make_files(context)
+            for test in TESTS:
+                if options.only and test.__name__ != "test_" + options.only:
+                    continue
+                begin = time.monotonic()
+                try:
+                    test(context)
+                    print("ok      %-20s %6.1f s" % (test.__name__, time.monotonic() - begin), flush=True)
+                except Exception as error:  # the others are of interest, too
+                    failed += 1
+                    print("FAILED  %s: %s: %s" % (test.__name__, type(error).__name__, str(error)[:2000]), flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
