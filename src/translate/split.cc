@@ -5,6 +5,8 @@
 //   grouped      inner: the groups and their aggregates            outer: target list, HAVING, DISTINCT, ORDER BY, LIMIT...
 //   set          inner: the set operation                          outer: ORDER BY, LIMIT
 //   other        inner: the columns needed, joined and filtered    outer: the rest
+//   rows         the same also for a grouped query, and for one with conditions that can't be shipped: those of WHERE and
+//                of inner joins are evaluated above as well. It may move more rows than scans of their own would.
 #include "translate/translator.h"
 
 extern "C" {
@@ -24,6 +26,7 @@ struct Splitter {
     Query* query;
     List* inner_targets;   // TargetEntry
     bool grouped;
+    bool keeps_aggregates;  // they are computed above
     int sublevels_up;
     bool failed;
 };
@@ -67,6 +70,7 @@ Node* SplitMutator(Node* node, void* context) {
     switch (nodeTag(node)) {
         case T_Aggref: {
             auto* aggregate = castNode(Aggref, node);
+            if (s->keeps_aggregates && aggregate->agglevelsup == 0 && s->sublevels_up == 0) break;
             if (static_cast<int>(aggregate->agglevelsup) == s->sublevels_up && s->sublevels_up == 0) {
                 return reinterpret_cast<Node*>(InnerColumn(s, reinterpret_cast<Expr*>(aggregate)));
             }
@@ -77,6 +81,10 @@ Node* SplitMutator(Node* node, void* context) {
             break;
         }
         case T_GroupingFunc:
+            if (s->keeps_aggregates) {
+                s->failed = true;
+                return node;
+            }
             if (s->sublevels_up == 0) return reinterpret_cast<Node*>(InnerColumn(s, reinterpret_cast<Expr*>(node)));
             if (static_cast<int>(castNode(GroupingFunc, node)->agglevelsup) >= s->sublevels_up) s->failed = true;
             return node;
@@ -193,6 +201,29 @@ bool IsSingleScan(const Query* query) {
     return (rte->rtekind == RTE_RELATION || rte->rtekind == RTE_FUNCTION) && !HasSubqueryBelow(query);
 }
 
+// Puts the inner query in its place and translates it.
+Split* Join(Query* outer, Query* inner, IsMirrorFn is_mirror) {
+    auto* rte = castNode(RangeTblEntry, linitial(outer->rtable));
+    rte->subquery = inner;
+    rte->eref->colnames = NIL;
+    foreach_node(TargetEntry, entry, inner->targetList) {
+        if (!entry->resjunk) rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname)));
+    }
+    Translation* translation = TranslateQuery(inner, is_mirror);
+    if (!translation->ok) return nullptr;
+    auto* split = static_cast<Split*>(palloc0(sizeof(Split)));
+    split->outer = outer;
+    split->inner_rti = kInnerRti;
+    split->inner = translation;
+    return split;
+}
+
+// A query without any columns needs one.
+void AddColumnIfNone(Splitter* s) {
+    if (s->inner_targets != NIL) return;
+    InnerColumn(s, reinterpret_cast<Expr*>(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true)));
+}
+
 Split* TrySplit(Query* query, IsMirrorFn is_mirror, bool having_below) {
     Splitter s{};
     s.query = query;
@@ -210,24 +241,51 @@ Split* TrySplit(Query* query, IsMirrorFn is_mirror, bool having_below) {
     if (s.failed) return nullptr;
     // Subqueries that stay above may not refer to what goes below.
     if (outer->hasSubLinks && query->cteList != NIL) return nullptr;
-    if (s.inner_targets == NIL) {
-        InnerColumn(&s, reinterpret_cast<Expr*>(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true)));
-    }
-    Query* inner = MakeInner(&s, having_below);
-    auto* rte = castNode(RangeTblEntry, linitial(outer->rtable));
-    rte->subquery = inner;
-    rte->eref->colnames = NIL;
-    foreach_node(TargetEntry, entry, inner->targetList) {
-        if (!entry->resjunk) rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname)));
-    }
+    AddColumnIfNone(&s);
+    return Join(outer, MakeInner(&s, having_below), is_mirror);
+}
 
-    Translation* translation = TranslateQuery(inner, is_mirror);
-    if (!translation->ok) return nullptr;
-    auto* split = static_cast<Split*>(palloc0(sizeof(Split)));
-    split->outer = outer;
-    split->inner_rti = kInnerRti;
-    split->inner = translation;
-    return split;
+// --- the form "rows" -----------------------------------------------------------------------------------------------------
+
+// Moves the conditions of inner joins that stand below no outer join into a list, from where they are as good.
+void TakeInnerConditions(Node* item, List** conditions) {
+    if (!IsA(item, JoinExpr)) return;
+    auto* join = castNode(JoinExpr, item);
+    if (join->jointype != JOIN_INNER) return;
+    *conditions = list_concat(*conditions, make_ands_implicit(reinterpret_cast<Expr*>(join->quals)));
+    join->quals = nullptr;
+    TakeInnerConditions(join->larg, conditions);
+    TakeInnerConditions(join->rarg, conditions);
+}
+
+// SELECT 1 FROM what the query reads WHERE the conditions.
+bool Ships(const Query* query, List* conditions, IsMirrorFn is_mirror) {
+    auto* probe = static_cast<Query*>(copyObjectImpl(query));
+    probe->targetList = list_make1(makeTargetEntry(
+        reinterpret_cast<Expr*>(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true)), 1, pstrdup("c1"), false));
+    probe->jointree->quals = conditions == NIL ? nullptr
+                                               : reinterpret_cast<Node*>(make_ands_explicit(
+                                                     static_cast<List*>(copyObjectImpl(conditions))));
+    const Translation* translation = TranslateQuery(probe, is_mirror);
+    return translation->ok && translation->mirrors != NIL;
+}
+
+// FROM and WHERE of a query, with nothing above.
+Query* RowsOf(const Query* query) {
+    auto* rows = static_cast<Query*>(copyObjectImpl(query));
+    rows->hasAggs = rows->hasWindowFuncs = rows->hasTargetSRFs = rows->hasDistinctOn = false;
+    rows->groupClause = rows->windowClause = rows->distinctClause = rows->sortClause = NIL;
+    rows->havingQual = rows->limitOffset = rows->limitCount = nullptr;
+    rows->limitOption = LIMIT_OPTION_COUNT;
+    rows->hasGroupRTE = false;
+    foreach_node(RangeTblEntry, rte, rows->rtable) {
+        if (rte->rtekind != RTE_GROUP) continue;
+        RangeTblEntry* nothing = makeNode(RangeTblEntry);
+        nothing->rtekind = RTE_RESULT;
+        nothing->eref = makeAlias("*RESULT*", NIL);
+        *rte = *nothing;
+    }
+    return rows;
 }
 
 }  // namespace
@@ -242,6 +300,49 @@ Split* SplitQuery(Query* query, IsMirrorFn is_mirror) {
         if (Split* split = TrySplit(query, is_mirror, true)) return split;
     }
     return TrySplit(query, is_mirror, false);
+}
+
+Split* SplitRows(Query* original, IsMirrorFn is_mirror) {
+    // Above the inner query, grouping sets would need the planner's own step for groups.
+    if (original->commandType != CMD_SELECT || original->hasModifyingCTE || original->rowMarks != NIL ||
+        original->setOperations != nullptr || original->groupingSets != NIL || IsSingleScan(original)) {
+        return nullptr;
+    }
+    auto* query = static_cast<Query*>(copyObjectImpl(original));
+    if (query->hasGroupRTE) {
+        query->targetList =
+            reinterpret_cast<List*>(flatten_group_exprs(nullptr, query, reinterpret_cast<Node*>(query->targetList)));
+        query->havingQual = flatten_group_exprs(nullptr, query, query->havingQual);
+    }
+    List* conditions = make_ands_implicit(reinterpret_cast<Expr*>(query->jointree->quals));
+    foreach_ptr(Node, item, query->jointree->fromlist) TakeInnerConditions(item, &conditions);
+    query->jointree->quals = nullptr;
+
+    Query* inner = RowsOf(query);
+    if (!Ships(inner, NIL, is_mirror)) return nullptr;
+    List* below = NIL;
+    List* above = NIL;
+    foreach_ptr(Node, condition, conditions) {
+        List** side = Ships(inner, list_make1(condition), is_mirror) ? &below : &above;
+        *side = lappend(*side, condition);
+    }
+
+    Splitter s{};
+    s.query = query;
+    s.keeps_aggregates = true;
+    Query* outer = MakeOuter(&s, makeNode(Query), true);
+    outer->hasAggs = query->hasAggs;
+    outer->groupClause = static_cast<List*>(copyObjectImpl(query->groupClause));
+    outer->groupDistinct = query->groupDistinct;
+    outer->havingQual = SplitMutator(query->havingQual, &s);
+    outer->jointree->quals = SplitMutator(above == NIL ? nullptr : reinterpret_cast<Node*>(make_ands_explicit(above)), &s);
+    outer->hasSubLinks = outer->hasSubLinks || (query->hasSubLinks && (checkExprHasSubLink(outer->havingQual) ||
+                                                                       checkExprHasSubLink(outer->jointree->quals)));
+    if (s.failed || (outer->hasSubLinks && query->cteList != NIL)) return nullptr;
+    AddColumnIfNone(&s);
+    inner->targetList = s.inner_targets;
+    inner->jointree->quals = below == NIL ? nullptr : reinterpret_cast<Node*>(make_ands_explicit(below));
+    return Join(outer, inner, is_mirror);
 }
 
 }  // namespace ivy::translate

@@ -68,6 +68,9 @@ struct Split {
     Translation* inner;
 };
 Split* SplitQuery(::Query* query, IsMirrorFn is_mirror);
+// The same for queries that have none, with joins and all conditions below that can be shipped, and grouping and the other
+// conditions above. Scans of their own may be cheaper: that is for the planner to say. "query" is not changed.
+Split* SplitRows(::Query* query, IsMirrorFn is_mirror);
 
 // The text that replaces {value:i}: a DuckDB literal with its type, exact for every value ("CAST('1.5' AS DECIMAL(3,1))").
 // Null if the value has no exact literal: the query can't be shipped with it.

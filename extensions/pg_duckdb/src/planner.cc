@@ -410,7 +410,10 @@ void PlanShippedPart(RelOptInfo* rel, ShippedPart* part) {
         const double cost = static_cast<Path*>(lfirst(cell))->total_cost;
         server_cost = server_cost == 0 ? cost : Min(server_cost, cost);
     }
-    SetCosts(&path->path, server_cost * kEngineShare, rel->rows, list_length(rel->reltarget->exprs), 0);
+    // The server gets what the part gives, and evaluates what conditions are left above it.
+    const double rows_out = rel->baserestrictinfo == NIL ? rel->rows : Max(rel->tuples, rel->rows);
+    SetCosts(&path->path, server_cost * kEngineShare, rows_out, list_length(rel->reltarget->exprs), 0);
+    path->path.total_cost += rows_out * rel->baserestrictcost.per_tuple;
     ReplacePaths(rel, path);
     // Not planned: setrefs.c then takes over the subquery's range table, with its privileges and dependencies.
     rel->subroot = nullptr;
@@ -510,13 +513,20 @@ RangeTblEntry* InsertedSelect(::Query* query) {
     return rte->rtekind == RTE_SUBQUERY && !OidIsValid(rte->relid) ? rte : nullptr;
 }
 
-// Finds a split of "query" and marks its inner part. Returns the outer query, or null.
-::Query* Split(Planning* context, ::Query* query) {
-    translate::Split* split = translate::SplitQuery(query, IsUsableMirror);
+// Marks the inner part of a split. Returns the outer query, or null if there is no split that helps.
+::Query* MarkSplit(Planning* context, const translate::Split* split) {
     if (!split || !split->inner->ok || !UsesEngine(split->inner)) return nullptr;
     RangeTblEntry* rte = rt_fetch(split->inner_rti, split->outer->rtable);
     MarkShipped(context, rte, split->inner, rte->subquery);
     return split->outer;
+}
+
+::Query* Split(Planning* context, ::Query* query) {
+    return MarkSplit(context, translate::SplitQuery(query, IsUsableMirror));
+}
+
+bool MayBeSplit(const ::Query* query, const MirrorSurvey& survey) {
+    return query->commandType == CMD_SELECT && execution >= kExecutionSplit && !survey.locks_rows && !survey.modifies;
 }
 
 // Ships what it can of a query that can't go whole. Returns the query to plan.
@@ -579,7 +589,17 @@ PlannedStmt* PlanInParts(Planning* context, ::Query* query, const MirrorSurvey& 
     auto* original = has_mirrors ? static_cast<::Query*>(copyObjectImpl(query)) : nullptr;
     ::Query* shipped = has_mirrors || lakes ? ShipParts(context, query, survey) : query;
     PlannedStmt* plan = CallPlannerIn(context, shipped, text, options, params);
-    if (!has_mirrors || lakes || !fallback || !RepeatsScan(plan)) return plan;
+    if (!has_mirrors || lakes) return plan;
+    if (shipped == query && MayBeSplit(original, survey)) {
+        // Scans of their own, joined by the server, or one query that joins them: whichever is cheaper.
+        Planning joining{};
+        joining.reasons = context->reasons;
+        if (::Query* outer = MarkSplit(&joining, translate::SplitRows(original, IsUsableMirror))) {
+            PlannedStmt* joined = CallPlannerIn(&joining, outer, text, options, params);
+            if (joined->planTree->total_cost < plan->planTree->total_cost) plan = joined;
+        }
+    }
+    if (!fallback || !RepeatsScan(plan)) return plan;
     List* all = ExchangeForRowTables(original, true);
     PlannedStmt* on_rows = CallPlannerIn(nullptr, original, text, options, params);
     if (on_rows->planTree->total_cost >= plan->planTree->total_cost) return plan;
