@@ -3,6 +3,7 @@
 #include "translate/query_parts.h"
 
 extern "C" {
+#include "optimizer/optimizer.h"
 #include "nodes/nodeFuncs.h"
 }
 
@@ -58,6 +59,9 @@ bool TranslateSubLink(Translator* t, SubLink* link, bool as_qual, Sql* out) {
     t->case_value = nullptr;
     t->subquery_columns = nullptr;
     Query* query = castNode(Query, link->subselect);
+    if (link->subLinkType == EXISTS_SUBLINK && contain_volatile_functions(reinterpret_cast<Node*>(query->targetList))) {
+        return Refuse(t, "volatile function in the target list of EXISTS");
+    }
     if (link->subLinkType == EXISTS_SUBLINK) query = WithoutTargets(query);
     const bool ok = TranslateOrFetch(t, query, t->level, &rows, &columns);
     t->case_value = case_value;

@@ -39,6 +39,7 @@ def server():
         with running.connect(autocommit=True) as c:
             c.execute("CREATE EXTENSION pg_stat_statements")
             c.execute(TABLE)
+            c.execute("ANALYZE")
             c.execute("CALL mooncake.create_table('m', 't')")
             wait_live(c, "m")
         yield running

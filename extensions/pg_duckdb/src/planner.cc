@@ -125,10 +125,13 @@ constexpr double kEngineCostPerValue = 0.0001;
 constexpr double kEngineShare = 0.05;  // of what the server would pay for the same work
 constexpr double kCostPerValue = 0.002;
 
-void SetCosts(Path* path, double engine_cost, double rows_out, int columns, int local_quals) {
-    path->startup_cost = kStartupCost + engine_cost;
-    path->total_cost = path->startup_cost +
-                       rows_out * (cpu_tuple_cost + kCostPerValue * columns + cpu_operator_cost * local_quals);
+// "local" are conditions that the server evaluates for each row that it gets.
+void SetCosts(PlannerInfo* root, Path* path, double engine_cost, double rows_out, int columns, List* local) {
+    QualCost conditions;
+    cost_qual_eval(&conditions, local, root);
+    path->startup_cost = kStartupCost + engine_cost + conditions.startup;
+    path->total_cost =
+        path->startup_cost + rows_out * (cpu_tuple_cost + kCostPerValue * columns + conditions.per_tuple);
 }
 
 // --- scans of single mirrors -----------------------------------------------------------------------------------------
@@ -267,7 +270,7 @@ void PlanMirrorScan(PlannerInfo* root, RelOptInfo* rel, const RangeTblEntry* rte
     const double rows_out = scan->local == NIL ? rel->rows : rel->tuples;
     const int columns = list_length(scan->attributes);
     const double engine_cost = rel->tuples * kEngineCostPerValue * Max(columns, 1);
-    SetCosts(&path->path, engine_cost, rows_out, columns, list_length(scan->local));
+    SetCosts(root, &path->path, engine_cost, rows_out, columns, scan->local);
     ReplacePaths(rel, path);
 }
 
@@ -344,7 +347,7 @@ const CustomPathMethods kLakePathMethods = {
 };
 
 // Not for whole rows, which are one value, and not where rows may be fetched again, by that value.
-void PlanLakeScan(RelOptInfo* rel, RangeTblEntry* rte) {
+void PlanLakeScan(PlannerInfo* root, RelOptInfo* rel, RangeTblEntry* rte) {
     if (!planning || planning->refetches || execution < kExecutionScan || !bms_is_empty(rel->lateral_relids)) return;
     translate::EngineFunction function;
     const LakeTable* table;
@@ -368,8 +371,8 @@ void PlanLakeScan(RelOptInfo* rel, RangeTblEntry* rte) {
     CustomPath* path = NewPath(rel, &kLakePathMethods, scan);
     path->path.param_info = nullptr;
     const int columns = list_length(scan->numbers);
-    SetCosts(&path->path, rel->tuples * kEngineCostPerValue * Max(columns, 1), local == NIL ? rel->rows : rel->tuples, columns,
-             list_length(local));
+    SetCosts(root, &path->path, rel->tuples * kEngineCostPerValue * Max(columns, 1),
+             local == NIL ? rel->rows : rel->tuples, columns, local);
     ReplacePaths(rel, path);
 }
 
@@ -402,7 +405,7 @@ const CustomPathMethods kShippedPathMethods = {
     .ReparameterizeCustomPathByChild = nullptr,
 };
 
-void PlanShippedPart(RelOptInfo* rel, ShippedPart* part) {
+void PlanShippedPart(PlannerInfo* root, RelOptInfo* rel, ShippedPart* part) {
     CustomPath* path = NewPath(rel, &kShippedPathMethods, part);
     double server_cost = 0;
     ListCell* cell;
@@ -412,8 +415,8 @@ void PlanShippedPart(RelOptInfo* rel, ShippedPart* part) {
     }
     // The server gets what the part gives, and evaluates what conditions are left above it.
     const double rows_out = rel->baserestrictinfo == NIL ? rel->rows : Max(rel->tuples, rel->rows);
-    SetCosts(&path->path, server_cost * kEngineShare, rows_out, list_length(rel->reltarget->exprs), 0);
-    path->path.total_cost += rows_out * rel->baserestrictcost.per_tuple;
+    SetCosts(root, &path->path, server_cost * kEngineShare, rows_out, list_length(rel->reltarget->exprs),
+             rel->baserestrictinfo);
     ReplacePaths(rel, path);
     // Not planned: setrefs.c then takes over the subquery's range table, with its privileges and dependencies.
     rel->subroot = nullptr;
@@ -423,11 +426,11 @@ void OnPathList(PlannerInfo* root, RelOptInfo* rel, Index rti, RangeTblEntry* rt
     if (previous_pathlist) previous_pathlist(root, rel, rti, rte);
     if (IS_DUMMY_REL(rel)) return;
     if (ShippedPart* part = FindShipped(rte)) {
-        PlanShippedPart(rel, part);
+        PlanShippedPart(root, rel, part);
         return;
     }
     if (rte->rtekind == RTE_FUNCTION) {
-        PlanLakeScan(rel, rte);
+        PlanLakeScan(root, rel, rte);
         return;
     }
     ColumnRelation relation;
@@ -477,7 +480,8 @@ void ReplacePlan(PlannedStmt* stmt, ::Query* query, Translation* translation, in
     CustomScan* scan = MakeColumnarScan(plan, values, target_list, NIL, columns, 0);
 
     Path costs{};
-    SetCosts(&costs, stmt->planTree->total_cost * kEngineShare, stmt->planTree->plan_rows, list_length(columns), 0);
+    SetCosts(nullptr, &costs, stmt->planTree->total_cost * kEngineShare, stmt->planTree->plan_rows,
+             list_length(columns), NIL);
     Plan* node = &scan->scan.plan;
     node->startup_cost = costs.startup_cost;
     node->total_cost = costs.total_cost;

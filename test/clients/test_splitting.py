@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Queries that can't be shipped whole: what goes below, at what price, and that the answers stay the same."""
+
+import pytest
+from conftest import plan, rows
+
+KEPT = [  # constructs that stay with the server, in every place of a query
+    "SELECT a.tx, count(*), sum(a.n) FROM {t} a JOIN r ON r.t_id = a.id WHERE to_tsvector('simple', a.tx) @@ '3' GROUP BY a.tx",
+    "SELECT count(*) FROM {t} a JOIN {t} b ON a.id = b.id AND to_tsvector('simple', a.tx) @@ '3' WHERE a.n > 10",
+    "SELECT count(*) FROM {t} a LEFT JOIN {t} b ON a.id = b.id + 1 AND to_tsvector('simple', a.tx) @@ '3' WHERE a.n > 10",
+    "SELECT a.tx, jsonb_object_agg(b.id, b.vc ORDER BY b.id) FROM {t} a JOIN {t} b ON a.id = b.id WHERE a.id < 30 GROUP BY a.tx HAVING count(*) > 2",
+    "SELECT a.id, ts_rank(to_tsvector('simple', a.tx), '3') FROM {t} a JOIN r ON r.t_id = a.id ORDER BY 2 DESC, 1 LIMIT 10",
+    "SELECT x.tx, x.k FROM (SELECT tx, count(*) AS k FROM {t} GROUP BY tx) x WHERE to_tsvector('simple', x.tx) @@ '3'",
+    "SELECT DISTINCT ON (a.tx) a.tx, a.id, to_tsvector('simple', a.tx) FROM {t} a, r WHERE r.t_id = a.id ORDER BY a.tx, a.id DESC",
+    "SELECT a.tx, count(*) OVER (PARTITION BY to_tsvector('simple', a.tx)) FROM {t} a JOIN r ON r.t_id = a.id",
+    "SELECT count(*) FROM {t} a JOIN {t} b USING (id) WHERE a.id IN (SELECT t_id FROM r) AND to_tsvector('simple', b.tx) @@ '3'",
+    "SELECT a.e, count(*), xmlagg(xmlelement(name x, b.id) ORDER BY b.id)::text FROM {t} a JOIN {t} b ON b.id = a.id AND a.id < 9 GROUP BY a.e",
+    "WITH w AS (SELECT id, tx FROM {t} WHERE id < 50) SELECT count(*) FROM w JOIN {t} b USING (id) WHERE to_tsvector('simple', b.tx) @@ '3'",
+    "SELECT tx, grouping(tx), count(to_tsvector('simple', vc)) FROM {t} a JOIN r ON r.t_id = a.id GROUP BY ROLLUP (tx)",
+    "SELECT count(*) FROM {t} a, {t} b, r WHERE a.id = b.id AND r.t_id = b.id AND to_tsvector('simple', a.tx || r.v) @@ '3'",
+    "SELECT count(*) FROM {t} a JOIN {t} b ON a.id = b.id WHERE to_tsvector('simple', a.tx) @@ '3' AND 10 / (b.id - 5) > 0 AND b.id > 5",
+    "SELECT a.id FROM {t} a JOIN {t} b ON a.id = b.id WHERE random() < 2 ORDER BY a.id FETCH FIRST 3 ROWS WITH TIES",
+]
+
+
+@pytest.mark.parametrize("execution", ["on", "split", "scan"])
+@pytest.mark.parametrize("query", KEPT)
+def test_same_rows(c, query, execution):
+    c.execute("SET mooncake.execution = %s" % execution)
+    assert sorted(rows(c, query.format(t="m")), key=str) == sorted(rows(c, query.format(t="t")), key=str)
+
+
+def test_join_below_a_condition(c):
+    shown = plan(c, "SELECT a.tx, count(*) FROM m a JOIN m b ON a.id = b.id WHERE to_tsvector('simple', a.tx) @@ '3' AND b.n > 200 GROUP BY a.tx")
+    assert "part of the query" in shown and "Filter: (to_tsvector" in shown and "Join" not in shown
+
+
+def test_join_below_an_aggregate(c):
+    shown = plan(c, "SELECT a.tx, jsonb_agg(b.n) FROM m a JOIN m b ON a.id = b.id GROUP BY a.tx")
+    assert "part of the query" in shown and "Join" not in shown and "jsonb_agg" in shown
+
+
+def test_no_join_below_if_it_makes_more_rows(c):
+    shown = plan(c, "SELECT count(to_tsvector('simple', a.tx || b.tx)) FROM m a, m b")
+    assert shown.count("Columnar Engine: scan") == 2
+
+
+def test_groups_below(c):
+    shown = plan(c, "SELECT to_tsvector('simple', tx), sum(n) FROM m GROUP BY tx")
+    assert "part of the query" in shown and "Aggregate" not in shown
+
+
+def test_row_table_for_repeated_questions(c):
+    """A subquery that would ask the engine once a row goes through the row table's index."""
+    query = "SELECT id, (SELECT to_tsvector('simple', i.tx) FROM m i WHERE i.id = o.id) FROM m o"
+    c.execute("SET mooncake.fallback = on; SET enable_seqscan = off")
+    assert "public.t instead of mirror public.m" in plan(c, query)
+    assert rows(c, query + " ORDER BY 1") == rows(c, query.replace(" m ", " t ") + " ORDER BY 1")
