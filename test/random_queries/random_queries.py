@@ -27,8 +27,8 @@ CREATE TABLE r (id int PRIMARY KEY, i4 int, t text, n numeric(8,2));
 
 # Columns of each table by class, for typed expressions.
 COLUMNS = {
-    "a": {"int": ["id", "i2", "i4", "i8"], "float": ["f8", "f4"], "num": ["n", "m"], "text": ["t", "c", "v"], "date": ["d"],
-          "ts": ["ts"], "bool": ["bo"], "other": ["tz", "u", "un", "b"]},
+    "a": {"int": ["id", "i2", "i4", "i8"], "float": ["f8", "f4"], "num": ["n", "m", "un"], "text": ["t", "c", "v"], "date": ["d"],
+          "ts": ["ts"], "tz": ["tz"], "bool": ["bo"], "other": ["tz", "u", "un", "b"]},
     "b": {"int": ["k1", "a_id", "i4"], "num": ["n"], "text": ["k2", "t"], "date": ["d"]},
     "r": {"int": ["id", "i4"], "num": ["n"], "text": ["t"]},
 }
@@ -43,7 +43,7 @@ class Generator:
         r = self.rnd
         if r.random() < 0.05:
             return {"int": "NULL::int", "float": "NULL::float8", "num": "NULL::numeric", "text": "NULL::text", "date": "NULL::date",
-                    "ts": "NULL::timestamp", "bool": "NULL::bool"}[kind]
+                    "ts": "NULL::timestamp", "tz": "NULL::timestamptz", "bool": "NULL::bool"}[kind]
         if kind == "int":
             return str(r.choice([0, 1, -1, 2, 7, 100, r.randint(-1000, 1000)]))
         if kind == "float":
@@ -56,6 +56,8 @@ class Generator:
             return r.choice(["date '2024-02-29'", "date '2023-01-01'", "current_date", "date '1999-12-31'"])
         if kind == "ts":
             return r.choice(["timestamp '2024-02-29 12:34:56.789'", "timestamp '2023-01-01'", "localtimestamp"])
+        if kind == "tz":
+            return r.choice(["timestamptz '2024-03-10 07:30:00.5+00'", "timestamptz '2023-10-29 01:00+01'", "now()", "timestamptz '1901-01-01 00:00+00'"])
         return r.choice(["true", "false"])
 
     def column(self, tables, kind):
@@ -73,6 +75,12 @@ class Generator:
                 return "(%s %s %s)" % (sub(kind), r.choice("+-*"), sub(kind))
             if pick < 0.58 and kind != "float":
                 return "(%s %s nullif(%s, 0))" % (sub(kind), r.choice(["/", "%"]), sub(kind))
+            if pick < 0.6 and kind == "float":
+                return r.choice(["sqrt(abs(%s))", "cbrt(%s)", "exp(least(%s, 50))", "atan(%s)", "sign(%s)", "floor(%s)", "power(%s, 2)"]) % sub("float")
+            if pick < 0.6 and kind == "num":
+                return r.choice(["round(%s, 1)", "trunc(%s)", "ceil(%s)", "sqrt(abs(%s))", "sign(%s)", "div(%s, 7)", "greatest(%s, 1.50)", "(%s)::numeric(20,4)"]) % sub("num")
+            if pick < 0.6:
+                return r.choice(["strpos(%s, 'b')", "ascii(%s)", "octet_length(%s)"]) % sub("text")
             if pick < 0.65:
                 return "abs(%s)" % sub(kind)
             if pick < 0.75:
@@ -87,18 +95,25 @@ class Generator:
         if kind == "text":
             return r.choice(["(%s || %s)" % (sub("text"), sub("text")), "coalesce(%s, 'none')" % sub("text"), "upper(%s)" % sub("text"),
                              "substr(%s, %d, %d)" % (sub("text"), r.randint(-1, 3), r.randint(0, 4)), "replace(%s, 'a', 'xy')" % sub("text"),
-                             "CASE WHEN %s THEN %s END" % (sub("bool"), sub("text")), "btrim(%s)" % sub("text"), "(%s)::text" % sub("int")])
+                             "CASE WHEN %s THEN %s END" % (sub("bool"), sub("text")), "btrim(%s)" % sub("text"), "(%s)::text" % sub("int"),
+                             "left(%s, %d)" % (sub("text"), r.randint(-2, 4)), "lpad(%s, %d, 'xy')" % (sub("text"), r.randint(-1, 9)), "reverse(%s)" % sub("text"),
+                             "split_part(%s, 'b', %s)" % (sub("text"), r.choice([1, 2, -1])), "concat(%s, '-', %s)" % (sub("text"), sub("int")), "md5(%s)" % sub("text"),
+                             "regexp_replace(%s, '^a?([^b]*)b.*$', '<\\1>')" % sub("text"), "(%s)::text" % sub("num")])
         if kind == "date":
-            return r.choice(["(%s + %d)" % (sub("date"), r.randint(-40, 400)), self.column(tables, "date"), "(%s)::date" % sub("ts")])
+            return r.choice(["(%s + %d)" % (sub("date"), r.randint(-40, 400)), self.column(tables, "date"), "(%s)::date" % sub("ts"), "(%s)::date" % sub("tz"), "make_date(2020, 1, 1 + abs(%s) %% 28)" % self.column(tables, "int")])
         if kind == "ts":
             return r.choice(["date_trunc('%s', %s)" % (r.choice(["year", "quarter", "month", "week", "day", "hour", "minute"]), sub("ts")),
                              "(%s + interval '%d days %d hours')" % (sub("ts"), r.randint(-50, 50), r.randint(0, 30)),
                              "(%s + interval '%d months')" % (sub("ts"), r.randint(-15, 15)), "(%s)::timestamp" % sub("date")])
+        if kind == "tz":
+            return r.choice(["date_trunc('%s', %s)" % (r.choice(["year", "month", "week", "day", "hour"]), sub("tz")), "(%s)::timestamptz" % sub("ts"),
+                             "(%s + interval '%d months %d days %d minutes')" % (sub("tz"), r.randint(-3, 3), r.randint(-50, 50), r.randint(-90, 90)),
+                             "((%s AT TIME ZONE '%s') AT TIME ZONE 'UTC')" % (sub("tz"), r.choice(["Asia/Kathmandu", "America/New_York"]))])
         return self.condition(tables, depth - 1)
 
     def condition(self, tables, depth=2):
         r = self.rnd
-        kind = r.choice(["int", "int", "num", "float", "text", "text", "date", "ts"])
+        kind = r.choice(["int", "int", "num", "float", "text", "text", "date", "ts", "tz"])
         pick = r.random()
         left = self.expr(tables, kind, max(depth - 1, 0))
         if depth > 0 and pick < 0.2:
@@ -113,6 +128,8 @@ class Generator:
             return "%s BETWEEN %s AND %s" % (left, self.literal(kind), self.literal(kind))
         if pick < 0.62 and kind == "text":
             return "%s %sLIKE '%s'" % (left, r.choice(["", "NOT "]), r.choice(["%a%", "a%", "_b%", "%", "", "100\\%", "%'%".replace("'", "''")]))
+        if pick < 0.66 and kind == "text":
+            return "%s %s '%s'" % (left, r.choice(["~", "!~"]), r.choice(["^a", "b+$", "[a-c]{2}", "a|Z", "^.?$", "(ab)*c", "[^a]"]))
         if pick < 0.7:
             return "%s IS %sDISTINCT FROM %s" % (left, r.choice(["", "NOT "]), self.expr(tables, kind, 0))
         return "%s %s %s" % (left, r.choice(["=", "<>", "<", "<=", ">", ">="]), self.expr(tables, kind, max(depth - 1, 0)))
@@ -146,8 +163,21 @@ class Generator:
             return "%s(%s)" % (r.choice(["bool_and", "bool_or"]), self.condition(tables, 1))
         if name == "float":
             return "%s(%s)" % (r.choice(["min", "max", "count"]), self.expr(tables, "float", 1))
+        if name in ("sum", "avg") and r.random() < 0.3:
+            name = r.choice(["stddev", "variance", "var_pop", "stddev_pop"])
         text = "%s(%s)" % (name, self.expr(tables, kind, 1))
         return text + (" FILTER (WHERE %s)" % self.condition(tables, 1) if r.random() < 0.2 else "")
+
+    def window(self, tables):
+        r = self.rnd
+        unique = ", ".join("%s.%s" % (alias, key) for alias, table in tables for key in {"a": ["id"], "b": ["k1", "k2"], "r": ["id"]}[table])
+        call = r.choice(["row_number()", "rank()", "dense_rank()", "ntile(3)", "count(*)", "lag(%s)" % self.expr(tables, "int", 1), "lead(%s, 2)" % self.expr(tables, "text", 1),
+                         "first_value(%s)" % self.expr(tables, "num", 1), "sum(%s)" % self.expr(tables, "int", 1), "sum(%s)" % self.expr(tables, "num", 1),
+                         "avg(%s)" % self.expr(tables, "num", 1), "max(%s)" % self.expr(tables, "date", 1), "min(%s)" % self.expr(tables, "text", 1)])
+        frame = r.choice(["", "", " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING", " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW",
+                          " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW", " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"])
+        partition = "PARTITION BY %s " % self.expr(tables, r.choice(["int", "date", "bool"]), 1) if r.random() < 0.5 else ""
+        return "%s OVER (%sORDER BY %s%s)" % (call, partition, unique, frame)
 
     def query(self):
         r = self.rnd
@@ -158,23 +188,32 @@ class Generator:
                 r.choice(["EXISTS", "NOT EXISTS"]), self.column(tables, "int"), self.condition([("s", "b")], 1))
         elif where and r.random() < 0.15:
             where += " AND %s IN (SELECT s.a_id FROM {b} s WHERE %s)" % (self.column(tables, "int"), self.condition([("s", "b")], 1))
-        kinds = ["int", "num", "text", "date", "float", "bool"]
+        kinds = ["int", "num", "text", "date", "float", "bool", "ts", "tz"]
         if r.random() < 0.5:
             groups = [self.expr(tables, r.choice(["int", "text", "date", "num"]), 1) for _ in range(r.randint(0, 2))]
             groups = [g for g in groups if any(alias + "." in g for alias, _ in tables)]
             outputs = groups + [self.aggregate(tables) for _ in range(r.randint(1, 3))]
             text = "SELECT %s FROM %s%s" % (", ".join(outputs), source, where)
             if groups:
-                text += " GROUP BY " + ", ".join(str(i + 1) for i in range(len(groups)))
+                names = ", ".join(str(i + 1) for i in range(len(groups)))
+                text += " GROUP BY " + r.choice(["%s", "%s", "%s", "ROLLUP (%s)", "CUBE (%s)"]) % names
             if r.random() < 0.3:
                 text += " HAVING count(*) %s %d" % (r.choice([">", "<="]), r.randint(0, 5))
         else:
             outputs = [self.expr(tables, r.choice(kinds)) for _ in range(r.randint(1, 4))]
+            if r.random() < 0.15:
+                outputs.append(self.window(tables))
+            if r.random() < 0.1:
+                outputs.append("(SELECT %s FROM {b} s WHERE s.a_id = %s)" % (self.aggregate([("s", "b")]), self.column(tables, "int")))
             if r.random() < 0.2:
                 outputs.append(self.column(tables, "other") if any(t == "a" for _, t in tables) else "1")
             text = "SELECT %s%s FROM %s%s" % ("DISTINCT " if r.random() < 0.15 else "", ", ".join(outputs), source, where)
         if r.random() < 0.1:
             text = "WITH w AS (%s) SELECT count(*) FROM w" % text
+        elif r.random() < 0.07:
+            columns = [r.choice(["int", "num", "text", "date"]) for _ in range(r.randint(1, 3))]
+            sides = ["SELECT %s FROM %s" % (", ".join(self.expr(ts, k, 1) for k in columns), s) for s, ts in (self.source(), self.source())]
+            text = r.choice([" UNION ALL ", " UNION ", " EXCEPT ", " INTERSECT ", " EXCEPT ALL "]).join(sides)
         elif r.random() < 0.4:
             order = ", ".join("%d%s" % (i + 1, r.choice(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"])) for i in range(len(outputs)))
             text += " ORDER BY " + order
@@ -270,7 +309,7 @@ def same(heap, mirror, text):
         return first == second
     if first[0] != second[0]:
         return False
-    loose = re.search("DISTINCT|GROUP BY|LIMIT", text)
+    loose = re.search(r"DISTINCT|GROUP BY|LIMIT|UNION|EXCEPT|INTERSECT|min\(|max\(", text)
 
     def key(row):
         values = []
@@ -311,6 +350,7 @@ def main():
             c.execute("SET mooncake.fallback = on")
             for table in "ab":
                 compare(c, table, table + "_mirror", context="seed %d" % options.seed)
+            c.execute("SET TimeZone = '%s'" % rnd.choice(["UTC", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]))
             c.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
             for _ in range(15):
                 text = generator.query()
