@@ -75,6 +75,14 @@ struct Negate {
     }
 };
 
+// Not DuckDB's "-": its optimizer takes "-x >= c" for "x <= -c", which is wrong for NaN, the largest value on both sides.
+struct FloatNegate {
+    template <typename T>
+    static T Apply(T a) {
+        return std::isnan(a) ? a : -a;
+    }
+};
+
 struct FloatAdd {
     template <typename T>
     static T Apply(T a, T b) {
@@ -187,6 +195,8 @@ void RegisterArithmetic(duckdb::ExtensionLoader& loader) {
                                     });
     interval.SetFallible();
     negate.AddFunction(std::move(interval));
+    AddUnary<FloatNegate, float>(&negate);
+    AddUnary<FloatNegate, double>(&negate);
     loader.RegisterFunction(std::move(negate));
     RegisterFloats<FloatAdd>(loader, "ivy_add");
     RegisterFloats<FloatSubtract>(loader, "ivy_sub");

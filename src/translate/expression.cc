@@ -316,7 +316,7 @@ bool TranslateExpression(Translator* t, Node* node, Sql* out) {
     }
 }
 
-bool CheckGroupable(Translator* t, const Sql& e, Oid collation, Oid equality_operator, int32 typmod) {
+bool CheckGroupable(Translator* t, const Sql& e, Oid collation, Oid equality_operator, int32 typmod, const char** key) {
     const Signature* signature = FindSignature(get_opcode(equality_operator));
     if (signature == nullptr || !signature->IsComparison() || strcmp(signature->sql, "=") != 0) {
         return Refuse(t, "grouping by type %s", format_type_be(e.type));
@@ -326,6 +326,10 @@ bool CheckGroupable(Translator* t, const Sql& e, Oid collation, Oid equality_ope
     if (signature->types[0] == 'c' && typmod < VARHDRSZ) return Refuse(t, "grouping by character of varying length");
     Sql args[2] = {e, e};
     if (IsNumericText(e) || (IsNumeric(e) && e.scale_kind != NumericScale::kFixed)) {
+        if (key != nullptr) {
+            *key = psprintf("ivy_num_key(%s)", ToNumericText(e).text);
+            return true;
+        }
         return Refuse(t, "grouping by a numeric whose display scale varies by row");
     }
     return PrepareArguments(t, *signature, args, 2, collation);

@@ -12,6 +12,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_agg.h"
 #include "parser/parsetree.h"
+#include "utils/fmgroids.h"
 }
 
 namespace ivy::translate {
@@ -70,13 +71,23 @@ bool BeginGrouping(Translator* t) {
     const RangeTblEntry* rte = rt_fetch(grouping->group_rti, query->rtable);
     grouping->group_count = list_length(rte->groupexprs);
     grouping->groups = static_cast<Sql*>(palloc0(grouping->group_count * sizeof(Sql)));
+    grouping->keys = static_cast<const char**>(palloc0(grouping->group_count * sizeof(char*)));
     bool ok = true;
+    // Where a grouping set leaves one of two equal expressions out, Postgres takes them for the same column all the same.
+    for (int i = 0; query->groupingSets != NIL && i < grouping->group_count; i++) {
+        for (int j = 0; j < i; j++) {
+            if (equal(list_nth(rte->groupexprs, i), list_nth(rte->groupexprs, j))) {
+                return Refuse(t, "grouping sets with the same expression twice");
+            }
+        }
+    }
     for (int i = 0; i < grouping->group_count; i++) {
         Node* node = Fold(t, static_cast<Node*>(list_nth(rte->groupexprs, i)));
         const auto* clause = static_cast<SortGroupClause*>(list_nth(query->groupClause, i));
         Sql* group = &grouping->groups[i];
         ok = TranslateExpression(t, node, group) &&
-             CheckGroupable(t, *group, exprCollation(node), clause->eqop, exprTypmod(node)) && ok;
+             CheckGroupable(t, *group, exprCollation(node), clause->eqop, exprTypmod(node), &grouping->keys[i]) && ok;
+        if (ok && grouping->keys[i] != nullptr) *group = ToNumericText(*group);
     }
     return ok;
 }
@@ -99,7 +110,7 @@ bool EndGrouping(Translator* t, const char* from, StringInfo out) {
     appendStringInfoString(out, " FROM (SELECT ");
     comma = "";
     for (int i = 0; i < grouping->group_count; i++) {
-        appendStringInfo(out, "%s%s AS g%d", comma, grouping->groups[i].text, i + 1);
+        appendStringInfo(out, "%s%s AS g%d", comma, grouping->keys[i] ? grouping->keys[i] : grouping->groups[i].text, i + 1);
         comma = ", ";
     }
     index = 0;
@@ -136,9 +147,20 @@ bool EndGrouping(Translator* t, const char* from, StringInfo out) {
 bool TranslateGroupedVar(Translator* t, Level* level, RangeTblEntry* rte, Var* var, Sql* out) {
     Grouping* grouping = level->grouping;
     if (rte->rtekind == RTE_GROUP) {
-        *out = grouping->groups[var->varattno - 1];
-        out->text = psprintf("%s.g%d", grouping->output, var->varattno);
+        const int index = var->varattno - 1;
+        *out = grouping->groups[index];
         out->is_null = false;
+        if (grouping->keys[index] == nullptr) {
+            out->text = psprintf("%s.g%d", grouping->output, var->varattno);
+            return true;
+        }
+        // The group's value, if all rows have the very same one. Grouping sets without it show NULL.
+        UseArgument(grouping, out);
+        out->text = psprintf("ivy_num_one(%s)", out->text);
+        if (level->query->groupingSets != NIL) {
+            out->text = psprintf("CASE WHEN GROUPING(%s.g%d) = 0 THEN %s END", grouping->input, var->varattno, out->text);
+        }
+        UseResult(grouping, out);
         return true;
     }
     // Not grouped, so functionally dependent on what is: the same in all rows of a group.
@@ -176,7 +198,14 @@ bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
         ok = TranslateExpression(t, node, &args[i]) && ok;
         foreach_node(SortGroupClause, clause, aggregate->aggdistinct) {
             if (!ok || clause->tleSortGroupRef != entry->ressortgroupref) continue;
-            ok = CheckGroupable(t, args[i], exprCollation(node), clause->eqop, exprTypmod(node));
+            // How many there are can be said of keys too.
+            const char* key = nullptr;
+            ok = CheckGroupable(t, args[i], exprCollation(node), clause->eqop, exprTypmod(node),
+                                aggregate->aggfnoid == F_COUNT_ANY ? &key : nullptr);
+            if (key == nullptr) continue;
+            args[i] = Sql{};
+            args[i].text = key;
+            args[i].rep = Native(TypeKind::kBytes);
         }
         i++;
     }

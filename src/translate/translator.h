@@ -83,6 +83,7 @@ struct Grouping {
     const char* output;   // alias of the grouped SELECT
     List* results;        // text of its columns x1, x2, ...
     Sql* groups;          // of g1..gn
+    const char** keys;    // what g1..gn hold instead of the group expressions, or null
     int group_count;
     Index group_rti;      // the RTE_GROUP, or 0
 };
@@ -175,8 +176,10 @@ bool IsValue(Node* node);
 // An expression that is a value. Refuses if its type has no exact literal.
 bool TranslateValue(Translator* t, Node* node, Sql* out);
 bool TranslateVar(Translator* t, Var* var, Sql* out);
-// Whether equality of this expression's values is equality of their representation (GROUP BY, DISTINCT, UNION, IN).
-bool CheckGroupable(Translator* t, const Sql& e, Oid collation, Oid equality_operator, int32 typmod);
+// Whether equality of this expression's values is equality of their representation (GROUP BY, DISTINCT, UNION, IN). With
+// "key" also where it is that of another expression, which *key becomes: equal numerics may differ in their display scale.
+bool CheckGroupable(Translator* t, const Sql& e, Oid collation, Oid equality_operator, int32 typmod,
+                    const char** key = nullptr);
 // An expression whose order by bytes or numbers is Postgres's order of e, such as e itself. Refuses if there is none.
 bool CheckSortable(Translator* t, const Sql& e, Oid collation, Oid sort_operator, const char** key, bool* descending);
 // "ASC NULLS LAST" and so on.

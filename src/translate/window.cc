@@ -40,12 +40,13 @@ bool AppendWindow(Translator* t, const WindowClause* window, StringInfo out) {
     appendStringInfoString(out, " OVER (");
     foreach_node(SortGroupClause, clause, window->partitionClause) {
         Node* node = Fold(t, get_sortgroupclause_expr(clause, query->targetList));
-        Sql key;
-        if (!TranslateExpression(t, node, &key) ||
-            !CheckGroupable(t, key, exprCollation(node), clause->eqop, exprTypmod(node))) {
+        Sql value;
+        const char* key = nullptr;
+        if (!TranslateExpression(t, node, &value) ||
+            !CheckGroupable(t, value, exprCollation(node), clause->eqop, exprTypmod(node), &key)) {
             return false;
         }
-        appendStringInfo(out, "%s%s", comma, key.text);
+        appendStringInfo(out, "%s%s", comma, key != nullptr ? key : value.text);
         comma = ", ";
     }
     if (window->partitionClause != NIL) appendStringInfoChar(out, ' ');
