@@ -2,35 +2,27 @@
 // Lake functions in parse analysis: the row_type node, column names, and the second analysis.
 #include "lake_analysis.h"
 
-#include "lake_access.h"
 #include "lake_columns.h"
 #include "lake_function.h"
+#include "lake_row.h"
 
 extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
-#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
-#include "executor/execExpr.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "nodes/subscripting.h"
-#include "optimizer/optimizer.h"
 #include "parser/analyze.h"
-#include "parser/parse_coerce.h"
-#include "parser/parse_expr.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
 #include "parser/parser.h"
 #include "parser/parsetree.h"
 #include "utils/builtins.h"
-#include "utils/jsonb.h"
 
-PG_FUNCTION_INFO_V1(duckdb_lake_row_subscript);
 PG_FUNCTION_INFO_V1(duckdb_settle_row_types);
 }
 
@@ -52,7 +44,7 @@ char* bare_text;                 // of the statement in which a call without col
 Node* InnerStatement(Node* statement) {
     switch (nodeTag(statement)) {
         case T_RawStmt: return InnerStatement(reinterpret_cast<RawStmt*>(statement)->stmt);
-        case T_ExplainStmt: return reinterpret_cast<ExplainStmt*>(statement)->query;
+        case T_ExplainStmt: return InnerStatement(reinterpret_cast<ExplainStmt*>(statement)->query);
         case T_CreateTableAsStmt: return reinterpret_cast<CreateTableAsStmt*>(statement)->query;
         case T_DeclareCursorStmt: return reinterpret_cast<DeclareCursorStmt*>(statement)->query;
         case T_ViewStmt: return reinterpret_cast<ViewStmt*>(statement)->query;
@@ -147,81 +139,6 @@ List* ParseAgain(const char* text) {
 }
 
 // --- column names as subscripts ------------------------------------------------------------------------------------------
-
-// The columns of a call's files if its arguments are constants, else NIL. Asked once a statement.
-List* ColumnsOf(const FuncExpr* call) {
-    struct Known {
-        TimestampTz statement;
-        char* text;
-        MemoryContext context;
-        List* columns;
-    };
-    static Known known;
-    auto* complete = static_cast<FuncExpr*>(copyObjectImpl(call));
-    CompleteLakeCall(complete);
-    complete->args = reinterpret_cast<List*>(eval_const_expressions(nullptr, reinterpret_cast<Node*>(complete->args)));
-    const LakeCall* lake = LakeCallOfConstants(complete);
-    if (!lake) return NIL;
-    CheckLakeCall(lake->function, lake->paths);
-    const char* text = LakeCallText(lake);
-    const TimestampTz now = GetCurrentStatementStartTimestamp();
-    if (known.text && known.statement == now && strcmp(known.text, text) == 0) return known.columns;
-    if (!known.context) known.context = AllocSetContextCreate(TopMemoryContext, "lake columns", ALLOCSET_SMALL_SIZES);
-    known.text = nullptr;
-    MemoryContextReset(known.context);
-    MemoryContext before = MemoryContextSwitchTo(known.context);
-    known.columns = DescribeFiles(lake);
-    known.text = pstrdup(text);
-    known.statement = now;
-    MemoryContextSwitchTo(before);
-    return known.columns;
-}
-
-// The call that gives an entry's rows of type mooncake.lake_row, or null.
-FuncExpr* RowCallOf(const RangeTblEntry* rte, Oid row_type) {
-    if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1) return nullptr;
-    Node* expression = linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-    if (!IsA(expression, FuncExpr) || exprType(expression) != row_type) return nullptr;
-    auto* call = reinterpret_cast<FuncExpr*>(expression);
-    return IsLakeFunction(call->funcid) ? call : nullptr;
-}
-
-// The call whose rows column "attno" of an entry holds, followed through subqueries and WITH queries, or null.
-FuncExpr* TraceColumn(ParseState* pstate, RangeTblEntry* rte, AttrNumber attno, Oid row_type, int depth = 0) {
-    if (depth > 20) return nullptr;
-    if (FuncExpr* call = RowCallOf(rte, row_type)) return call;
-    ::Query* query = nullptr;
-    if (rte->rtekind == RTE_SUBQUERY) {
-        query = rte->subquery;
-    } else if (rte->rtekind == RTE_CTE && pstate) {
-        for (ParseState* level = pstate; level; level = level->parentParseState) {
-            ListCell* cell;
-            foreach (cell, level->p_ctenamespace) {
-                auto* cte = lfirst_node(CommonTableExpr, cell);
-                if (strcmp(cte->ctename, rte->ctename) != 0 || !IsA(cte->ctequery, Query)) continue;
-                query = reinterpret_cast<::Query*>(cte->ctequery);
-            }
-            if (query) break;
-        }
-    }
-    if (!query || attno <= 0) return nullptr;
-    const TargetEntry* entry = get_tle_by_resno(query->targetList, attno);
-    if (!entry || !IsA(entry->expr, Var)) return nullptr;
-    const auto* var = reinterpret_cast<const Var*>(entry->expr);
-    if (var->varlevelsup != 0 || var->varno > list_length(query->rtable)) return nullptr;
-    return TraceColumn(pstate, rt_fetch(var->varno, query->rtable), var->varattno, row_type, depth + 1);
-}
-
-const FileColumn* FindFileColumn(List* columns, const char* name) {
-    const FileColumn* similar = nullptr;
-    ListCell* cell;
-    foreach (cell, columns) {
-        const auto* column = static_cast<FileColumn*>(lfirst(cell));
-        if (strcmp(column->name, name) == 0) return column;
-        if (!similar && pg_strcasecmp(column->name, name) == 0) similar = column;
-    }
-    return similar;
-}
 
 Node* MakeSubscript(Var* row, const FileColumn* column, Oid row_type) {
     SubscriptingRef* ref = makeNode(SubscriptingRef);
@@ -486,111 +403,7 @@ void InstallLakeAnalysis() {
     post_parse_analyze_hook = OnAnalyze;
 }
 
-// --- subscripts --------------------------------------------------------------------------------------------------------------
-
-namespace {
-
-void TransformSubscript(SubscriptingRef* ref, List* indirection, ParseState* pstate, bool is_slice, bool is_assignment) {
-    if (is_assignment) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("rows of files cannot be changed")));
-    }
-    List* names = NIL;
-    ListCell* cell;
-    foreach (cell, indirection) {
-        const auto* index = lfirst_node(A_Indices, cell);
-        if (is_slice || index->is_slice || !index->uidx) {
-            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("rows of files have no slices"),
-                            parser_errposition(pstate, exprLocation(index->uidx ? index->uidx : index->lidx))));
-        }
-        Node* name = transformExpr(pstate, index->uidx, pstate->p_expr_kind);
-        const int location = exprLocation(name);
-        name = coerce_to_target_type(pstate, name, exprType(name), TEXTOID, -1, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
-        if (!name) {
-            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("subscript of a row must be the name of a column"),
-                            parser_errposition(pstate, location)));
-        }
-        names = lappend(names, name);
-    }
-    ref->refupperindexpr = names;
-    ref->reflowerindexpr = NIL;
-    ref->refrestype = list_length(names) > 1 ? JSONBOID : TEXTOID;
-    ref->reftypmod = -1;
-    if (list_length(names) > 1 || !IsA(linitial(names), Const) || !IsA(ref->refexpr, Var)) return;
-    const auto* name = linitial_node(Const, names);
-    const auto* row = reinterpret_cast<const Var*>(ref->refexpr);
-    if (name->constisnull) return;
-    RangeTblEntry* rte = GetRTEByRangeTablePosn(pstate, row->varno, static_cast<int>(row->varlevelsup));
-    const FuncExpr* call = TraceColumn(pstate, rte, row->varattno, ref->refcontainertype);
-    List* columns = call ? ColumnsOf(call) : NIL;
-    if (columns == NIL) return;
-    const char* wanted = TextDatumGetCString(name->constvalue);
-    const FileColumn* column = FindFileColumn(columns, wanted);
-    if (!column) {
-        ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" does not exist in the files", wanted),
-                        parser_errposition(pstate, exprLocation(reinterpret_cast<const Node*>(name)))));
-    }
-    ref->refrestype = column->type;
-    ref->reftypmod = column->typmod;
-}
-
-// Run time, for rows that the planner could not make columns of: the value is a JSON object.
-struct SubscriptWork {
-    FmgrInfo input;
-    Oid parameter;
-    Oid type;
-    int32 typmod;
-};
-
-bool CheckSubscripts(ExprState*, ExprEvalStep* op, ExprContext*) {
-    const SubscriptingRefState* state = op->d.sbsref_subscript.state;
-    for (int i = 0; i < state->numupper; i++) {
-        if (!state->upperindexnull[i]) continue;
-        *op->resnull = true;
-        return false;
-    }
-    return true;
-}
-
-void FetchSubscript(ExprState*, ExprEvalStep* op, ExprContext*) {
-    const SubscriptingRefState* state = op->d.sbsref.state;
-    auto* work = static_cast<SubscriptWork*>(state->workspace);
-    Jsonb* row = DatumGetJsonbP(*op->resvalue);
-    auto* path = static_cast<Datum*>(palloc(sizeof(Datum) * state->numupper));
-    for (int i = 0; i < state->numupper; i++) path[i] = state->upperindex[i];
-    *op->resvalue = jsonb_get_element(row, path, state->numupper, op->resnull, work->type != JSONBOID);
-    if (*op->resnull || work->type == JSONBOID || work->type == TEXTOID) return;
-    char* value = TextDatumGetCString(*op->resvalue);
-    *op->resvalue = InputFunctionCall(&work->input, value, work->parameter, work->typmod);
-}
-
-void SetUpSubscripts(const SubscriptingRef* ref, SubscriptingRefState* state, SubscriptExecSteps* methods) {
-    auto* work = static_cast<SubscriptWork*>(palloc0(sizeof(SubscriptWork)));
-    Oid input;
-    getTypeInputInfo(ref->refrestype, &input, &work->parameter);
-    fmgr_info(input, &work->input);
-    work->type = ref->refrestype;
-    work->typmod = ref->reftypmod;
-    state->workspace = work;
-    methods->sbs_check_subscripts = CheckSubscripts;
-    methods->sbs_fetch = FetchSubscript;
-    methods->sbs_assign = nullptr;
-    methods->sbs_fetch_old = nullptr;
-}
-
-}  // namespace
-
 }  // namespace ivy::duck
-
-Datum duckdb_lake_row_subscript(PG_FUNCTION_ARGS) {
-    static const SubscriptRoutines routines = {
-        .transform = ivy::duck::TransformSubscript,
-        .exec_setup = ivy::duck::SetUpSubscripts,
-        .fetch_strict = true,
-        .fetch_leakproof = false,
-        .store_leakproof = false,
-    };
-    PG_RETURN_POINTER(&routines);
-}
 
 // Puts the node of our own in the place of the default of the last argument of each lake function.
 Datum duckdb_settle_row_types(PG_FUNCTION_ARGS) {

@@ -2,6 +2,7 @@
 // Columns of files: DuckDB's types by name, and casts.
 #include "lake_columns.h"
 
+#include "lake_row.h"
 #include "lake_run.h"
 #include "types/type_map.h"
 
@@ -186,17 +187,6 @@ bool WantsSourceText(LakeFormat format, const Natural& natural, Oid type) {
     return is_text || (type == NUMERICOID && natural.type == FLOAT8OID);
 }
 
-const FileColumn* FindColumn(List* columns, const char* name) {
-    const FileColumn* similar = nullptr;
-    ListCell* cell;
-    foreach (cell, columns) {
-        const auto* column = static_cast<FileColumn*>(lfirst(cell));
-        if (strcmp(column->name, name) == 0) return column;
-        if (!similar && pg_strcasecmp(column->name, name) == 0) similar = column;
-    }
-    return similar;
-}
-
 [[noreturn]] void RaiseMissing(const LakeCall* call, List* columns, const char* name) {
     StringInfoData names;
     initStringInfo(&names);
@@ -224,7 +214,7 @@ void CheckCast(const LakeCall* call, const LakeColumn* column, const char* duck_
 
 // "as_text" collects the columns that are to be read as text; null if none may be.
 void BindColumn(const LakeCall* call, List* columns, LakeColumn* column, StringInfo as_text) {
-    const FileColumn* found = FindColumn(columns, column->name);
+    const FileColumn* found = FindFileColumn(columns, column->name);
     if (!found) RaiseMissing(call, columns, column->name);
     int32 base_typmod = column->typmod;
     const Oid base = getBaseTypeAndTypmod(column->type, &base_typmod);
@@ -274,7 +264,7 @@ bool IsWholeRecord(const LakeCall* call, TupleDesc declared, List* columns) {
     if (call->reader->format != LakeFormat::kJson || declared->natts != 1) return false;
     const FormData_pg_attribute* attribute = TupleDescAttr(declared, 0);
     if (attribute->atttypid != JSONBOID && attribute->atttypid != JSONOID) return false;
-    return FindColumn(columns, NameStr(attribute->attname)) == nullptr;
+    return FindFileColumn(columns, NameStr(attribute->attname)) == nullptr;
 }
 
 constexpr LakeReader kJsonRecords = {"read_json", "read_json_objects", LakeFormat::kJson, true};

@@ -69,6 +69,9 @@ CREATE TABLE lake_loaded AS SELECT r['user_id'], r['zip'] FROM mooncake.read_csv
 INSERT INTO events SELECT * FROM mooncake.read_parquet('lake_events.parquet') WHERE user_id = 1;
 SELECT count(*) FROM events;
 DELETE FROM events WHERE ctid <> ALL (ARRAY(SELECT min(ctid) FROM events GROUP BY user_id));
+MERGE INTO events USING mooncake.read_parquet('lake_events.parquet') s ON events.user_id = s.user_id AND s.user_id = 3
+WHEN MATCHED THEN UPDATE SET zip = 'merged';
+SELECT count(*) FROM events WHERE zip = 'merged';
 UPDATE events SET zip = e.event_type FROM mooncake.read_parquet('lake_events.parquet') AS e(user_id int, event_type text)
 WHERE e.user_id = events.user_id AND e.user_id = 1 RETURNING zip;
 
@@ -104,6 +107,9 @@ SELECT * FROM ROWS FROM (mooncake.read_csv('lake_events.csv') AS (user_id int), 
 EXPLAIN (COSTS OFF) SELECT count(*) FROM mooncake.read_parquet('lake_events.parquet') WHERE user_id > 1;
 EXPLAIN (COSTS OFF) SELECT * FROM mooncake.read_csv('lake_events.csv') AS e(user_id int, created_at date)
 WHERE created_at > '2023-01-01' AND user_id > 1;
+EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF, SUMMARY OFF, BUFFERS OFF) CREATE TABLE lake_explained AS
+SELECT * FROM mooncake.read_csv('lake_events.csv') LIMIT 0;
+DROP TABLE lake_explained;
 SET mooncake.execution = off;
 EXPLAIN (COSTS OFF) SELECT count(*) FROM mooncake.read_parquet('lake_events.parquet') WHERE user_id > 1;
 SELECT count(*) FROM mooncake.read_parquet('lake_events.parquet') WHERE user_id > 1;
