@@ -254,6 +254,10 @@ bool AddItem(Translator* t, Node* node, Relids* sources, StringInfo out) {
         case JOIN_FULL: name = "FULL JOIN"; break;
         default: return Refuse(t, "join of kind %d", static_cast<int>(join->jointype));
     }
+    if (join->jointype != JOIN_INNER && checkExprHasSubLink(join->quals)) {
+        // DuckDB fails inside for some of these, which would end the engine.
+        return Refuse(t, "subquery in the condition of an outer join");
+    }
     appendStringInfo(out, " %s ", name);
     ok = AddItem(t, join->rarg, &right, out) && ok;
     if (!ok) return false;
