@@ -81,6 +81,10 @@ class Answer:
         return self.message if self.failed else "%d rows %s" % (sum(self.rows.values()), str(dict(list(self.rows.items())[:4]))[:600])
 
 
+# Functions of the server's state, which goes on while queries run.
+STATE = re.compile(r"pg_catalog\.(pg_(stat|last|current|wal|is|backend|database|tablespace|relation|total|table|indexes|control|get|ls|lock|blocking|"
+                   r"safe|snapshot|xact|visible|notification|available|timezone|show|cursor|prepared|replication|logical)\w*|txid\w*|clock\w*|timeofday|"
+                   r"random\w*|gen_random\w*|uuidv\w*)\b")
 UNAVAILABLE = ("57014", "53200", "54001", "55000")  # time-out, memory, stack depth
 
 
@@ -93,7 +97,7 @@ def generate(server, seed, count):
         text = re.sub(r"\blimit 1\s+offset", "order by id limit 1 offset", text)
         text = re.sub(r"\btablesample \w+ \([0-9.e-]+\)", "", text)
         text = re.sub(r"\blimit \d+(?!\s+offset)", "", text).strip()
-        if re.match(r"(?i)(select|with)\b", text) and "rows." in text and not re.search(r"(?i)\b(insert|update|delete|merge)\b", text):
+        if re.match(r"(?i)(select|with)\b", text) and "rows." in text and not STATE.search(text) and not re.search(r"(?i)\b(insert|update|delete|merge)\b", text):
             yield text
 
 
