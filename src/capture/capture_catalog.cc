@@ -6,6 +6,8 @@
 #include <algorithm>
 
 #include "capture/row_layout.h"
+#include "pg_mooncake/src/location.h"
+#include "pg_mooncake/src/source.h"
 
 namespace ivy::capture {
 
@@ -107,19 +109,29 @@ void CaptureWorker::ReadMirror(const MirrorRow* row) {
         return;
     }
     const char* schema = get_namespace_name(get_rel_namespace(row->mirror));
-    RowLayout* layout = MakeRowLayout(CurrentMemoryContext, RelationGetDescr(source), row->key, row->key_count);
+    CapturedMirror* made = pg::Guard([&] {
+        reading_ = std::make_unique<CapturedMirror>();
+        return reading_.get();
+    });
+    ShapeOfMirror(row, RelationGetDescr(source), &made->shape);
+    RowLayout* layout =
+        MakeRowLayout(CurrentMemoryContext, RelationGetDescr(source), RelationGetDescr(source), made->shape);
+    // A child table may have NULLs where its parent has none.
+    const bool nullable = source->rd_rel->relkind != RELKIND_PARTITIONED_TABLE && mooncake::HasMembers(source);
     pg::Guard([&]() -> Status {
-        auto mirror = std::make_unique<CapturedMirror>();
+        auto mirror = std::move(reading_);
         mirror->id = row->mirror;
         mirror->source = row->source;
         mirror->generation = row->generation;
-        mirror->key.assign(row->key, row->key + row->key_count);
         MirrorOpen& open = mirror->told;
         open.id = row->mirror;
         open.schema_name = schema ? schema : "";
         open.table_name = table;
         open.columns = LayoutColumns(*layout);
-        for (const int16 attribute : mirror->key) open.key.push_back(static_cast<uint32_t>(attribute));
+        if (nullable) {
+            for (MirrorColumn& column : open.columns) column.not_null = false;
+        }
+        for (const int16 attribute : mirror->shape.key) open.key.push_back(static_cast<uint32_t>(attribute));
         open.location = row->location;
         if (row->metadata_location) open.metadata_location = row->metadata_location;
         open.flushed_lsn = row->flushed_lsn;
@@ -128,6 +140,9 @@ void CaptureWorker::ReadMirror(const MirrorRow* row) {
             return Status::Corrupt("mooncake.mirrors has a damaged copy_snapshot");
         }
         open.format_version = static_cast<uint8_t>(row->format_version);
+        open.flush_ms = static_cast<uint64_t>(row->options.flush_interval_ms);
+        open.flush_rows = static_cast<uint64_t>(row->options.flush_rows);
+        open.flush_bytes = static_cast<uint64_t>(row->options.flush_bytes);
         for (int i = 0; i < row->inexact_count; i++) open.inexact.push_back(static_cast<uint32_t>(row->inexact[i]));
         wanted_.push_back(std::move(mirror));
         return Status::Ok();
@@ -232,6 +247,7 @@ void CaptureWorker::ForgetDeletedFiles() {
                 left = true;
             } else {
                 mooncake::ForgetDropped(location.c_str());
+                mooncake::RemoveEmptyWarehouse(location.c_str());
             }
         }
     });

@@ -137,6 +137,7 @@ class CaptureWorker {
     bool refresh_ = true;                   // the catalog must be read
     bool extension_gone_ = false;
     std::vector<std::unique_ptr<CapturedMirror>> wanted_;  // of the last ReadCatalog
+    std::unique_ptr<CapturedMirror> reading_;              // that is being added to them
     std::vector<std::pair<Oid, std::string>> dropped_;     // mirror and location, of the last ReadCatalog
     std::set<std::string> deleting_;        // locations that this engine was told to delete
     TimestampTz forget_due_ = 0;

@@ -44,7 +44,7 @@ void ChangeBuilder::WriteRow(RowLayout* layout, bool may_be_unchanged) {
             if (!may_be_unchanged) {
                 ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
                                 errmsg("a new row's column %d is stored out of line and missing from the WAL",
-                                       column->attnum)));
+                                       column->id)));
             }
             pg::Guard([&] {
                 changes_.unchanged.push_back({static_cast<uint32_t>(out.rows()), static_cast<uint32_t>(i)});
@@ -54,7 +54,7 @@ void ChangeBuilder::WriteRow(RowLayout* layout, bool may_be_unchanged) {
         }
         if (!column->writer.write(&column->writer, value, &out)) {
             pg::Guard([&] {
-                const auto id = static_cast<uint32_t>(column->attnum);
+                const auto id = static_cast<uint32_t>(column->id);
                 auto& inexact = changes_.inexact;
                 if (std::find(inexact.begin(), inexact.end(), id) == inexact.end()) inexact.push_back(id);
             });
@@ -63,17 +63,25 @@ void ChangeBuilder::WriteRow(RowLayout* layout, bool may_be_unchanged) {
     if (layout->column_count == 0) rows_.AddEmptyRows(1);
 }
 
-// False, and nothing written, if a part of the key is not known.
+// False, and nothing written, if a part of the key is not known. Only where whole rows are the key can it hold NULLs.
 bool ChangeBuilder::WriteKey(RowLayout* layout, const Datum* values, const bool* nulls) {
     if (!layout->has_key) return false;
     for (int i = 0; i < layout->key_count; i++) {
         const int index = layout->columns[layout->key[i]].attnum - 1;
+        if (nulls[index] && layout->identity == Identity::kFull) continue;
         if (nulls[index] || IsUnchanged(TupleDescAttr(layout->descriptor, index), values[index])) return false;
     }
     for (int i = 0; i < layout->key_count; i++) {
         LayoutColumn* column = &layout->columns[layout->key[i]];
-        // A key value that can't be stored becomes NULL, which no row has: the mirror fails when it has to apply it.
-        column->writer.write(&column->writer, values[column->attnum - 1], &keys_.column(static_cast<size_t>(i)));
+        ColumnBuilder& out = keys_.column(static_cast<size_t>(i));
+        const int index = column->attnum - 1;
+        if (nulls[index]) {
+            pg::Guard([&] { out.AppendNull(); });
+            continue;
+        }
+        // A value that can't be stored becomes NULL. In a whole row, the one that is looked for has NULL there as well; no
+        // row has in a key: the mirror fails when it has to apply it.
+        column->writer.write(&column->writer, values[index], &out);
     }
     return true;
 }
@@ -92,8 +100,11 @@ void ChangeBuilder::Insert(RowLayout* layout) {
 
 void ChangeBuilder::Update(RowLayout* layout, bool old_is_known) {
     torn_ = true;
-    if (!WriteKey(layout, old_is_known ? layout->old_values : layout->values,
-                  old_is_known ? layout->old_nulls : layout->nulls)) {
+    // Of a whole row, the new version tells nothing about the old one.
+    const bool identified = (old_is_known || layout->identity == Identity::kKey) &&
+                            WriteKey(layout, old_is_known ? layout->old_values : layout->values,
+                                     old_is_known ? layout->old_nulls : layout->nulls);
+    if (!identified) {
         Done(RowOp::kUnidentified);
         return;
     }
@@ -110,6 +121,11 @@ void ChangeBuilder::Delete(RowLayout* layout, bool old_is_known) {
 void ChangeBuilder::Truncate() {
     torn_ = true;
     Done(RowOp::kTruncate);
+}
+
+void ChangeBuilder::Unidentified() {
+    torn_ = true;
+    Done(RowOp::kUnidentified);
 }
 
 void ChangeBuilder::Send(EngineLink* link, Oid mirror) {

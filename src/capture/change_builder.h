@@ -38,6 +38,7 @@ class ChangeBuilder {
     void Update(RowLayout* layout, bool old_is_known);  // false: the old key is that of the new row
     void Delete(RowLayout* layout, bool old_is_known);  // false: the WAL has no old row
     void Truncate();
+    void Unidentified();  // something happened to rows that can't be told from others
 
     // Queues the message if there is something and leaves the builder empty.
     void Send(EngineLink* link, Oid mirror);

@@ -8,6 +8,7 @@
 #include "capture/session.h"
 #include "pg/guard.h"
 #include "pg/xid.h"
+#include "pg_mooncake/src/source.h"
 
 extern "C" {
 #include "access/xlog.h"
@@ -118,10 +119,10 @@ Decoder* Decoder::Start(EngineLink* link, bool streaming) {
 CapturedMirror* Decoder::AddMirror(CapturedMirror* mirror) {
     pg::Guard([&] {
         mirrors_.push_back(mirror);
-        by_source_.emplace(mirror->source, mirror);
         // Room for all of them: noting one never fails.
         dirty_.reserve(mirrors_.size());
     });
+    InvalidateLayouts(InvalidOid);
     return mirror;
 }
 
@@ -131,10 +132,14 @@ void Decoder::RemoveMirror(Oid id) {
     pg::Guard([&] {
         std::erase(mirrors_, mirror);
         std::erase(dirty_, mirror);
-        std::erase_if(by_source_, [&](const auto& entry) { return entry.second == mirror; });
+        for (auto& [relid, table] : tables_) {
+            for (auto& route : table.routes) {
+                if (route.mirror == mirror) FreeLayout(&route);
+            }
+            std::erase_if(table.routes, [&](const auto& route) { return route.mirror == mirror; });
+        }
     });
     if (culprit_ == mirror) culprit_ = nullptr;
-    if (mirror->layout) FreeRowLayout(mirror->layout);
     delete mirror;
 }
 
@@ -146,8 +151,10 @@ CapturedMirror* Decoder::FindMirror(Oid id) const {
 }
 
 void Decoder::InvalidateLayouts(Oid relid) {
-    for (CapturedMirror* mirror : mirrors_) {
-        if (relid == InvalidOid || mirror->source == relid) mirror->layout_checked = false;
+    for (auto& [table_relid, table] : tables_) {
+        if (relid == InvalidOid || std::find(table.above.begin(), table.above.end(), relid) != table.above.end()) {
+            table.checked = false;
+        }
     }
 }
 
@@ -201,19 +208,67 @@ Xid Decoder::SubXid(ReorderBufferChange* change, bool streamed) {
     return last_wide_subxid_;
 }
 
-void Decoder::PrepareMirror(CapturedMirror* mirror, Relation relation, Xid subxid) {
-    if (!mirror->layout_checked) {
-        TupleDesc descriptor = RelationGetDescr(relation);
-        if (!mirror->layout || !LayoutFits(*mirror->layout, descriptor)) {
-            RowLayout* layout = MakeRowLayout(TopMemoryContext, descriptor, mirror->key.data(),
-                                              static_cast<int>(mirror->key.size()));
-            mirror->builder.Send(link_, mirror->id);
-            mirror->builder.SetLayout(*layout);
-            if (mirror->layout) FreeRowLayout(mirror->layout);
-            mirror->layout = layout;
-        }
-        mirror->layout_checked = true;
+void Decoder::FreeLayout(CapturedTable::Route* route) {
+    if (!route->layout) return;
+    if (route->mirror->current == route->layout) route->mirror->current = nullptr;
+    FreeRowLayout(route->layout);
+    route->layout = nullptr;
+}
+
+// The route to a mirror, with the layout that it has already if that still is right.
+CapturedTable::Route Decoder::MakeRoute(CapturedMirror* mirror, const CapturedTable& table, Relation relation) {
+    RowLayout* layout = nullptr;
+    for (const auto& known : table.routes) {
+        if (known.mirror == mirror) layout = known.layout;
     }
+    const bool own = mirror->source == RelationGetRelid(relation);
+    Relation source = own ? relation : RelationIdGetRelation(mirror->source);
+    if (!RelationIsValid(source)) {
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not open relation with OID %u", mirror->source)));
+    }
+    if (!layout || !LayoutFits(*layout, RelationGetDescr(source), RelationGetDescr(relation))) {
+        layout = MakeRowLayout(TopMemoryContext, RelationGetDescr(source), RelationGetDescr(relation), mirror->shape);
+    }
+    if (!own) RelationClose(source);
+    return {mirror, layout};
+}
+
+// Finds the mirrors that show a table's rows, by the catalog as of the change.
+void Decoder::CheckTable(CapturedTable* table, Relation relation) {
+    List* above = mooncake::SourcesAbove(RelationGetRelid(relation));
+    std::vector<CapturedTable::Route>* routes = pg::Guard([] { return new std::vector<CapturedTable::Route>(); });
+    for (CapturedMirror* mirror : mirrors_) {
+        if (!list_member_oid(above, mirror->source)) continue;
+        culprit_ = mirror;
+        const CapturedTable::Route route = MakeRoute(mirror, *table, relation);
+        pg::Guard([&] { routes->push_back(route); });
+        culprit_ = nullptr;
+    }
+    pg::Guard([&] {
+        table->above.clear();
+        ListCell* cell;
+        foreach (cell, above) table->above.push_back(lfirst_oid(cell));
+        for (auto& old : table->routes) {
+            const bool kept = std::any_of(routes->begin(), routes->end(),
+                                          [&](const auto& route) { return route.layout == old.layout; });
+            if (!kept) FreeLayout(&old);
+        }
+        table->routes = *routes;
+        delete routes;
+    });
+    table->checked = true;
+}
+
+void Decoder::UseLayout(CapturedMirror* mirror, const RowLayout* layout) {
+    if (mirror->current == layout) return;
+    if (!mirror->current || !SameColumns(*mirror->current, *layout)) {
+        mirror->builder.Send(link_, mirror->id);
+        mirror->builder.SetLayout(*layout);
+    }
+    mirror->current = layout;
+}
+
+void Decoder::PrepareMirror(CapturedMirror* mirror, Xid subxid) {
     if (!mirror->builder.empty() && !mirror->builder.IsOf(current_xid_, subxid)) {
         mirror->builder.Send(link_, mirror->id);
     }
@@ -221,10 +276,9 @@ void Decoder::PrepareMirror(CapturedMirror* mirror, Relation relation, Xid subxi
     NoteDirty(mirror);
 }
 
-void Decoder::AppendChange(CapturedMirror* mirror, Relation relation, ReorderBufferChange* change) {
+void Decoder::AppendChange(CapturedMirror* mirror, RowLayout* layout, Relation relation, ReorderBufferChange* change) {
     FaultPoint("capture-change", ERRCODE_DATA_EXCEPTION);
     TupleDesc descriptor = RelationGetDescr(relation);
-    RowLayout* layout = mirror->layout;
     HeapTuple old_row = change->data.tp.oldtuple;
     HeapTuple new_row = change->data.tp.newtuple;
     if (old_row) heap_deform_tuple(old_row, descriptor, layout->old_values, layout->old_nulls);
@@ -253,34 +307,56 @@ void Decoder::AppendChange(CapturedMirror* mirror, Relation relation, ReorderBuf
 }
 
 void Decoder::OnChange(Relation relation, ReorderBufferChange* change, bool streamed) {
-    const auto [first, last] = by_source_.equal_range(RelationGetRelid(relation));
-    if (first == last) return;
-    const Xid subxid = SubXid(change, streamed);
+    if (mirrors_.empty()) return;
+    CapturedTable* table = pg::Guard([&] { return &tables_[RelationGetRelid(relation)]; });
+    if (table->checked && table->routes.empty()) return;
     MemoryContext caller = MemoryContextSwitchTo(row_context_);
-    for (auto entry = first; entry != last; ++entry) {
-        CapturedMirror* mirror = entry->second;
-        culprit_ = mirror;
-        PrepareMirror(mirror, relation, subxid);
-        AppendChange(mirror, relation, change);
+    if (!table->checked) CheckTable(table, relation);
+    const Xid subxid = SubXid(change, streamed);
+    for (const CapturedTable::Route& route : table->routes) {
+        culprit_ = route.mirror;
+        UseLayout(route.mirror, route.layout);
+        PrepareMirror(route.mirror, subxid);
+        AppendChange(route.mirror, route.layout, relation, change);
         culprit_ = nullptr;
+        current_touched_ = true;
     }
     MemoryContextSwitchTo(caller);
     MemoryContextReset(row_context_);
+}
+
+// A mirror is emptied when all tables whose rows it shows are. When only some are, nobody can say which rows went: the
+// extension's hooks have ordered a new copy then; otherwise (a subscription applied the TRUNCATE) the mirror fails.
+void Decoder::TruncateMirror(CapturedMirror* mirror, int count, Relation relations[], Xid subxid) {
+    List* truncated = NIL;
+    bool whole = false, part = false;
+    for (int i = 0; i < count; i++) {
+        const Oid relid = RelationGetRelid(relations[i]);
+        truncated = lappend_oid(truncated, relid);
+        whole = whole || (relid == mirror->source && relations[i]->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
+        part = part || list_member_oid(mooncake::SourcesAbove(relid), mirror->source);
+    }
+    if (!part) return;
+    if (!whole) whole = list_difference_oid(mooncake::SourceMembers(mirror->source, NoLock), truncated) == NIL;
+    PrepareMirror(mirror, subxid);
+    if (whole) {
+        mirror->builder.Truncate();
+    } else {
+        mirror->builder.Unidentified();
+    }
     current_touched_ = true;
 }
 
 void Decoder::OnTruncate(int count, Relation relations[], ReorderBufferChange* change, bool streamed) {
     const Xid subxid = SubXid(change, streamed);
-    for (int i = 0; i < count; i++) {
-        const auto [first, last] = by_source_.equal_range(RelationGetRelid(relations[i]));
-        for (auto entry = first; entry != last; ++entry) {
-            culprit_ = entry->second;
-            PrepareMirror(entry->second, relations[i], subxid);
-            entry->second->builder.Truncate();
-            culprit_ = nullptr;
-            current_touched_ = true;
-        }
+    MemoryContext caller = MemoryContextSwitchTo(row_context_);
+    for (CapturedMirror* mirror : mirrors_) {
+        culprit_ = mirror;
+        TruncateMirror(mirror, count, relations, subxid);
+        culprit_ = nullptr;
     }
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(row_context_);
 }
 
 void Decoder::SendBuilders() {
@@ -294,7 +370,11 @@ bool Decoder::TouchesDefinitions(ReorderBufferTXN* txn) const {
     for (uint32 i = 0; i < txn->ninvalidations; i++) {
         const SharedInvalidationMessage& message = txn->invalidations[i];
         if (message.id != SHAREDINVALRELCACHE_ID) continue;
-        if (message.rc.relId == InvalidOid || by_source_.count(message.rc.relId) > 0) return true;
+        const Oid relid = message.rc.relId;
+        if (relid == InvalidOid) return true;
+        for (const CapturedMirror* mirror : mirrors_) {
+            if (mirror->source == relid) return true;
+        }
     }
     return false;
 }

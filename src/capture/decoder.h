@@ -17,6 +17,10 @@
 // filenumber ...") would come again and again. Without streaming all of them are known. So whoever runs the decoder starts
 // it again without streaming after an error.
 //
+// A change is routed to the mirrors of its table and to those of the tables above it (partitions, inheritance), as the
+// catalog was then: a row that came while the table was not a partition is none of the partitioned table's. Attaching or
+// detaching a table that has rows is not a change of rows; the extension's hooks order a new copy for it.
+//
 // Schema changes: the layout of rows follows the historic descriptor by itself. When a transaction that touched the
 // definition of a source commits, its Commit message is held back (HeldCommit) until the caller, outside of decoding,
 // has told the engine of the new columns.
@@ -49,11 +53,21 @@ struct CapturedMirror {
     Oid id = InvalidOid;
     Oid source = InvalidOid;
     int generation = 0;
-    std::vector<int16> key;
+    MirrorShape shape;
     MirrorOpen told;              // what the engine was told last
-    RowLayout* layout = nullptr;  // of the rows decoded last; null before the first
-    bool layout_checked = false;  // the source's descriptor can't have changed since
     ChangeBuilder builder;
+    const RowLayout* current = nullptr;  // layout of the rows in the builder; null before the first
+};
+
+// A table that changes came from.
+struct CapturedTable {
+    struct Route {
+        CapturedMirror* mirror;
+        RowLayout* layout;
+    };
+    std::vector<Route> routes;  // to the mirrors that show its rows: its own, those of tables above it
+    std::vector<Oid> above;     // itself and the tables above it (partitioned, or inherited from)
+    bool checked = false;       // none of this can have changed since
 };
 
 class Decoder {
@@ -115,8 +129,13 @@ class Decoder {
   private:
     Decoder() = default;
     Xid SubXid(ReorderBufferChange* change, bool streamed);
-    void PrepareMirror(CapturedMirror* mirror, Relation relation, Xid subxid);
-    void AppendChange(CapturedMirror* mirror, Relation relation, ReorderBufferChange* change);
+    void CheckTable(CapturedTable* table, Relation relation);
+    CapturedTable::Route MakeRoute(CapturedMirror* mirror, const CapturedTable& table, Relation relation);
+    void FreeLayout(CapturedTable::Route* route);
+    void PrepareMirror(CapturedMirror* mirror, Xid subxid);
+    void UseLayout(CapturedMirror* mirror, const RowLayout* layout);
+    void AppendChange(CapturedMirror* mirror, RowLayout* layout, Relation relation, ReorderBufferChange* change);
+    void TruncateMirror(CapturedMirror* mirror, int count, Relation relations[], Xid subxid);
     void SendBuilders();
     void AnnounceLongWork(ReorderBufferTXN* txn);
     bool TouchesDefinitions(ReorderBufferTXN* txn) const;
@@ -126,7 +145,7 @@ class Decoder {
     EngineLink* link_ = nullptr;
     MemoryContext row_context_ = nullptr;  // reset after each change
     std::vector<CapturedMirror*> mirrors_;
-    std::unordered_multimap<Oid, CapturedMirror*> by_source_;
+    std::unordered_map<Oid, CapturedTable> tables_;  // every one that a change came from, those without mirrors too
     std::vector<CapturedMirror*> dirty_;   // whose builders hold something
     std::unordered_set<Xid> streamed_;     // transactions with parts sent
     std::unordered_set<Xid> touched_;      // ...of which those with changes to mirrors

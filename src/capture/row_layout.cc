@@ -2,6 +2,11 @@
 // RowLayout: making, comparing, describing.
 #include "capture/row_layout.h"
 
+#include <algorithm>
+
+#include "pg/guard.h"
+#include "pg_mooncake/src/source.h"
+
 extern "C" {
 #include "catalog/pg_attribute.h"
 }
@@ -10,66 +15,35 @@ namespace ivy::capture {
 
 namespace {
 
-bool IsStored(Form_pg_attribute attribute) {
-    return !attribute->attisdropped && attribute->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL;
+bool IsStored(Form_pg_attribute attribute, const MirrorShape& shape) {
+    if (attribute->attisdropped || attribute->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL) return false;
+    return shape.stored.empty() || std::binary_search(shape.stored.begin(), shape.stored.end(), attribute->attnum);
 }
 
-int FindColumn(const RowLayout& layout, AttrNumber attnum) {
+int FindColumn(const RowLayout& layout, AttrNumber id) {
     for (int i = 0; i < layout.column_count; i++) {
-        if (layout.columns[i].attnum == attnum) return i;
+        if (layout.columns[i].id == id) return i;
     }
     return -1;
 }
 
-}  // namespace
-
-RowLayout* MakeRowLayout(MemoryContext parent, TupleDesc descriptor, const int16* key, int key_count) {
-    MemoryContext context = AllocSetContextCreate(parent, "mirror row layout", ALLOCSET_SMALL_SIZES);
-    MemoryContext caller = MemoryContextSwitchTo(context);
-    auto* layout = static_cast<RowLayout*>(palloc0(sizeof(RowLayout)));
-    layout->context = context;
-    layout->descriptor = CreateTupleDescCopy(descriptor);
-    // The plain copy forgets these, which belong to what LayoutFits compares and to what is announced.
+// The plain copy forgets these, which belong to what LayoutFits compares and to what is announced.
+TupleDesc CopyDescriptor(TupleDesc descriptor) {
+    TupleDesc copy = CreateTupleDescCopy(descriptor);
     for (int i = 0; i < descriptor->natts; i++) {
         Form_pg_attribute from = TupleDescAttr(descriptor, i);
-        Form_pg_attribute to = TupleDescAttr(layout->descriptor, i);
+        Form_pg_attribute to = TupleDescAttr(copy, i);
         to->attnotnull = from->attnotnull;
         to->attgenerated = from->attgenerated;
     }
-    layout->columns = static_cast<LayoutColumn*>(palloc0(sizeof(LayoutColumn) * Max(descriptor->natts, 1)));
-    for (int i = 0; i < descriptor->natts; i++) {
-        Form_pg_attribute attribute = TupleDescAttr(descriptor, i);
-        if (!IsStored(attribute)) continue;
-        LayoutColumn* column = &layout->columns[layout->column_count++];
-        column->attnum = attribute->attnum;
-        types::InitDatumWriter(&column->writer, attribute->atttypid, attribute->atttypmod);
-    }
-    layout->key = static_cast<int*>(palloc(sizeof(int) * Max(key_count, 1)));
-    layout->has_key = true;
-    for (int i = 0; i < key_count; i++) {
-        const int position = FindColumn(*layout, key[i]);
-        if (position < 0) {
-            layout->has_key = false;
-            break;
-        }
-        layout->key[layout->key_count++] = position;
-    }
-    const Size attributes = static_cast<Size>(Max(descriptor->natts, 1));
-    layout->values = static_cast<Datum*>(palloc(sizeof(Datum) * attributes));
-    layout->nulls = static_cast<bool*>(palloc(sizeof(bool) * attributes));
-    layout->old_values = static_cast<Datum*>(palloc(sizeof(Datum) * attributes));
-    layout->old_nulls = static_cast<bool*>(palloc(sizeof(bool) * attributes));
-    MemoryContextSwitchTo(caller);
-    return layout;
+    return copy;
 }
 
-void FreeRowLayout(RowLayout* layout) { MemoryContextDelete(layout->context); }
-
-bool LayoutFits(const RowLayout& layout, TupleDesc descriptor) {
-    if (layout.descriptor->natts != descriptor->natts) return false;
-    for (int i = 0; i < descriptor->natts; i++) {
-        Form_pg_attribute a = TupleDescAttr(layout.descriptor, i);
-        Form_pg_attribute b = TupleDescAttr(descriptor, i);
+bool SameDescriptor(TupleDesc left, TupleDesc right) {
+    if (left->natts != right->natts) return false;
+    for (int i = 0; i < right->natts; i++) {
+        Form_pg_attribute a = TupleDescAttr(left, i);
+        Form_pg_attribute b = TupleDescAttr(right, i);
         if (a->attisdropped != b->attisdropped || a->attgenerated != b->attgenerated) return false;
         if (a->attisdropped) continue;
         if (a->atttypid != b->atttypid || a->atttypmod != b->atttypmod || a->attnotnull != b->attnotnull ||
@@ -80,12 +54,87 @@ bool LayoutFits(const RowLayout& layout, TupleDesc descriptor) {
     return true;
 }
 
+}  // namespace
+
+void ShapeOfMirror(const mooncake::MirrorRow* row, TupleDesc source, MirrorShape* shape) {
+    shape->identity = row->options.identity;
+    pg::Guard([&] {
+        shape->key.assign(row->key, row->key + row->key_count);
+        shape->stored.clear();
+        if (row->options.columns == NIL) return;
+        for (int i = 0; i < source->natts; i++) {
+            Form_pg_attribute attribute = TupleDescAttr(source, i);
+            if (attribute->attisdropped || !mooncake::IsStoredColumn(row->options, NameStr(attribute->attname))) continue;
+            shape->stored.push_back(attribute->attnum);
+        }
+    });
+}
+
+RowLayout* MakeRowLayout(MemoryContext parent, TupleDesc source, TupleDesc table, const MirrorShape& shape) {
+    MemoryContext context = AllocSetContextCreate(parent, "mirror row layout", ALLOCSET_SMALL_SIZES);
+    MemoryContext caller = MemoryContextSwitchTo(context);
+    auto* layout = static_cast<RowLayout*>(palloc0(sizeof(RowLayout)));
+    layout->context = context;
+    layout->descriptor = CopyDescriptor(table);
+    layout->source = source == table ? layout->descriptor : CopyDescriptor(source);
+    layout->identity = shape.identity;
+    layout->columns = static_cast<LayoutColumn*>(palloc0(sizeof(LayoutColumn) * Max(source->natts, 1)));
+    for (int i = 0; i < source->natts; i++) {
+        Form_pg_attribute attribute = TupleDescAttr(source, i);
+        if (!IsStored(attribute, shape)) continue;
+        const AttrNumber own =
+            source == table ? attribute->attnum : mooncake::SameNamedAttribute(source, attribute->attnum, table);
+        if (own == InvalidAttrNumber) continue;
+        LayoutColumn* column = &layout->columns[layout->column_count++];
+        column->attnum = own;
+        column->id = attribute->attnum;
+        types::InitDatumWriter(&column->writer, attribute->atttypid, attribute->atttypmod);
+    }
+    const int key_count = static_cast<int>(shape.key.size());
+    layout->key = static_cast<int*>(palloc(sizeof(int) * Max(key_count, 1)));
+    layout->has_key = key_count > 0;
+    for (int i = 0; i < key_count; i++) {
+        const int position = FindColumn(*layout, shape.key[static_cast<size_t>(i)]);
+        if (position < 0) {
+            layout->has_key = false;
+            layout->key_count = 0;
+            break;
+        }
+        layout->key[layout->key_count++] = position;
+    }
+    const Size attributes = static_cast<Size>(Max(table->natts, 1));
+    layout->values = static_cast<Datum*>(palloc(sizeof(Datum) * attributes));
+    layout->nulls = static_cast<bool*>(palloc(sizeof(bool) * attributes));
+    layout->old_values = static_cast<Datum*>(palloc(sizeof(Datum) * attributes));
+    layout->old_nulls = static_cast<bool*>(palloc(sizeof(bool) * attributes));
+    MemoryContextSwitchTo(caller);
+    return layout;
+}
+
+void FreeRowLayout(RowLayout* layout) { MemoryContextDelete(layout->context); }
+
+bool LayoutFits(const RowLayout& layout, TupleDesc source, TupleDesc table) {
+    if (!SameDescriptor(layout.descriptor, table)) return false;
+    if (source == table) return layout.source == layout.descriptor;
+    return layout.source != layout.descriptor && SameDescriptor(layout.source, source);
+}
+
+bool SameColumns(const RowLayout& a, const RowLayout& b) {
+    if (a.column_count != b.column_count || a.has_key != b.has_key) return false;
+    for (int i = 0; i < a.column_count; i++) {
+        const LayoutColumn& x = a.columns[i];
+        const LayoutColumn& y = b.columns[i];
+        if (x.id != y.id || !(x.writer.mapping.column == y.writer.mapping.column)) return false;
+    }
+    return true;
+}
+
 std::vector<MirrorColumn> LayoutColumns(const RowLayout& layout) {
     std::vector<MirrorColumn> columns;
     for (int i = 0; i < layout.column_count; i++) {
         const LayoutColumn& column = layout.columns[i];
-        Form_pg_attribute attribute = TupleDescAttr(layout.descriptor, column.attnum - 1);
-        columns.push_back({static_cast<uint32_t>(column.attnum), NameStr(attribute->attname),
+        Form_pg_attribute attribute = TupleDescAttr(layout.source, column.id - 1);
+        columns.push_back({static_cast<uint32_t>(column.id), NameStr(attribute->attname),
                            column.writer.mapping.column, attribute->attnotnull});
     }
     return columns;
@@ -93,7 +142,7 @@ std::vector<MirrorColumn> LayoutColumns(const RowLayout& layout) {
 
 std::vector<uint32_t> LayoutColumnIds(const RowLayout& layout) {
     std::vector<uint32_t> ids;
-    for (int i = 0; i < layout.column_count; i++) ids.push_back(static_cast<uint32_t>(layout.columns[i].attnum));
+    for (int i = 0; i < layout.column_count; i++) ids.push_back(static_cast<uint32_t>(layout.columns[i].id));
     return ids;
 }
 

@@ -8,10 +8,12 @@
 // mirror that is to be copied. Nothing is lost when it ends, however it ends: the slot's confirmed position never passes
 // what is in published files, and all of its state is built again from slot and catalog.
 //
-// Copy worker: reads one source table under one snapshot, once.
+// Copy worker: reads one source table under one snapshot, once, with the help of parallel workers.
 #pragma once
 
 #include "pg/postgres_api.h"
+
+struct shm_toc;
 
 namespace ivy::capture {
 
@@ -21,5 +23,8 @@ namespace ivy::capture {
 
 // Copies the source of "mirror" if it still is to be copied in this generation. Returns when the engine has all of it.
 void CopyMain(Oid mirror, int generation);
+
+// In a parallel worker of a copy worker.
+void CopyParallelMain(::shm_toc* toc);
 
 }  // namespace ivy::capture

@@ -213,15 +213,14 @@ Status TableImpl::ApplyOne(const Changes& changes, Part* part) {
                 break;
             case RowOp::kTruncate:
                 break;
+            case RowOp::kUnidentified:
+                return Unidentified();
             default:
                 return Damaged("unknown operation");
         }
     }
     if (new_rows != rows.rows || old_rows != keys.rows) return Damaged("operations and rows disagree");
-    if (old_rows > 0 && key_columns_.empty()) {
-        return Status::Corrupt("a row of append-only mirror \"" + options_.open.table_name +
-                               "\" was updated or deleted");
-    }
+    if (old_rows > 0 && key_columns_.empty()) return Unidentified();
     for (const UnchangedValue& value : changes.unchanged) {
         if (value.row >= new_rows || value.column >= columns_->size()) return Damaged("unchanged value of no row");
     }
@@ -276,6 +275,18 @@ Status TableImpl::ApplyOne(const Changes& changes, Part* part) {
         row++;
     }
     return Status::Ok();
+}
+
+// A row was deleted or updated that can't be found here.
+Status TableImpl::Unidentified() const {
+    if (key_columns_.empty()) {
+        return Status::Make(sqlstate::kObjectNotInState,
+                            "rows were updated or deleted in the source of an append-only mirror", "",
+                            "Rebuild the mirror, or make one that can find its rows.");
+    }
+    return Status::Make(sqlstate::kObjectNotInState,
+                        "rows were updated or deleted while the source had another replica identity", "",
+                        "Rebuild the mirror.");
 }
 
 Status TableImpl::AppendRows(const ColumnChunkView& rows) {

@@ -134,6 +134,7 @@ class TableImpl final : public MirrorTable {
     Status Begin(Xid xid);
     Status ApplyChanges(const std::vector<const Changes*>& changes);
     Status ApplyOne(const Changes& changes, Part* part);
+    Status Unidentified() const;
     Status AppendRows(const ColumnChunkView& rows);
     Status FillUnchangedKeys(const Changes& changes, const ColumnChunkView& keys, uint64_t base);
     void HashRows(uint64_t begin, uint64_t end, std::vector<uint64_t>* hashes) const;

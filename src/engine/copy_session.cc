@@ -47,10 +47,14 @@ Status CopySession::Receive() {
             IVY_RETURN_IF_ERROR(Begin(frame));
         } else if (type == MessageType::kChunk && mirror_) {
             IVY_RETURN_IF_ERROR(Append(frame));
+        } else if (type == MessageType::kCopyScanned && mirror_) {
+            IVY_ASSIGN_OR_RETURN(const CopyScanned scanned, CopyScanned::Read(frame));
+            mirror_->CopyScanned(ticket_, scanned.bytes);
         } else if (type == MessageType::kCopyEnd && mirror_) {
             IVY_ASSIGN_OR_RETURN(const CopyEnd end, CopyEnd::Read(frame));
             IVY_RETURN_IF_ERROR(FinishFile());
             IVY_FAULT_POINT("copy-before-commit");
+            if (joins_) return mirror_->AddCopyFiles(ticket_, written_, end.inexact);
             return mirror_->FinishCopy(ticket_, written_, end.inexact);
         } else {
             return Status::Make(sqlstate::kProtocolViolation,
@@ -74,6 +78,7 @@ Status CopySession::Begin(const Frame& frame) {
     }
     IVY_ASSIGN_OR_RETURN(ticket_, mirror->BeginCopy(begin));
     mirror_ = std::move(mirror);
+    joins_ = begin.joins;
     std::vector<ColumnType> types;
     for (const MirrorColumn& column : ticket_.columns) types.push_back(column.type);
     chunk_.Initialize(duckdb::Allocator::DefaultAllocator(), delta::ToDuckTypes(types));
@@ -96,8 +101,7 @@ Status CopySession::Append(const Frame& frame) {
         IVY_RETURN_IF_ERROR(delta::ChunkFromView(view, offset, count, &chunk_));
         IVY_RETURN_IF_ERROR(file_->Append(chunk_));
     }
-    rows_ += view.rows;
-    IVY_RETURN_IF_ERROR(mirror_->CopyProgress(ticket_, rows_));
+    IVY_RETURN_IF_ERROR(mirror_->CopyProgress(ticket_, view.rows));
     if (file_ && file_->file_bytes() >= context_.options.copy_file_bytes) IVY_RETURN_IF_ERROR(FinishFile());
     return Status::Ok();
 }

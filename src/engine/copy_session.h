@@ -42,7 +42,7 @@ class CopySession {
     duckdb::DataChunk chunk_;
     std::unique_ptr<DataFileWriter> file_;
     std::vector<DataFileWriter::Written> written_;
-    uint64_t rows_ = 0;
+    bool joins_ = false;  // the rows are for a copy that another session has begun
 };
 
 }  // namespace ivy::engine

@@ -2,6 +2,8 @@
 // Mirror: what the capture session, copies and queries do with it. Files are in mirror_flush.cc.
 #include "engine/mirror.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
@@ -339,39 +341,81 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
         return Status::Make(sqlstate::kObjectNotInState, "the columns of mirror \"" + name_ + "\" have changed", "",
                             "The copy must be started again.");
     }
+    CopyTicket ticket;
+    ticket.columns = open_.columns;
+    ticket.key = open_.key;
+    ticket.index_folder = index_folder_;
+    ticket.snapshot = begin.snapshot;
+    if (begin.joins) {
+        const Snapshot& active = copying_snapshot_;
+        if (!copy_active_ || begin.snapshot.xmin != active.xmin || begin.snapshot.xmax != active.xmax ||
+            begin.snapshot.xip != active.xip) {
+            return Status::Make(sqlstate::kObjectNotInState,
+                                "this copy of mirror \"" + name_ + "\" is not wanted any more");
+        }
+        ticket.number = copy_number_;
+        return ticket;
+    }
     // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
     if (current_metadata_.empty()) IVY_RETURN_IF_ERROR(RemoveTableFiles(context_.io, location_));
     copy_active_ = true;
     copying_snapshot_ = begin.snapshot;
     copied_rows_ = 0;
     estimated_rows_ = begin.estimated_rows;
-    CopyTicket ticket;
+    scanned_bytes_ = 0;
+    estimated_bytes_ = begin.estimated_bytes;
+    joined_files_.clear();
+    joined_inexact_.clear();
     ticket.number = ++copy_number_;
-    ticket.columns = open_.columns;
-    ticket.key = open_.key;
-    ticket.index_folder = index_folder_;
-    ticket.snapshot = begin.snapshot;
     return ticket;
 }
 
-Status Mirror::CopyProgress(const CopyTicket& ticket, uint64_t rows) {
+void Mirror::CopyScanned(const CopyTicket& ticket, uint64_t bytes) {
+    std::lock_guard ingest(ingest_mutex_);
+    if (ticket.number == copy_number_) scanned_bytes_ = bytes;
+}
+
+Status Mirror::AddCopyFiles(const CopyTicket& ticket, std::vector<DataFileWriter::Written> files,
+                            const std::vector<uint32_t>& inexact) {
+    IVY_RETURN_IF_ERROR(CopyProgress(ticket, 0));
+    std::lock_guard ingest(ingest_mutex_);
+    if (ticket.number != copy_number_) return Status::Internal("files for a copy that has ended");
+    for (auto& file : files) joined_files_.push_back(std::move(file));
+    joined_inexact_.insert(joined_inexact_.end(), inexact.begin(), inexact.end());
+    return Status::Ok();
+}
+
+Status Mirror::CopyProgress(const CopyTicket& ticket, uint64_t added_rows) {
     std::lock_guard ingest(ingest_mutex_);
     if (closed_ || !copy_active_ || ticket.number != copy_number_) {
         return Status::Make(sqlstate::kObjectNotInState,
                             "this copy of mirror \"" + name_ + "\" is not wanted any more");
     }
-    copied_rows_ = rows;
+    copied_rows_ += added_rows;
     return Status::Ok();
 }
 
 void Mirror::AbandonCopy(const CopyTicket& ticket) {
     std::lock_guard ingest(ingest_mutex_);
-    if (ticket.number == copy_number_) copy_active_ = false;
+    if (ticket.number != copy_number_) return;
+    copy_active_ = false;
+    for (const DataFileWriter::Written& written : joined_files_) {
+        (void)context_.io.DeleteFile(written.file.path);
+        if (!written.entry.index_path.empty()) unlink(written.entry.index_path.c_str());
+    }
+    joined_files_.clear();
 }
 
-Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWriter::Written>& files,
-                          const std::vector<uint32_t>& inexact) {
-    IVY_RETURN_IF_ERROR(CopyProgress(ticket, copied_rows_));
+Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWriter::Written>& own_files,
+                          const std::vector<uint32_t>& own_inexact) {
+    IVY_RETURN_IF_ERROR(CopyProgress(ticket, 0));
+    std::vector<DataFileWriter::Written> files = own_files;
+    std::vector<uint32_t> inexact = own_inexact;
+    {
+        std::lock_guard ingest(ingest_mutex_);
+        files.insert(files.end(), joined_files_.begin(), joined_files_.end());
+        inexact.insert(inexact.end(), joined_inexact_.begin(), joined_inexact_.end());
+    }
     // Nothing changes it while the mirror is copying.
     const Lsn flushed_lsn = current_flushed_lsn_;
     const iceberg::Schema schema = MakeIcebergSchema(ticket.columns, ticket.key);
@@ -406,6 +450,7 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
     iceberg_ = std::move(table);
     publication_ = std::move(publication);
     copy_active_ = false;
+    joined_files_.clear();
     context_.events.Send(publication_->ready);
     return Status::Ok();
 }
@@ -489,6 +534,8 @@ nlohmann::json Mirror::StatusJson() const {
     json["backlog_transactions"] = backlog_size_.load();
     json["copied_rows"] = copied_rows_.load();
     json["estimated_rows"] = estimated_rows_.load();
+    json["scanned_bytes"] = scanned_bytes_.load();
+    json["estimated_bytes"] = estimated_bytes_.load();
     if (table) {
         const delta::MirrorTable::Stats stats = table->GetStats();
         json["delta_rows"] = stats.delta_rows;

@@ -107,10 +107,15 @@ class Mirror {
         std::string index_folder;
         Snapshot snapshot;
     };
+    // Begins a copy, or joins the one that has begun with this snapshot.
     Result<CopyTicket> BeginCopy(const CopyBegin& begin);
-    // Whether the copy still is what the mirror waits for; counts its rows.
-    Status CopyProgress(const CopyTicket& ticket, uint64_t rows);
-    // Commits the files as the table's first snapshot and offers it to the worker.
+    // Whether the copy still is what the mirror waits for; counts rows that have come.
+    Status CopyProgress(const CopyTicket& ticket, uint64_t added_rows);
+    void CopyScanned(const CopyTicket& ticket, uint64_t bytes);
+    // Takes the files of one that has joined.
+    Status AddCopyFiles(const CopyTicket& ticket, std::vector<DataFileWriter::Written> files,
+                        const std::vector<uint32_t>& inexact);
+    // Commits these files, and those of all that joined, as the table's first snapshot and offers it to the worker.
     Status FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWriter::Written>& files,
                       const std::vector<uint32_t>& inexact);
     void AbandonCopy(const CopyTicket& ticket);
@@ -224,6 +229,8 @@ class Mirror {
     uint64_t copy_number_ = 0;
     bool copy_active_ = false;
     Snapshot copying_snapshot_;  // of the active copy
+    std::vector<DataFileWriter::Written> joined_files_;  // of the active copy, by those that joined and have ended
+    std::vector<uint32_t> joined_inexact_;
     Lsn flush_requested_ = kInvalidLsn;
     Lsn failed_lsn_ = kInvalidLsn;  // see OldestUnflushed
     bool flushing_ = false;
@@ -241,6 +248,8 @@ class Mirror {
     std::shared_ptr<const void> readers_;  // held by every view; changed when files are retired
     std::atomic<uint64_t> copied_rows_{0};
     std::atomic<uint64_t> estimated_rows_{0};
+    std::atomic<uint64_t> scanned_bytes_{0};
+    std::atomic<uint64_t> estimated_bytes_{0};
     std::atomic<uint64_t> backlog_size_{0};
     mutable std::atomic<bool> flush_at_once_{false};  // a new request does not wait for next_flush_
 

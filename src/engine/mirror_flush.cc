@@ -257,17 +257,21 @@ bool Mirror::FlushIsDue(const delta::MirrorTable::Stats& stats, Lsn session_lsn,
     const IngestOptions& options = context_.options;
     const FlushPolicy& policy = context_.policy;
     const uint64_t wal_bytes = session_lsn > stats.oldest_unflushed_lsn ? session_lsn - stats.oldest_unflushed_lsn : 0;
+    uint64_t rows = options.flush_rows, bytes = policy.bytes, age_ms = policy.age_ms;
     bool due = wal_bytes >= policy.wal_bytes;
     {
         std::lock_guard ingest(ingest_mutex_);
+        if (open_.flush_rows > 0) rows = open_.flush_rows;
+        if (open_.flush_bytes > 0) bytes = open_.flush_bytes;
+        if (open_.flush_ms > 0) age_ms = open_.flush_ms;
         due = due || flush_requested_ >= stats.oldest_unflushed_lsn;
         *force = state_ == State::kReorganizing || stats.delta_bytes >= options.force_bytes ||
                  wal_bytes >= policy.force_wal_bytes;
     }
     const auto age =
         std::chrono::steady_clock::now().time_since_epoch() - std::chrono::microseconds(stats.oldest_unflushed_us);
-    return due || *force || stats.delta_rows + stats.pending_deletes >= options.flush_rows ||
-           stats.delta_bytes >= policy.bytes || age >= std::chrono::milliseconds(policy.age_ms);
+    return due || *force || stats.delta_rows + stats.pending_deletes >= rows || stats.delta_bytes >= bytes ||
+           age >= std::chrono::milliseconds(age_ms);
 }
 
 void Mirror::RequestFlush(Lsn lsn) {

@@ -242,6 +242,9 @@ void MirrorOpen::Write(ByteWriter* out) const {
     copy_snapshot.Write(out);
     out->U8(format_version);
     WriteIds(inexact, out);
+    out->U64(flush_ms);
+    out->U64(flush_rows);
+    out->U64(flush_bytes);
 }
 
 Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
@@ -260,6 +263,9 @@ Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
     message.copy_snapshot = Snapshot::Read(&in);
     message.format_version = in.U8();
     message.inexact = ReadIds(&in);
+    message.flush_ms = in.U64();
+    message.flush_rows = in.U64();
+    message.flush_bytes = in.U64();
     return Finished(in, std::move(message), "mirror-open message");
 }
 
@@ -441,6 +447,8 @@ void CopyBegin::Write(ByteWriter* out) const {
     out->U32(mirror);
     snapshot.Write(out);
     out->U64(estimated_rows);
+    out->U64(estimated_bytes);
+    out->Bool(joins);
     WriteIds(columns, out);
 }
 
@@ -450,8 +458,19 @@ Result<CopyBegin> CopyBegin::Read(const Frame& frame) {
     message.mirror = in.U32();
     message.snapshot = Snapshot::Read(&in);
     message.estimated_rows = in.U64();
+    message.estimated_bytes = in.U64();
+    message.joins = in.Bool();
     message.columns = ReadIds(&in);
     return Finished(in, std::move(message), "copy-begin message");
+}
+
+void CopyScanned::Write(ByteWriter* out) const { out->U64(bytes); }
+
+Result<CopyScanned> CopyScanned::Read(const Frame& frame) {
+    ByteReader in = frame.reader();
+    CopyScanned message;
+    message.bytes = in.U64();
+    return Finished(in, std::move(message), "copy-scanned message");
 }
 
 void CopyEnd::Write(ByteWriter* out) const { WriteIds(inexact, out); }

@@ -9,7 +9,7 @@
 //            Flow control is the socket's: the engine produces no faster than the client reads.
 //   capture  the capture worker; at most one. A one-way stream of changes in commit order, with the engine's events
 //            (FlushReady, CopyReady, MirrorFailed, Persisted) coming back at any time.
-//   copy     an initial copy. CopyBegin, ResultChunk* (used in this direction too), CopyEnd; answered by Ok or Error.
+//   copy     an initial copy. CopyBegin, [Chunk | CopyScanned]*, CopyEnd; answered by Ok or Error.
 //   control  any process. Control, answered by ControlReply or Error.
 //
 // Every struct has Write and a static Read; Read checks everything and returns an error for a damaged message.
@@ -56,6 +56,7 @@ enum class MessageType : uint8_t {
     // copy
     kCopyBegin = 40,
     kCopyEnd = 41,
+    kCopyScanned = 42,
     // control
     kControl = 50,
     kControlReply = 51,
@@ -166,6 +167,7 @@ struct MirrorOpen {
     Snapshot copy_snapshot;              // what the initial copy saw
     uint8_t format_version = 3;
     std::vector<uint32_t> inexact;       // column ids already known to hold unstorable values
+    uint64_t flush_ms = 0, flush_rows = 0, flush_bytes = 0;  // when to flush; 0: as the engine is set
     void Write(ByteWriter* out) const;
     static Result<MirrorOpen> Read(const Frame& frame);
 };
@@ -291,12 +293,22 @@ struct Persisted {
 struct CopyBegin {
     uint32_t mirror = 0;
     Snapshot snapshot;            // the rows that follow are what it sees
-    uint64_t estimated_rows = 0;  // for progress
+    uint64_t estimated_rows = 0, estimated_bytes = 0;  // for progress
+    // One of several processes that copy: its rows go to the copy with this snapshot that another one has begun, which
+    // is finished by that one's CopyEnd, after those of the others were answered.
+    bool joins = false;
     // Ids of the columns of the chunks, in order. If they are not exactly the mirror's columns, the source was altered
     // just now: the answer is an error, and the copy is tried again.
     std::vector<uint32_t> columns;
     void Write(ByteWriter* out) const;
     static Result<CopyBegin> Read(const Frame& frame);
+};
+
+// How much of the source has been read so far, by all processes of the copy; sent now and then by the one that began it.
+struct CopyScanned {
+    uint64_t bytes = 0;
+    void Write(ByteWriter* out) const;
+    static Result<CopyScanned> Read(const Frame& frame);
 };
 
 // All rows have been sent.

@@ -149,7 +149,8 @@ TEST(Messages, RoundTrips) {
     ExpectRoundTrip(MessageType::kPublished, Published{1, "a"});
     ExpectRoundTrip(MessageType::kMirrorFailed, MirrorFailed{1, {"XX000", "m", "", ""}, {2}});
     ExpectRoundTrip(MessageType::kPersisted, Persisted{4});
-    ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, snapshot, 100, {1, 3}});
+    ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, snapshot, 100, 8192, true, {1, 3}});
+    ExpectRoundTrip(MessageType::kCopyScanned, CopyScanned{1ull << 40});
     ExpectRoundTrip(MessageType::kControl, Control{"flush", 1, 5});
 }
 

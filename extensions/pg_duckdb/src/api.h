@@ -11,6 +11,7 @@
 
 extern "C" {
 #include "access/tableam.h"
+#include "nodes/bitmapset.h"
 #include "nodes/parsenodes.h"
 #include "nodes/pathnodes.h"
 #include "utils/rel.h"
@@ -27,6 +28,7 @@ struct ColumnRelation {
     Oid source;          // the row table it mirrors
     bool usable;         // false: plan on the row table at once (not live, schema out of step, ...)
     const char* reason;  // why not usable, in words that EXPLAIN shows; palloc'ed or static
+    Bitmapset* row_only;  // attribute numbers of the columns that only the row table has; palloc'ed, or null
 };
 
 // Implemented by pg_mooncake. Called in a transaction; may ereport.

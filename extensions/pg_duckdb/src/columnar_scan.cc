@@ -14,6 +14,7 @@
 extern "C" {
 #include "access/parallel.h"
 #include "access/xact.h"
+#include "catalog/pg_inherits.h"
 #include "executor/executor.h"
 #include "nodes/extensible.h"
 #include "nodes/nodeFuncs.h"
@@ -47,9 +48,13 @@ bool MayServe(ColumnarScanState* state, const char** reason) {
 void RegisterReads(ColumnarScanState* state) {
     if (!IsolationIsSerializable()) return;
     for (int i = 0; i < list_length(state->plan.sources); i++) {
-        Relation source = table_open(list_nth_oid(state->plan.sources, i), AccessShareLock);
-        RegisterSerializableRead(source, Estate(state)->es_snapshot);
-        table_close(source, NoLock);
+        ListCell* cell;
+        foreach (cell, find_all_inheritors(list_nth_oid(state->plan.sources, i), AccessShareLock, nullptr)) {
+            if (get_rel_relkind(lfirst_oid(cell)) != RELKIND_RELATION) continue;
+            Relation table = table_open(lfirst_oid(cell), AccessShareLock);
+            RegisterSerializableRead(table, Estate(state)->es_snapshot);
+            table_close(table, NoLock);
+        }
     }
 }
 

@@ -107,6 +107,8 @@ void Exchange(ExchangeContext* context, ::Query* query, RangeTblEntry* rte, cons
     }
     LockRelationOid(relation.source, rte->rellockmode);
     rte->relid = relation.source;
+    rte->relkind = get_rel_relkind(relation.source);
+    rte->inh = true;  // a mirror has all rows that its source shows, those of partitions and child tables included
     context->exchanged = lappend(context->exchanged, before);
 }
 
@@ -118,14 +120,35 @@ void ExchangeIndex(ExchangeContext* context, ::Query* query, Index rti) {
     if (LookupMirror(rte, &relation)) Exchange(context, query, rte, relation);
 }
 
+bool ExchangeWalker(Node* node, void* arg);
+
+// System columns are only the row table's, and so are columns that the mirror does not store.
+void ExchangeForVar(ExchangeContext* context, const Var* var) {
+    if (var->varlevelsup >= static_cast<Index>(list_length(context->levels)) || var->varno <= 0) return;
+    auto* query = static_cast<::Query*>(list_nth(context->levels, static_cast<int>(var->varlevelsup)));
+    if (var->varno > list_length(query->rtable)) return;
+    RangeTblEntry* rte = rt_fetch(var->varno, query->rtable);
+    if (rte->rtekind == RTE_JOIN) {
+        // A column that JOIN ... USING has merged. Its parts belong to the level of the join.
+        if (var->varattno <= 0 || var->varattno > list_length(rte->joinaliasvars)) return;
+        List* levels = context->levels;
+        context->levels = list_copy_tail(levels, static_cast<int>(var->varlevelsup));
+        ExchangeWalker(static_cast<Node*>(list_nth(rte->joinaliasvars, var->varattno - 1)), context);
+        context->levels = levels;
+        return;
+    }
+    ColumnRelation relation;
+    if (var->varattno < 0 || (LookupMirror(rte, &relation) && relation.row_only &&
+                              (var->varattno == 0 || bms_is_member(var->varattno, relation.row_only)))) {
+        ExchangeIndex(context, query, static_cast<Index>(var->varno));
+    }
+}
+
 bool ExchangeWalker(Node* node, void* arg) {
     auto* context = static_cast<ExchangeContext*>(arg);
     if (!node) return false;
     if (IsA(node, Var)) {
-        const auto* var = reinterpret_cast<Var*>(node);
-        if (var->varattno >= 0 || var->varlevelsup >= static_cast<Index>(list_length(context->levels))) return false;
-        auto* query = static_cast<::Query*>(list_nth(context->levels, static_cast<int>(var->varlevelsup)));
-        ExchangeIndex(context, query, static_cast<Index>(var->varno));
+        ExchangeForVar(context, reinterpret_cast<Var*>(node));
         return false;
     }
     if (IsA(node, RangeTblEntry)) {
@@ -142,7 +165,7 @@ bool ExchangeWalker(Node* node, void* arg) {
         context->levels = lcons(query, context->levels);
         ListCell* cell;
         foreach (cell, query->rowMarks) ExchangeIndex(context, query, lfirst_node(RowMarkClause, cell)->rti);
-        query_tree_walker(query, ExchangeWalker, context, QTW_EXAMINE_RTES_BEFORE);
+        query_tree_walker(query, ExchangeWalker, context, QTW_EXAMINE_RTES_BEFORE | QTW_IGNORE_JOINALIASES);
         context->levels = list_delete_first(context->levels);
         return false;
     }

@@ -47,7 +47,7 @@ struct ExchangedMirror {
 };
 
 // Puts row tables in place of those mirrors of a query that the engine can't serve here (not usable, TABLESAMPLE, row
-// locks, system columns), or of all. Changes "query", locks the row tables, and returns a list of ExchangedMirror*.
+// locks, system columns, columns that are not stored), or of all. Changes "query", locks the row tables, and returns a list of ExchangedMirror*.
 List* ExchangeForRowTables(::Query* query, bool all);
 
 // Puts "(SELECT all columns FROM mirror)" in the place of each mirror of a query that may have to fetch rows again by

@@ -10,6 +10,7 @@
 #include "own_writes.h"
 
 extern "C" {
+#include "catalog/pg_inherits.h"
 #include "storage/lmgr.h"
 #include "utils/relcache.h"
 }
@@ -25,17 +26,26 @@ bool StorageIsNew(Relation relation) {
            relation->rd_firstRelfilelocatorSubid != InvalidSubTransactionId;
 }
 
-}  // namespace
-
-bool MayHaveOwnWrites(Oid relid) {
-    // Changes need a transaction id.
-    if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) return false;
+bool MayHaveChanged(Oid relid) {
     if (CheckRelationOidLockedByMe(relid, RowExclusiveLock, true)) return true;
     Relation relation = RelationIdGetRelation(relid);
     if (!relation) return true;
     const bool is_new = StorageIsNew(relation);
     RelationClose(relation);
     return is_new;
+}
+
+}  // namespace
+
+// The rows of a table may be those of partitions and child tables, which can be written to without it.
+bool MayHaveOwnWrites(Oid relid) {
+    // Changes need a transaction id.
+    if (!TransactionIdIsValid(GetTopTransactionIdIfAny())) return false;
+    ListCell* cell;
+    foreach (cell, find_all_inheritors(relid, NoLock, nullptr)) {
+        if (MayHaveChanged(lfirst_oid(cell))) return true;
+    }
+    return false;
 }
 
 }  // namespace ivy::duck

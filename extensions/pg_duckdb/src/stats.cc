@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "access/tableam.h"
+#include "catalog/pg_inherits.h"
 #include "optimizer/plancat.h"
 #include "storage/lmgr.h"
 #include "utils/acl.h"
@@ -26,18 +27,30 @@ void OnRelationInfo(PlannerInfo* root, Oid relid, bool inherits, RelOptInfo* rel
     if (!LookupMirror(relid, &relation)) return;
     // Not worth waiting for, nor a deadlock with a command that drops both.
     if (!ConditionalLockRelationOid(relation.source, AccessShareLock)) return;
-    Relation source = try_table_open(relation.source, NoLock);
-    if (!source) return;
-    estimate_rel_size(source, nullptr, &rel->pages, &rel->tuples, &rel->allvisfrac);
-    table_close(source, NoLock);
+    rel->pages = 0;
+    rel->tuples = rel->allvisfrac = 0;
+    ListCell* cell;
+    foreach (cell, find_all_inheritors(relation.source, NoLock, nullptr)) {
+        if (get_rel_relkind(lfirst_oid(cell)) != RELKIND_RELATION) continue;
+        if (!ConditionalLockRelationOid(lfirst_oid(cell), AccessShareLock)) continue;
+        Relation table = try_table_open(lfirst_oid(cell), NoLock);
+        if (!table) continue;
+        BlockNumber pages;
+        double tuples, visible;
+        estimate_rel_size(table, nullptr, &pages, &tuples, &visible);
+        rel->pages += pages;
+        rel->tuples += tuples;
+        table_close(table, NoLock);
+    }
 }
 
 bool OnRelationStats(PlannerInfo* root, RangeTblEntry* rte, AttrNumber attribute, VariableStatData* data) {
     if (previous_relation_stats && previous_relation_stats(root, rte, attribute, data)) return true;
     ColumnRelation relation;
     if (!LookupMirror(rte, &relation)) return false;
+    const bool inherits = has_subclass(relation.source);
     data->statsTuple = SearchSysCache3(STATRELATTINH, ObjectIdGetDatum(relation.source), Int16GetDatum(attribute),
-                                       BoolGetDatum(false));
+                                       BoolGetDatum(inherits));
     data->freefunc = ReleaseSysCache;
     // Functions that could leak values see only those of columns that the user may read.
     const Oid user = data->rel && OidIsValid(data->rel->userid) ? data->rel->userid : GetUserId();

@@ -22,7 +22,13 @@ CREATE TABLE mooncake.mirrors (
     published                   pg_catalog.timestamptz,
     failures                    pg_catalog.int4 NOT NULL DEFAULT 0,
     failed                      pg_catalog.timestamptz,
-    retry_at                    pg_catalog.timestamptz
+    retry_at                    pg_catalog.timestamptz,
+    identity                    pg_catalog.text NOT NULL CHECK (identity IN ('key', 'full', 'append_only')),
+    stored_columns              pg_catalog._text,
+    flush_interval_ms           pg_catalog.int8,
+    flush_rows                  pg_catalog.int8,
+    flush_bytes                 pg_catalog.int8,
+    warehouse                   pg_catalog.text
 );
 CREATE INDEX mirrors_source ON mooncake.mirrors (source);
 COMMENT ON TABLE mooncake.mirrors IS 'mirrors and their published Iceberg tables';
@@ -51,7 +57,8 @@ COMMENT ON TABLE mooncake.slot_record IS 'the furthest position of the replicati
 
 -- Everything but the error text, which may quote values.
 GRANT SELECT (mirror, source, state, generation, format_version, location, metadata_location, previous_metadata_location,
-              flushed_lsn, copy_snapshot, key, inexact, row_count, byte_count, created, published, failures, failed, retry_at)
+              flushed_lsn, copy_snapshot, key, inexact, row_count, byte_count, created, published, failures, failed, retry_at,
+              identity, stored_columns, flush_interval_ms, flush_rows, flush_bytes, warehouse)
     ON mooncake.mirrors TO PUBLIC;
 GRANT SELECT ON mooncake.dropped TO PUBLIC;
 GRANT SELECT ON mooncake.slot_record TO PUBLIC;

@@ -4,6 +4,11 @@ CREATE PROCEDURE mooncake.create_table(dst pg_catalog.text, src pg_catalog.text,
 COMMENT ON PROCEDURE mooncake.create_table(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb)
     IS 'makes a columnstore mirror of a table and waits until it is live';
 
+CREATE PROCEDURE mooncake.rebuild_table(dst pg_catalog.text, wait pg_catalog.bool DEFAULT true)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_rebuild_table';
+COMMENT ON PROCEDURE mooncake.rebuild_table(pg_catalog.text, pg_catalog.bool)
+    IS 'copies the source of a mirror anew, and waits until the mirror is live again';
+
 CREATE PROCEDURE mooncake.create_snapshot(dst pg_catalog.text)
     LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_create_snapshot';
 COMMENT ON PROCEDURE mooncake.create_snapshot(pg_catalog.text)

@@ -15,6 +15,36 @@ CREATE VIEW mooncake.columnstore_tables AS
 COMMENT ON VIEW mooncake.columnstore_tables IS 'mirrors and the physical locations of their Iceberg tables';
 GRANT SELECT ON mooncake.columnstore_tables TO PUBLIC;
 
+CREATE VIEW mooncake.mirror_options AS
+    SELECT m.mirror AS table_name,
+           m.source AS source_table,
+           m.identity,
+           (SELECT pg_catalog.array_agg(a.attname ORDER BY k.ordinal)
+              FROM pg_catalog.unnest(m.key) WITH ORDINALITY AS k(attribute, ordinal)
+              JOIN pg_catalog.pg_attribute AS a ON a.attrelid = m.source::pg_catalog.oid AND a.attnum = k.attribute) AS key_columns,
+           m.stored_columns,
+           m.flush_interval_ms * pg_catalog.interval '1 ms' AS flush_interval,
+           m.flush_rows,
+           m.flush_bytes,
+           m.warehouse,
+           m.format_version
+      FROM mooncake.mirrors AS m;
+COMMENT ON VIEW mooncake.mirror_options IS 'how mirrors find old rows, and the options given to create_table; NULL is the default';
+GRANT SELECT ON mooncake.mirror_options TO PUBLIC;
+
+-- Values that no column of the mirror''s format holds. Queries that read such a column use the row table.
+CREATE VIEW mooncake.inexact_columns AS
+    SELECT m.mirror AS table_name,
+           m.source AS source_table,
+           a.attname AS column_name,
+           pg_catalog.format_type(a.atttypid, a.atttypmod) AS column_type
+      FROM mooncake.mirrors AS m
+           CROSS JOIN LATERAL pg_catalog.unnest(m.inexact) AS i(attribute)
+      JOIN pg_catalog.pg_attribute AS a ON a.attrelid = m.source::pg_catalog.oid AND a.attnum = i.attribute
+     WHERE NOT a.attisdropped;
+COMMENT ON VIEW mooncake.inexact_columns IS 'columns of mirrors in which some value could not be stored: queries on them use the row table';
+GRANT SELECT ON mooncake.inexact_columns TO PUBLIC;
+
 -- What the engine says of each mirror now. The error text may quote values: it is for those who may read the mirror.
 CREATE VIEW mooncake.mirror_status AS
     SELECT m.mirror AS table_name,

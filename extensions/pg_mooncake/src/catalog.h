@@ -35,6 +35,27 @@ enum class MirrorState : uint8_t {
 };
 const char* MirrorStateName(MirrorState state);
 
+// How the old version of an updated or deleted row is found.
+enum class Identity : uint8_t {
+    kKey,         // by the replica identity: primary key, or the index of REPLICA IDENTITY USING INDEX
+    kFull,        // by all stored columns (REPLICA IDENTITY FULL); of several equal rows one goes
+    kAppendOnly,  // not at all: rows are only added, or all removed by TRUNCATE
+};
+const char* IdentityName(Identity identity);
+
+// What create_table was told. Kept by dumps, unlike the rest of a mirror's row.
+struct MirrorOptions {
+    Identity identity;
+    List* columns;  // of char*: names of the columns that the mirror stores; NIL: all. Queries on others use the row table
+    int64 flush_interval_ms;  // publish changes when the oldest is as old as this...
+    int64 flush_rows;         // ...or when there are so many of them...
+    int64 flush_bytes;        // ...or when they take so much memory; 0: as the engine is set
+    const char* warehouse;    // folder below which the mirror's own is made, or null: the data directory's
+    int format_version;       // of the Iceberg table
+};
+// Whether the mirror stores a column of this name.
+bool IsStoredColumn(const MirrorOptions& options, const char* name);
+
 // One row of mooncake.mirrors. Everything is palloc'ed in the context of the call that made it.
 struct MirrorRow {
     Oid mirror;
@@ -48,7 +69,7 @@ struct MirrorRow {
     XLogRecPtr flushed_lsn;     // commits at or before are in the files; InvalidXLogRecPtr if nothing is published
     const char* copy_snapshot;  // text form of what the copy saw ("xmin:xmax:xip,xip", 64-bit ids), or null
     const int16* key;           // attribute numbers of the replica identity, in index order
-    int key_count;
+    int key_count;     // 0: append-only
     const int16* inexact;  // attribute numbers of columns that hold unstorable values
     int inexact_count;
     uint64 rows, bytes;  // in the published files
@@ -56,6 +77,7 @@ struct MirrorRow {
     int failures;          // in a row, that led to kError
     TimestampTz failed;    // when the last of them was; 0: never
     TimestampTz retry_at;  // kError: when a new copy is to be tried; 0: only when somebody acts
+    MirrorOptions options;
 };
 
 // Text form of a snapshot as stored in copy_snapshot. The result is palloc'ed.
@@ -73,11 +95,6 @@ List* ListMirrors(void);                // of MirrorRow*, in no special order; N
 MirrorRow* FindMirror(Oid mirror);      // null if there is none
 List* FindMirrorsOfSource(Oid source);  // of MirrorRow*
 bool HasMirrorOfSource(Oid source);
-
-// The replica identity of a source as decoding sees it: the primary key; or the index that REPLICA IDENTITY USING INDEX
-// names; with REPLICA IDENTITY FULL the primary key. Returns the number of columns and a palloc'ed array of attribute
-// numbers in index order, or 0 if there is no identity, with *reason set to words for an error message.
-int SourceIdentity(Relation source, int16** key, const char** reason);
 
 // --- the capture worker and its copies -------------------------------------------------------------------------------
 
@@ -126,11 +143,8 @@ void ForgetDropped(const char* location);  // after its files are gone
 
 // --- DDL (extensions/pg_mooncake only) -------------------------------------------------------------------------------
 
-// The location of a new mirror: <data directory>/pg_mooncake/<database>/<schema>.<table>-<oid>[.<generation>].
-char* MirrorLocation(Oid mirror, int generation);
-
 // Inserts the row of a new mirror (state copying) and records that the mirror depends on the source.
-void InsertMirror(Oid mirror, Oid source, const int16* key, int key_count, int format_version);
+void InsertMirror(Oid mirror, Oid source, const int16* key, int key_count, const MirrorOptions& options);
 // Deletes the row and notes the location in mooncake.dropped. False if there was none.
 bool DeleteMirror(Oid mirror);
 // As FailMirror (without a retry) and RestartCopy for a caller that holds AccessExclusiveLock or
@@ -138,5 +152,7 @@ bool DeleteMirror(Oid mirror);
 // RestartCopyLocked stores the key too.
 void FailMirrorLocked(Oid mirror, const char* error);
 void RestartCopyLocked(Oid mirror, const int16* key, int key_count, const char* reason);
+// Columns of the mirror were renamed: stores the names of those that it stores.
+void SetStoredColumns(Oid mirror, const List* names);
 
 }  // namespace ivy::mooncake

@@ -21,10 +21,9 @@ extern "C" {
 #include "pgstat.h"
 #include "replication/slot.h"
 #include "storage/latch.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/fmgrprotos.h"
-#include "utils/json.h"
-#include "utils/jsonb.h"
 #include "utils/regproc.h"
 #include "utils/varlena.h"
 #include "utils/wait_event.h"
@@ -34,6 +33,8 @@ extern "C" {
 #include "launcher.h"
 #include "mirror_relation.h"
 #include "module.h"
+#include "options.h"
+#include "source.h"
 #include "worker.h"
 
 namespace ivy::mooncake {
@@ -43,38 +44,6 @@ constexpr int kWorkerTimeoutMs = 15 * 1000;
 constexpr int kEngineTimeoutMs = 10 * 1000;  // for the engine to serve what the catalog calls live
 constexpr int kFirstPollMs = 2;
 constexpr int kLastPollMs = 50;
-
-struct Options {
-    bool wait;  // until the mirror is live
-};
-
-// {"wait": true|false}
-Options ParseOptions(Jsonb* json) {
-    Options options = {true};
-    if (!json) return options;
-    if (!JB_ROOT_IS_OBJECT(json)) {
-        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"));
-    }
-    JsonbIterator* it = JsonbIteratorInit(&json->root);
-    JsonbValue key, value;
-    JsonbIteratorToken token;
-    while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE) {
-        if (token != WJB_KEY) continue;
-        JsonbIteratorNext(&it, &value, true);
-        const char* name = pnstrdup(key.val.string.val, key.val.string.len);
-        if (strcmp(name, "wait") == 0) {
-            if (value.type != jbvBool) {
-                ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                        errmsg("option \"%s\" must be a boolean", name));
-            }
-            options.wait = value.val.boolean;
-        } else {
-            ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unrecognized option \"%s\"", name),
-                    errhint("The only option is \"wait\"."));
-        }
-    }
-    return options;
-}
 
 RangeVar* ParseName(text* name) { return makeRangeVarFromNameList(textToQualifiedNameList(name)); }
 
@@ -161,7 +130,7 @@ void CheckTargetName(RangeVar* name) {
 }
 
 // Opens and checks the source. Its lock keeps its definition as it is until the transaction ends.
-Relation OpenSource(RangeVar* name, int16** key, int* key_count) {
+Relation OpenSource(RangeVar* name, const CreateOptions& options, SourceCheck* check) {
     const Oid relid = RangeVarGetRelid(name, AccessShareLock, false);
     const char relkind = get_rel_relkind(relid);
     if (relkind == RELKIND_INDEX || relkind == RELKIND_PARTITIONED_INDEX || relkind == RELKIND_COMPOSITE_TYPE) {
@@ -178,34 +147,51 @@ Relation OpenSource(RangeVar* name, int16** key, int* key_count) {
     if (IsCatalogRelation(source) || get_rel_namespace(relid) == get_namespace_oid("mooncake", true)) {
         ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot mirror system table \"%s\"", relname));
     }
-    const char* problem = SourceProblem(source, key, key_count);
-    if (!problem) return source;
-
-    const char kind = source->rd_rel->relkind;
-    const bool plain = kind == RELKIND_RELATION && source->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
-    int16* unused;
-    const char* identity_problem;
-    const bool identity = plain && SourceIdentity(source, &unused, &identity_problem) == 0;
-    ereport(ERROR,
-            errcode(identity ? ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE
-                    : plain  ? ERRCODE_FEATURE_NOT_SUPPORTED
-                             : ERRCODE_WRONG_OBJECT_TYPE),
-            errmsg("cannot mirror \"%s\"", relname), errdetail("The relation can't be captured: %s.", problem),
-            identity ? errhint("Add a primary key, or set REPLICA IDENTITY USING INDEX.") : 0);
-    return nullptr;
+    CheckSourceOptions(options, source);
+    *check = CheckSource(source, options.mirror);
+    if (check->problem) {
+        ereport(ERROR, errcode(check->sqlerrcode), errmsg("cannot mirror \"%s\"", relname),
+                errdetail("The relation can't be captured: %s.", check->problem),
+                check->hint ? errhint("%s", check->hint) : 0);
+    }
+    return source;
 }
 
-Oid MakeMirror(text* dst, text* src) {
+Oid MakeMirror(text* dst, text* src, const CreateOptions& options) {
     RangeVar* dst_name = ParseName(dst);
-    int16* key;
-    int key_count;
-    Relation source = OpenSource(ParseName(src), &key, &key_count);
+    SourceCheck check;
+    Relation source = OpenSource(ParseName(src), options, &check);
     CheckTargetName(dst_name);
     EnsureWorker();
 
     const Oid mirror = CreateMirrorRelation(dst_name, source, source->rd_rel->relowner);
-    InsertMirror(mirror, RelationGetRelid(source), key, key_count, 3);
+    InsertMirror(mirror, RelationGetRelid(source), check.key, check.key_count, options.mirror);
     CommandCounterIncrement();
+    table_close(source, NoLock);
+    return mirror;
+}
+
+// Brings a mirror in step with its source, whatever its state, and orders a new copy.
+Oid RebuildMirror(text* name) {
+    const Oid mirror = OwnMirror(ParseName(name), ShareUpdateExclusiveLock);
+    const MirrorRow* row = FindMirror(mirror);
+    if (!row) {
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("relation \"%s\" is not in mooncake.mirrors", get_rel_name(mirror)),
+                errhint("Drop it and use CALL mooncake.create_table."));
+    }
+    EnsureWorker();
+    LockRelationOid(row->source, AccessShareLock);
+    Relation source = table_open(row->source, NoLock);
+    const SourceCheck check = CheckSource(source, row->options);
+    if (check.problem) {
+        ereport(ERROR, errcode(check.sqlerrcode), errmsg("cannot rebuild mirror \"%s\"", get_rel_name(mirror)),
+                errdetail("Its source table \"%s\" can't be captured: %s.", RelationGetRelationName(source),
+                          check.problem),
+                check.hint ? errhint("%s", check.hint) : 0);
+    }
+    SyncMirrors(row->source, false, DROP_RESTRICT);
+    RestartCopyLocked(mirror, check.key, check.key_count, "it was ordered by rebuild_table");
     table_close(source, NoLock);
     return mirror;
 }
@@ -293,13 +279,35 @@ Datum mooncake_create_table(PG_FUNCTION_ARGS) {
         ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
                 errmsg("the names of mirror and source must not be NULL"));
     }
-    const Options options = ParseOptions(PG_ARGISNULL(2) ? nullptr : PG_GETARG_JSONB_P(2));
     CheckServer();
+    const CreateOptions options = ParseOptions(PG_ARGISNULL(2) ? nullptr : PG_GETARG_JSONB_P(2));
     if (SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC) != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
-    const Oid mirror = MakeMirror(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1));
+    const Oid mirror = MakeMirror(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), options);
     if (!atomic && options.wait) {
         SPI_commit();
         WaitOrDrop(mirror);
+    }
+    SPI_finish();
+    PG_RETURN_VOID();
+}
+
+// Orders a new copy of a mirror and, called on its own, waits until it is live. Queries use the row table meanwhile. If
+// the wait ends early the order stands.
+PG_FUNCTION_INFO_V1(mooncake_rebuild_table);
+Datum mooncake_rebuild_table(PG_FUNCTION_ARGS) {
+    using namespace ivy::mooncake;
+    const bool atomic = !fcinfo->context || !IsA(fcinfo->context, CallContext) ||
+                        reinterpret_cast<CallContext*>(fcinfo->context)->atomic;
+    if (PG_ARGISNULL(0)) {
+        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
+    }
+    CheckServer();
+    if (SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC) != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
+    const Oid mirror = RebuildMirror(PG_GETARG_TEXT_PP(0));
+    const bool wait = PG_ARGISNULL(1) || PG_GETARG_BOOL(1);
+    if (!atomic && wait) {
+        SPI_commit();
+        WaitUntilLive(mirror);
     }
     SPI_finish();
     PG_RETURN_VOID();

@@ -7,6 +7,7 @@ extern "C" {
 #include "access/tableam.h"
 #include "catalog/dependency.h"
 #include "catalog/heap.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "catalog/pg_attrdef.h"
 #include "catalog/pg_authid.h"
@@ -22,6 +23,7 @@ extern "C" {
 
 #include "mirror_access.h"
 #include "mirror_key.h"
+#include "source.h"
 #include "types/type_map.h"
 
 namespace ivy::mooncake {
@@ -42,6 +44,18 @@ bool IsVirtual(const FormData_pg_attribute* att) { return att->attgenerated == A
 
 bool IsValidNotNull(TupleDesc desc, int i) {
     return TupleDescAttr(desc, i)->attnotnull && TupleDescCompactAttr(desc, i)->attnullability == ATTNULLABLE_VALID;
+}
+
+// A descriptor of the source that stays while relations change, with what the mirror's columns shall be. Child tables
+// need not have NOT NULL where their parent has.
+TupleDesc SourceDesc(Relation source) {
+    TupleDesc desc = CreateTupleDescCopyConstr(RelationGetDescr(source));
+    if (source->rd_rel->relkind == RELKIND_PARTITIONED_TABLE || !HasMembers(source)) return desc;
+    for (int i = 0; i < desc->natts; i++) {
+        TupleDescAttr(desc, i)->attnotnull = false;
+        populate_compact_attribute(desc, i);
+    }
+    return desc;
 }
 
 // A column of the source as a column definition for the mirror; a dropped one gets a placeholder.
@@ -142,8 +156,24 @@ bool NameTaken(TupleDesc desc, const char* name) {
     return false;
 }
 
+// Whether rows that are there already have another value than NULL in a column that the source just got.
+bool HasOldValues(Oid source, TupleDesc desc, int i) {
+    if (TupleDescAttr(desc, i)->atthasmissing) return true;
+    ListCell* cell;
+    foreach (cell, SourceMembers(source, NoLock)) {
+        if (lfirst_oid(cell) == source) continue;
+        Relation member = RelationIdGetRelation(lfirst_oid(cell));
+        if (!RelationIsValid(member)) continue;
+        const AttrNumber attribute = SameNamedAttribute(desc, static_cast<AttrNumber>(i + 1), RelationGetDescr(member));
+        const bool missing = attribute > 0 && TupleDescAttr(RelationGetDescr(member), attribute - 1)->atthasmissing;
+        RelationClose(member);
+        if (missing) return true;
+    }
+    return false;
+}
+
 // Changes the mirror's columns into the source's. Returns whether the files must be written anew.
-bool SyncColumns(Oid mirror, TupleDesc source, DropBehavior behavior) {
+bool SyncColumns(Oid mirror, Oid source_relid, TupleDesc source, DropBehavior behavior) {
     bool recopy = false;
     TupleDesc before = CopiedDesc(mirror);
 
@@ -196,7 +226,7 @@ bool SyncColumns(Oid mirror, TupleDesc source, DropBehavior behavior) {
         Alter(mirror, Command(AT_AddColumn, nullptr, reinterpret_cast<Node*>(MirrorColumn(source, i))));
         if (to->attisdropped) DropColumn(mirror, PlaceholderName(to->attnum), DROP_RESTRICT);
         // Rows that are in files already have another value than NULL in the new column.
-        if (!to->attisdropped && to->atthasmissing) recopy = true;
+        if (!to->attisdropped && HasOldValues(source_relid, source, i)) recopy = true;
     }
 
     TupleDesc after = CopiedDesc(mirror);
@@ -214,7 +244,7 @@ bool SyncColumns(Oid mirror, TupleDesc source, DropBehavior behavior) {
 }
 
 // SyncColumns as the bootstrap superuser: the mirror may belong to another role than the source by now.
-bool SyncColumnsAsSuperuser(Oid mirror, TupleDesc source, DropBehavior behavior) {
+bool SyncColumnsAsSuperuser(Oid mirror, Oid source_relid, TupleDesc source, DropBehavior behavior) {
     Oid user;
     int context;
     volatile bool recopy = false;
@@ -224,7 +254,7 @@ bool SyncColumnsAsSuperuser(Oid mirror, TupleDesc source, DropBehavior behavior)
     PG_TRY();
     {
         SetUserIdAndSecContext(BOOTSTRAP_SUPERUSERID, context | SECURITY_LOCAL_USERID_CHANGE);
-        recopy = SyncColumns(mirror, source, behavior);
+        recopy = SyncColumns(mirror, source_relid, source, behavior);
     }
     PG_FINALLY();
     {
@@ -240,18 +270,38 @@ bool SameKey(const MirrorRow* row, const int16* key, int key_count) {
     return row->key_count == key_count && memcmp(row->key, key, sizeof(int16) * key_count) == 0;
 }
 
-void SyncMirror(const MirrorRow* row, Relation source, bool rewritten, DropBehavior behavior) {
+// Columns are about to be renamed or dropped: so are those that option "columns" names.
+void RenameStoredColumns(MirrorRow* row, TupleDesc mirror, TupleDesc source) {
+    if (row->options.columns == NIL) return;
+    List* names = NIL;
+    bool changed = false;
+    for (int i = 0; i < mirror->natts && i < source->natts; i++) {
+        const FormData_pg_attribute* from = TupleDescAttr(mirror, i);
+        const FormData_pg_attribute* to = TupleDescAttr(source, i);
+        if (from->attisdropped || !IsStoredColumn(row->options, NameStr(from->attname))) continue;
+        changed = changed || to->attisdropped || strcmp(NameStr(from->attname), NameStr(to->attname)) != 0;
+        if (!to->attisdropped) names = lappend(names, pstrdup(NameStr(to->attname)));
+    }
+    if (!changed) return;
+    row->options.columns = names;
+    SetStoredColumns(row->mirror, names);
+}
+
+void SyncMirror(MirrorRow* row, Relation source, bool rewritten, DropBehavior behavior) {
     const Oid mirror = row->mirror;
     Relation rel = try_table_open(mirror, AccessShareLock);
     if (!rel) return;  // dropped in this transaction
     const bool differs = ColumnDifference(rel, source) != nullptr;
-    table_close(rel, differs ? NoLock : AccessShareLock);
 
     bool recopy = rewritten;
     if (differs) {
         LockRelationOid(mirror, AccessExclusiveLock);
-        TupleDesc desc = CreateTupleDescCopyConstr(RelationGetDescr(source));
-        recopy = SyncColumnsAsSuperuser(mirror, desc, behavior) || recopy;
+        TupleDesc desc = SourceDesc(source);
+        RenameStoredColumns(row, RelationGetDescr(rel), desc);
+        table_close(rel, NoLock);
+        recopy = SyncColumnsAsSuperuser(mirror, row->source, desc, behavior) || recopy;
+    } else {
+        table_close(rel, AccessShareLock);
     }
 
     SyncRowSecurity(mirror, source, false);
@@ -260,9 +310,8 @@ void SyncMirror(const MirrorRow* row, Relation source, bool rewritten, DropBehav
         SyncSourceKey(mirror, source);
     }
 
-    int16* key;
-    int key_count;
-    const char* problem = SourceProblem(source, &key, &key_count);
+    const SourceCheck check = CheckSource(source, row->options);
+    const char* problem = check.problem;
     const bool failed_by_source = row->state == MirrorState::kError && row->error &&
                                   strncmp(row->error, kSourcePrefix, strlen(kSourcePrefix)) == 0;
     if (problem) {
@@ -273,10 +322,11 @@ void SyncMirror(const MirrorRow* row, Relation source, bool rewritten, DropBehav
         ereport(
             WARNING, errmsg("mirror \"%s\" stops following its source table", get_rel_name(mirror)),
             errdetail("The source table can't be captured: %s.", problem),
-            errhint("Queries on the mirror use the source table. The mirror is copied anew when the cause is gone."));
-    } else if (recopy || failed_by_source || !SameKey(row, key, key_count)) {
+            errhint("Queries on the mirror use the source table. The mirror is copied anew when the cause is gone.%s%s",
+                    check.hint ? " " : "", check.hint ? check.hint : ""));
+    } else if (recopy || failed_by_source || !SameKey(row, check.key, check.key_count)) {
         LockRelationOid(mirror, ShareUpdateExclusiveLock);
-        RestartCopyLocked(mirror, key, key_count,
+        RestartCopyLocked(mirror, check.key, check.key_count,
                           rewritten          ? "the stored values of its source changed"
                           : recopy           ? "a column's type or default changed its stored values"
                           : failed_by_source ? "the source table can be captured again"
@@ -298,25 +348,19 @@ bool HasMirrorAccessMethod(Oid relid) {
     return mirror;
 }
 
-const char* SourceProblem(Relation source, int16** key, int* key_count) {
-    const FormData_pg_class* form = source->rd_rel;
-    *key = nullptr;
-    *key_count = 0;
-    if (form->relkind == RELKIND_PARTITIONED_TABLE) return "it is partitioned (its partitions can be mirrored)";
-    if (form->relkind != RELKIND_RELATION) return "it is not a table";
-    if (form->relpersistence == RELPERSISTENCE_TEMP) return "it is temporary, so its changes are not in the WAL";
-    if (form->relpersistence == RELPERSISTENCE_UNLOGGED) return "it is unlogged, so its changes are not in the WAL";
-    if (form->relam != HEAP_TABLE_AM_OID) return "it is not a row table (access method heap)";
-    if (form->relhassubclass && find_inheritance_children(RelationGetRelid(source), NoLock) != NIL) {
-        return "it has child tables";
+Oid OwnMirror(RangeVar* name, LOCKMODE lockmode) {
+    const Oid relid = RangeVarGetRelid(name, lockmode, false);
+    if (!HasMirrorAccessMethod(relid)) {
+        ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a mirror", get_rel_name(relid)));
     }
-    const char* reason = nullptr;
-    *key_count = SourceIdentity(source, key, &reason);
-    return *key_count > 0 ? nullptr : reason;
+    if (!object_ownercheck(RelationRelationId, relid, GetUserId())) {
+        aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
+    }
+    return relid;
 }
 
 Oid CreateMirrorRelation(RangeVar* name, Relation source, Oid owner) {
-    TupleDesc desc = RelationGetDescr(source);
+    TupleDesc desc = SourceDesc(source);
     CreateStmt* statement = makeNode(CreateStmt);
     statement->relation = name;
     statement->oncommit = ONCOMMIT_NOOP;
@@ -359,7 +403,7 @@ Oid CreateMirrorRelation(RangeVar* name, Relation source, Oid owner) {
 
 const char* ColumnDifference(Relation mirror, Relation source) {
     TupleDesc a = RelationGetDescr(mirror);
-    TupleDesc b = RelationGetDescr(source);
+    TupleDesc b = SourceDesc(source);
     if (a->natts != b->natts) return "its columns are not those of its source";
     for (int i = 0; i < a->natts; i++) {
         const FormData_pg_attribute* x = TupleDescAttr(a, i);
@@ -399,23 +443,21 @@ void DropMirrorRelation(Oid mirror) {
     performDeletion(&address, DROP_CASCADE, PERFORM_DELETION_QUIETLY);
 }
 
-void RestoreMirror(Oid mirror, Oid source) {
-    if (!HasMirrorAccessMethod(mirror)) {
-        ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("relation %u can't be a mirror", mirror),
+void RestoreMirror(const MirrorRow* restored) {
+    if (!HasMirrorAccessMethod(restored->mirror)) {
+        ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("relation %u can't be a mirror", restored->mirror),
                 errdetail("Its access method is not \"mooncake\"."), errhint("Use CALL mooncake.create_table."));
     }
     // Waits for a primary key that another session of the restore is making, and makes later ones wait for this row.
-    Relation rel = table_open(source, ShareUpdateExclusiveLock);
-    int16* key;
-    int key_count;
-    const char* problem = SourceProblem(rel, &key, &key_count);
-    LockRelationOid(mirror, ShareUpdateExclusiveLock);
-    SyncSourceKey(mirror, rel);
-    SyncRowSecurity(mirror, rel, false);
+    Relation rel = table_open(restored->source, ShareUpdateExclusiveLock);
+    const SourceCheck check = CheckSource(rel, restored->options);
+    LockRelationOid(restored->mirror, ShareUpdateExclusiveLock);
+    SyncSourceKey(restored->mirror, rel);
+    SyncRowSecurity(restored->mirror, rel, false);
     table_close(rel, NoLock);
-    InsertMirror(mirror, source, key, key_count, 3);
+    InsertMirror(restored->mirror, restored->source, check.key, check.key_count, restored->options);
     // A dump makes primary keys after it has loaded the data: the mirror recovers then.
-    if (problem) FailMirrorLocked(mirror, psprintf("%s%s", kSourcePrefix, problem));
+    if (check.problem) FailMirrorLocked(restored->mirror, psprintf("%s%s", kSourcePrefix, check.problem));
 }
 
 bool ChangingMirror(void) { return changing_mirror > 0; }

@@ -25,9 +25,8 @@ Oid MirrorAccessMethod(void);
 // Whether a relation has our access method. Cheap: two syscache look-ups at most.
 bool HasMirrorAccessMethod(Oid relid);
 
-// Why a table can't be mirrored (its kind, persistence, children, identity), in words for an error's detail, or null.
-// With null, *key is a palloc'ed array of the identity's attribute numbers.
-const char* SourceProblem(Relation source, int16** key, int* key_count);
+// The mirror that a name means, locked; an error if it is none, or not the current user's.
+Oid OwnMirror(RangeVar* name, LOCKMODE lockmode);
 
 // Makes the relation, as the current user and for "owner". Errors as those of CREATE TABLE.
 Oid CreateMirrorRelation(RangeVar* name, Relation source, Oid owner);
@@ -44,8 +43,9 @@ void SyncMirrors(Oid source, bool rewritten, DropBehavior behavior);
 // Drops a mirror's relation with all that depends on it, as DROP TABLE ... CASCADE.
 void DropMirrorRelation(Oid mirror);
 
-// Makes a relation with our access method, which a dump has restored, a mirror of "source" that is still to be copied.
-void RestoreMirror(Oid mirror, Oid source);
+// Makes a relation with our access method, which a dump has restored, a mirror that is still to be copied. Of "restored"
+// the relations and the options matter.
+void RestoreMirror(const MirrorRow* restored);
 
 // True while this backend changes a mirror's columns: scans of mirrors are empty then (there is nothing to rewrite or
 // to verify).

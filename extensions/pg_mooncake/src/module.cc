@@ -24,8 +24,11 @@ bool enable_bgworker = true;
 int max_retained_wal_mb = 10 * 1024;
 int flush_interval_ms = 60 * 1000;
 int flush_size_mb = 256;
+int copy_workers = 2;
 
 namespace {
+
+constexpr int kMaxCopyWorkers = 64;
 
 const DuckdbApi* api = nullptr;
 
@@ -47,6 +50,9 @@ void DefineSettings() {
                             "Sets the amount of one mirror's committed changes in memory at which they go to files.",
                             nullptr, &flush_size_mb, 256, 1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr,
                             nullptr);
+    DefineCustomIntVariable("mooncake.copy_workers", "Number of parallel workers that may help to copy a large table.",
+                            "They are taken from those that \"max_parallel_workers\" allows.", &copy_workers, 2, 0,
+                            kMaxCopyWorkers, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("pg_mooncake");
     MarkGUCPrefixReserved("mooncake");  // pg_duckdb, loaded earlier, has defined its own by now
 }

@@ -3,6 +3,8 @@
 #include "provider.h"
 
 extern "C" {
+#include "access/sysattr.h"
+#include "optimizer/optimizer.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
 }
@@ -11,6 +13,7 @@ extern "C" {
 #include "launcher.h"
 #include "mirror_relation.h"
 #include "module.h"
+#include "source.h"
 #include "worker.h"
 
 namespace ivy::mooncake {
@@ -24,6 +27,7 @@ struct Entry {
     bool is_mirror;  // false: the access method's, but without a row in mooncake.mirrors
     Oid source;
     bool usable;
+    Bitmapset* row_only;       // in CacheMemoryContext; see ColumnRelation
     char reason[kReasonSize];  // why not usable
 };
 
@@ -46,7 +50,14 @@ void Invalidate(Datum, Oid relid) {
 
 void StartCache() {
     if (!stale && entries) return;
-    if (entries) hash_destroy(entries);
+    if (entries) {
+        HASH_SEQ_STATUS scan;
+        hash_seq_init(&scan, entries);
+        while (auto* entry = static_cast<Entry*>(hash_seq_search(&scan))) {
+            if (entry->valid) bms_free(entry->row_only);
+        }
+        hash_destroy(entries);
+    }
     if (sources) hash_destroy(sources);
     entries = sources = nullptr;
     HASHCTL control = {};
@@ -60,8 +71,32 @@ void StartCache() {
     stale = false;
 }
 
-// Why a mirror can't serve, or null.
-const char* WhyNotUsable(const MirrorRow* row) {
+// Columns that the mirror does not store, and virtual ones that are computed from such.
+Bitmapset* RowOnlyColumns(const MirrorRow* row, TupleDesc desc) {
+    Bitmapset* columns = nullptr;
+    if (row->options.columns == NIL) return nullptr;
+    for (int i = 0; i < desc->natts; i++) {
+        const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+        if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL) continue;
+        if (!IsStoredColumn(row->options, NameStr(att->attname))) columns = bms_add_member(columns, i + 1);
+    }
+    for (int i = 0; i < desc->natts; i++) {
+        const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+        if (att->attisdropped || att->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL) continue;
+        Bitmapset* used = nullptr;
+        pull_varattnos(TupleDescGetDefault(desc, static_cast<AttrNumber>(i + 1)), 1, &used);
+        for (int member = -1; (member = bms_next_member(used, member)) >= 0;) {
+            if (bms_is_member(member + FirstLowInvalidHeapAttributeNumber, columns)) {
+                columns = bms_add_member(columns, i + 1);
+                break;
+            }
+        }
+    }
+    return columns;
+}
+
+// Why a mirror can't serve, or null. Otherwise *row_only is set.
+const char* WhyNotUsable(const MirrorRow* row, Bitmapset** row_only) {
     if (!OwnsLocation(row->location)) {
         // The whole database was copied, and nobody has started its capture worker yet.
         if (enable_bgworker) RequestWorker(MyDatabaseId);
@@ -81,9 +116,8 @@ const char* WhyNotUsable(const MirrorRow* row) {
     if (!source) return "its source table does not exist";
     Relation mirror = table_open(row->mirror, AccessShareLock);
     const char* reason = ColumnDifference(mirror, source);
-    int16* key;
-    int key_count;
-    if (!reason) reason = SourceProblem(source, &key, &key_count);
+    if (!reason) reason = CheckSource(source, row->options).problem;
+    if (!reason) *row_only = RowOnlyColumns(row, RelationGetDescr(mirror));
     table_close(mirror, AccessShareLock);
     table_close(source, AccessShareLock);
     return reason;
@@ -103,15 +137,19 @@ const Entry* GetEntry(Oid relid) {
         static_cast<Entry*>(hash_search(entries, &relid, HASH_ENTER, &found))->valid = false;
         const MirrorRow* row = FindMirror(relid);
         const char* reason = nullptr;
+        Bitmapset* row_only = nullptr;
         if (row) {
             if (!stale) hash_search(sources, &row->source, HASH_ENTER, nullptr);
-            reason = WhyNotUsable(row);
+            reason = WhyNotUsable(row, &row_only);
         }
-        uncached = {relid, true, row != nullptr, row ? row->source : InvalidOid, row && !reason, {}};
+        uncached = {relid, true, row != nullptr, row ? row->source : InvalidOid, row && !reason, row_only, {}};
         if (reason) strlcpy(uncached.reason, reason, kReasonSize);
         if (stale) continue;  // something changed while it was read
         auto* entry = static_cast<Entry*>(hash_search(entries, &relid, HASH_ENTER, &found));
         *entry = uncached;
+        MemoryContext caller = MemoryContextSwitchTo(CacheMemoryContext);
+        entry->row_only = bms_copy(row_only);
+        MemoryContextSwitchTo(caller);
         return entry;
     }
     return &uncached;  // invalidations never stop: what was read last, for this once
@@ -135,7 +173,8 @@ const ColumnRelationProvider kProvider = {LookupMirror, Ready, MirrorAccessMetho
 bool LookupMirror(Oid relid, ColumnRelation* out) {
     const Entry* entry = GetEntry(relid);
     if (!entry->is_mirror) return false;
-    *out = {relid, entry->source, entry->usable, entry->usable ? nullptr : pstrdup(entry->reason)};
+    *out = {relid, entry->source, entry->usable, entry->usable ? nullptr : pstrdup(entry->reason),
+            bms_copy(entry->row_only)};
     return true;
 }
 

@@ -20,7 +20,9 @@ extern "C" {
 #include <unistd.h>
 
 #include "catalog.h"
+#include "catalog_rows.h"
 #include "launcher.h"
+#include "location.h"
 #include "mirror_relation.h"
 #include "module.h"
 #include "protocol/messages.h"
@@ -74,18 +76,6 @@ Chain LookAtChain() {
     return chain;
 }
 
-// The mirror that a name means, checked for the right to use it as its owner may.
-Oid OwnMirror(text* name) {
-    const Oid relid = RangeVarGetRelid(makeRangeVarFromNameList(textToQualifiedNameList(name)), AccessShareLock, false);
-    if (!HasMirrorAccessMethod(relid)) {
-        ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a mirror", get_rel_name(relid)));
-    }
-    if (!object_ownercheck(RelationRelationId, relid, GetUserId())) {
-        aclcheck_error(ACLCHECK_NOT_OWNER, OBJECT_TABLE, get_rel_name(relid));
-    }
-    return relid;
-}
-
 }  // namespace
 }  // namespace ivy::mooncake
 
@@ -132,7 +122,7 @@ Datum mooncake_create_snapshot(PG_FUNCTION_ARGS) {
     using namespace ivy::mooncake;
     if (PG_ARGISNULL(0))
         ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
-    const Oid mirror = OwnMirror(PG_GETARG_TEXT_PP(0));
+    const Oid mirror = OwnMirror(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), AccessShareLock);
     const MirrorRow* row = FindMirror(mirror);
     if (!row || row->state != MirrorState::kLive) {
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -165,10 +155,9 @@ Datum mooncake_restore_mirror(PG_FUNCTION_ARGS) {
     }
     HeapTuple tuple = trigger->tg_trigtuple;
     TupleDesc desc = RelationGetDescr(trigger->tg_relation);
-    bool null;
-    const Oid mirror = DatumGetObjectId(heap_getattr(tuple, 1, desc, &null));
-    const Oid source = DatumGetObjectId(heap_getattr(tuple, 2, desc, &null));
-    RestoreMirror(mirror, source);
+    MirrorRow* row = rows::RowFromTuple(tuple, desc);
+    if (row->options.warehouse) row->options.warehouse = CheckWarehouse(row->options.warehouse);
+    RestoreMirror(row);
     return PointerGetDatum(nullptr);  // the row has been inserted by RestoreMirror
 }
 }

@@ -21,6 +21,7 @@ extern "C" {
 
 #include "mirror_relation.h"
 #include "provider.h"
+#include "source.h"
 #include "worker.h"
 
 namespace ivy::mooncake {
@@ -190,11 +191,19 @@ void relation_estimate_size(Relation rel, int32* widths, BlockNumber* pages, dou
     *all_visible = 0;
     ColumnRelation mirror;
     if (!LookupMirror(RelationGetRelid(rel), &mirror)) return;
-    Relation source = try_table_open(mirror.source, AccessShareLock);
-    if (!source) return;
-    table_relation_estimate_size(source, widths, pages, tuples, all_visible);
-    *all_visible = 0;
-    table_close(source, AccessShareLock);
+    *pages = 0;
+    *tuples = 0;
+    ListCell* cell;
+    foreach (cell, SourceMembers(mirror.source, NoLock)) {
+        Relation table = try_table_open(lfirst_oid(cell), AccessShareLock);
+        if (!table) continue;
+        BlockNumber table_pages;
+        double table_tuples, visible;
+        table_relation_estimate_size(table, widths, &table_pages, &table_tuples, &visible);
+        *pages += table_pages;
+        *tuples += table_tuples;
+        table_close(table, AccessShareLock);
+    }
 }
 
 const TableAmRoutine kRoutine = {

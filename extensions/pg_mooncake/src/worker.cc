@@ -3,6 +3,7 @@
 #include "worker.h"
 
 extern "C" {
+#include "access/parallel.h"
 #include "postmaster/interrupt.h"
 #include "storage/ipc.h"
 #include "storage/procsignal.h"
@@ -11,6 +12,7 @@ extern "C" {
 
 PGDLLEXPORT void mooncake_capture_main(Datum database);
 PGDLLEXPORT void mooncake_copy_main(Datum database);
+PGDLLEXPORT void mooncake_copy_parallel(dsm_segment* segment, shm_toc* toc);
 }
 
 #include "capture/worker.h"
@@ -64,6 +66,8 @@ void mooncake_capture_main(Datum database) {
     ivy::mooncake::Connect(DatumGetObjectId(database));
     ivy::capture::CaptureMain(DatumGetObjectId(database));
 }
+
+void mooncake_copy_parallel(dsm_segment*, shm_toc* toc) { ivy::capture::CopyParallelMain(toc); }
 
 void mooncake_copy_main(Datum database) {
     ivy::mooncake::CopyOrder order;

@@ -41,5 +41,6 @@ BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation);
 extern int max_retained_wal_mb;  // mooncake.max_retained_wal: the slot may hold back this much; -1 is no limit
 extern int flush_interval_ms;    // mooncake.flush_interval: changes stay in memory for at most about this long
 extern int flush_size_mb;        // mooncake.flush_size: ...and at most about this many of one mirror
+extern int copy_workers;         // mooncake.copy_workers: parallel workers of one copy
 
 }  // namespace ivy::mooncake

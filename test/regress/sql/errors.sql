@@ -48,7 +48,7 @@ DECLARE
     detail text;
     hint text;
 BEGIN
-    FOREACH name IN ARRAY ARRAY['keyless', 'deferred', 'full_identity', 'no_identity', 'parted', 'parent', 'temporary',
+    FOREACH name IN ARRAY ARRAY['keyless', 'deferred', 'full_identity', 'no_identity', 'parent', 'temporary',
                                 'unlogged', 'vw', 'mv', 'sq', 'comp', 'good_pkey', 'mir', 'pg_catalog.pg_class',
                                 'mooncake.mirrors']
     LOOP

@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Before a command that alters tables: notes what it will touch, and locks what it will change.
+//
+// Locks: a query locks the mirror when it is parsed and the source when it starts, so a command that changes both must
+// not wait for one while it holds the other (LockSourceAndMirrors).
+#include "ddl_internal.h"
+
+extern "C" {
+#include "access/table.h"
+#include "access/transam.h"
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "commands/tablecmds.h"
+#include "nodes/makefuncs.h"
+#include "parser/parse_type.h"
+#include "storage/lmgr.h"
+#include "utils/acl.h"
+#include "utils/typcache.h"
+}
+
+#include "catalog.h"
+#include "mirror_access.h"
+#include "source.h"
+
+namespace ivy::mooncake::ddl {
+namespace {
+
+// Locks a source and its mirrors without waiting for one while the other is held (unless this transaction held locks
+// before). Whoever waits holds nothing, so no deadlock with queries, which take the mirror first and the source later.
+void LockSourceAndMirrors(Oid source, LOCKMODE mode) {
+    List* rows = FindMirrorsOfSource(source);
+    if (rows == NIL) return;
+    for (;;) {
+        LockRelationOid(source, mode);
+        Oid busy = InvalidOid;
+        List* locked = NIL;
+        ListCell* cell;
+        foreach (cell, rows) {
+            const Oid mirror = static_cast<MirrorRow*>(lfirst(cell))->mirror;
+            if (!ConditionalLockRelationOid(mirror, AccessExclusiveLock)) {
+                busy = mirror;
+                break;
+            }
+            locked = lappend_oid(locked, mirror);
+        }
+        if (!OidIsValid(busy)) return;
+        foreach (cell, locked) UnlockRelationOid(lfirst_oid(cell), AccessExclusiveLock);
+        UnlockRelationOid(source, mode);
+        // Wait until the busy one can be had, then try all of them again.
+        LockRelationOid(busy, AccessExclusiveLock);
+        UnlockRelationOid(busy, AccessExclusiveLock);
+    }
+}
+
+bool ChangesColumns(AlterTableType type) {
+    switch (type) {
+        case AT_AddColumn:
+        case AT_DropColumn:
+        case AT_AlterColumnType:
+        case AT_SetNotNull:
+        case AT_DropNotNull:
+        case AT_SetExpression:
+        case AT_DropExpression:
+        case AT_AddConstraint:
+        case AT_DropConstraint:
+            return true;
+        default:
+            return false;
+    }
+}
+
+// Whether values of one type hold values of another.
+bool TypeContains(Oid type, Oid part) {
+    check_stack_depth();
+    if (type == part) return true;
+    const Oid base = getBaseType(type);
+    if (base != type) return TypeContains(base, part);
+    const Oid element = get_element_type(type);
+    if (OidIsValid(element)) return TypeContains(element, part);
+    const char kind = get_typtype(type);
+    if (kind == TYPTYPE_RANGE) return TypeContains(get_range_subtype(type), part);
+    if (kind == TYPTYPE_MULTIRANGE) return TypeContains(get_multirange_range(type), part);
+    if (kind != TYPTYPE_COMPOSITE || type == RECORDOID) return false;
+    TupleDesc desc = lookup_rowtype_tupdesc_copy(type, -1);
+    bool contains = false;
+    for (int i = 0; i < desc->natts && !contains; i++) {
+        const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+        contains = !att->attisdropped && TypeContains(att->atttypid, part);
+    }
+    FreeTupleDesc(desc);
+    return contains;
+}
+
+// The text form of a type's values is about to change: mirrors that keep it in files are to be written anew.
+void TouchUsersOfType(Oid type) {
+    if (!OidIsValid(type)) return;
+    ListCell* cell;
+    foreach (cell, ListMirrors()) {
+        const Oid relid = static_cast<MirrorRow*>(lfirst(cell))->source;
+        Relation source = try_table_open(relid, AccessShareLock);
+        if (!source) continue;
+        TupleDesc desc = RelationGetDescr(source);
+        for (int i = 0; i < desc->natts; i++) {
+            const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+            if (att->attisdropped || att->atttypid < FirstNormalObjectId || !TypeContains(att->atttypid, type))
+                continue;
+            TouchContent(relid);
+            break;
+        }
+        table_close(source, AccessShareLock);
+    }
+}
+
+bool ChangesRowType(const AlterTableStmt* statement) {
+    ListCell* cell;
+    foreach (cell, statement->cmds) {
+        const AlterTableType type = static_cast<const AlterTableCmd*>(lfirst(cell))->subtype;
+        if (type == AT_AddColumn || type == AT_DropColumn || type == AT_AlterColumnType) return true;
+    }
+    return false;
+}
+
+// Only an owner may make others wait.
+bool IsOwned(Oid relid) { return object_ownercheck(RelationRelationId, relid, GetUserId()); }
+
+// For ALTER TABLE commands that change what is below a table.
+struct Membership {
+    Oid child, parent;
+};
+Membership MembershipChange(const AlterTableStmt* statement, const AlterTableCmd* command) {
+    const Oid altered = ResolveRelation(statement->relation);
+    switch (command->subtype) {
+        case AT_AttachPartition:
+        case AT_DetachPartition:
+        case AT_DetachPartitionFinalize:
+            return {ResolveRelation(reinterpret_cast<const PartitionCmd*>(command->def)->name), altered};
+        case AT_AddInherit:
+        case AT_DropInherit:
+            return {altered, ResolveRelation(reinterpret_cast<const RangeVar*>(command->def))};
+        default:
+            return {InvalidOid, InvalidOid};
+    }
+}
+
+DropBehavior PrepareAlterTable(const AlterTableStmt* statement) {
+    DropBehavior behavior = DROP_RESTRICT;
+    const Oid relid = ResolveRelation(statement->relation);
+    if (OidIsValid(relid) && ChangesRowType(statement)) TouchUsersOfType(get_rel_type_id(relid));
+    if (statement->objtype != OBJECT_TABLE) return behavior;
+    Touch(relid);  // although it has no mirror yet: another session may be making one
+    if (!OidIsValid(relid)) return behavior;
+    bool columns = false;
+    ListCell* cell;
+    foreach (cell, statement->cmds) {
+        const auto* command = static_cast<const AlterTableCmd*>(lfirst(cell));
+        columns = columns || ChangesColumns(command->subtype);
+        if (command->subtype == AT_DropColumn) behavior = command->behavior;
+    }
+    if (columns && HasMirrorOfSource(relid) && IsOwned(relid)) {
+        LockSourceAndMirrors(relid, AlterTableGetLockLevel(statement->cmds));
+    }
+    return behavior;
+}
+
+// After a command that may have switched row security off: what only the command tells, since it may also be on for the
+// mirror alone.
+void FollowRowSecurity(const AlterTableStmt* statement) {
+    bool off = false;
+    ListCell* cell;
+    foreach (cell, statement->cmds) {
+        const AlterTableType type = static_cast<const AlterTableCmd*>(lfirst(cell))->subtype;
+        off |= type == AT_DisableRowSecurity || type == AT_NoForceRowSecurity;
+    }
+    const Oid relid = off ? ResolveRelation(statement->relation) : InvalidOid;
+    Relation source = OidIsValid(relid) && HasMirrorOfSource(relid) ? try_table_open(relid, NoLock) : nullptr;
+    if (!source) return;
+    CommandCounterIncrement();
+    foreach (cell, FindMirrorsOfSource(relid)) {
+        SyncRowSecurity(static_cast<MirrorRow*>(lfirst(cell))->mirror, source, true);
+    }
+    table_close(source, NoLock);
+}
+
+// A table that comes below others brings its rows, one that leaves takes its own. The command has locked it.
+void FinishAlterTable(const AlterTableStmt* statement) {
+    ListCell* cell;
+    foreach (cell, statement->cmds) {
+        const Membership change = MembershipChange(statement, static_cast<const AlterTableCmd*>(lfirst(cell)));
+        if (!OidIsValid(change.child) || !OidIsValid(change.parent)) continue;
+        Touch(change.parent);  // DETACH ... CONCURRENTLY has had transactions of its own
+        if (!HasMirrorAbove(change.parent) || !HasRows(change.child)) continue;
+        TouchContent(change.parent);
+    }
+}
+
+DropBehavior PrepareDrop(const DropStmt* statement) {
+    if (statement->removeType != OBJECT_TABLE || statement->behavior != DROP_CASCADE) return DROP_RESTRICT;
+    ListCell* cell;
+    foreach (cell, statement->objects) {
+        const Oid relid = ResolveRelation(makeRangeVarFromNameList(static_cast<List*>(lfirst(cell))));
+        if (OidIsValid(relid) && HasMirrorOfSource(relid) && IsOwned(relid)) {
+            LockSourceAndMirrors(relid, AccessExclusiveLock);
+        }
+    }
+    return DROP_RESTRICT;
+}
+
+}  // namespace
+
+DropBehavior PrepareCommand(const Node* node) {
+    switch (nodeTag(node)) {
+        case T_AlterTableStmt:
+            return PrepareAlterTable(reinterpret_cast<const AlterTableStmt*>(node));
+        case T_RenameStmt: {
+            const auto* statement = reinterpret_cast<const RenameStmt*>(node);
+            if (statement->renameType != OBJECT_COLUMN) break;
+            const Oid relid = ResolveRelation(statement->relation);
+            Touch(relid);
+            if (OidIsValid(relid) && HasMirrorOfSource(relid) && IsOwned(relid)) {
+                LockSourceAndMirrors(relid, AccessExclusiveLock);
+            }
+            break;
+        }
+        case T_DropStmt:
+            return PrepareDrop(reinterpret_cast<const DropStmt*>(node));
+        case T_AlterEnumStmt: {
+            const auto* statement = reinterpret_cast<const AlterEnumStmt*>(node);
+            if (!statement->oldVal) break;
+            TouchUsersOfType(LookupTypeNameOid(nullptr, makeTypeNameFromNameList(statement->typeName), true));
+            break;
+        }
+        case T_IndexStmt:
+            Touch(ResolveRelation(reinterpret_cast<const IndexStmt*>(node)->relation));
+            break;
+        default:
+            break;
+    }
+    return DROP_RESTRICT;
+}
+
+void FinishCommand(const Node* node) {
+    if (!IsA(node, AlterTableStmt)) return;
+    const auto* statement = reinterpret_cast<const AlterTableStmt*>(node);
+    FollowRowSecurity(statement);
+    FinishAlterTable(statement);
+}
+
+}  // namespace ivy::mooncake::ddl

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "options.h"
+
+extern "C" {
+#include "catalog/index.h"
+#include "utils/array.h"
+#include "utils/fmgrprotos.h"
+#include "utils/numeric.h"
+#include "utils/timestamp.h"
+}
+
+#include "location.h"
+
+namespace ivy::mooncake {
+namespace {
+
+constexpr char kNames[] =
+    "The options are \"wait\", \"identity\", \"columns\", \"flush_interval\", \"flush_rows\", \"flush_size\", \"location\" "
+    "and \"format_version\".";
+constexpr char kPrimaryKey[] = "primary_key";
+constexpr int64 kMaxFlushIntervalMs = 24 * 3600 * 1000;
+constexpr int kFormatVersion = 3;
+
+[[noreturn]] void WrongType(const char* name, const char* wanted) {
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"%s\" must be %s", name, wanted));
+    pg_unreachable();
+}
+
+[[noreturn]] void OutOfRange(const char* name, const char* range) {
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"%s\" is out of range", name),
+            errdetail("It must be %s.", range));
+    pg_unreachable();
+}
+
+// What the engine does not do, and why that is so.
+[[noreturn]] void NotSupported(const char* name, const char* detail, const char* hint) {
+    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("option \"%s\" is not supported", name),
+            errdetail("%s", detail), errhint("%s", hint));
+    pg_unreachable();
+}
+
+const char* TextOf(const char* name, const JsonbValue& value) {
+    if (value.type != jbvString) WrongType(name, "a string");
+    return pnstrdup(value.val.string.val, static_cast<Size>(value.val.string.len));
+}
+
+int64 IntegerOf(const char* name, const JsonbValue& value) {
+    if (value.type != jbvNumeric) WrongType(name, "an integer");
+    bool error = false;
+    const int64 number = numeric_int8_opt_error(value.val.numeric, &error);
+    const Datum back = DirectFunctionCall1(int8_numeric, Int64GetDatum(number));
+    if (error || !DatumGetBool(DirectFunctionCall2(numeric_eq, back, NumericGetDatum(value.val.numeric)))) {
+        WrongType(name, "an integer");
+    }
+    return number;
+}
+
+// An interval such as "30 s", or a number of seconds.
+int64 MillisecondsOf(const char* name, const JsonbValue& value) {
+    float8 seconds;
+    if (value.type == jbvNumeric) {
+        seconds = DatumGetFloat8(DirectFunctionCall1(numeric_float8, NumericGetDatum(value.val.numeric)));
+    } else if (value.type == jbvString) {
+        const Datum interval = DirectFunctionCall3(interval_in, CStringGetDatum(TextOf(name, value)),
+                                                   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+        const Interval* span = DatumGetIntervalP(interval);
+        seconds = static_cast<float8>(span->time) / USECS_PER_SEC + span->day * 86400.0 + span->month * 30 * 86400.0;
+    } else {
+        WrongType(name, "an interval, such as \"30 s\", or a number of seconds");
+    }
+    if (!(seconds * 1000 >= 1) || seconds * 1000 > kMaxFlushIntervalMs) OutOfRange(name, "between 1 ms and 1 day");
+    return static_cast<int64>(seconds * 1000);
+}
+
+// A size such as "64 MB", or a number of bytes.
+int64 BytesOf(const char* name, const JsonbValue& value) {
+    int64 bytes;
+    if (value.type == jbvString) {
+        bytes = DatumGetInt64(
+            DirectFunctionCall1(pg_size_bytes, PointerGetDatum(cstring_to_text(TextOf(name, value)))));
+    } else if (value.type == jbvNumeric) {
+        bytes = IntegerOf(name, value);
+    } else {
+        WrongType(name, "a size, such as \"64 MB\", or a number of bytes");
+    }
+    if (bytes < 1024 * 1024) OutOfRange(name, "at least 1 MB");
+    return bytes;
+}
+
+List* NamesOf(const char* name, const JsonbValue& value) {
+    constexpr char kWanted[] = "an array of column names";
+    if (value.type != jbvBinary || !JsonContainerIsArray(value.val.binary.data)) WrongType(name, kWanted);
+    List* names = NIL;
+    JsonbIterator* it = JsonbIteratorInit(value.val.binary.data);
+    JsonbValue element;
+    JsonbIteratorToken token;
+    while ((token = JsonbIteratorNext(&it, &element, true)) != WJB_DONE) {
+        if (token != WJB_ELEM) continue;
+        if (element.type != jbvString) WrongType(name, kWanted);
+        names = lappend(names, pnstrdup(element.val.string.val, static_cast<Size>(element.val.string.len)));
+    }
+    if (names == NIL) WrongType(name, kWanted);
+    return names;
+}
+
+void ParseIdentity(const char* name, const JsonbValue& value, CreateOptions* options) {
+    const char* identity = TextOf(name, value);
+    if (strcmp(identity, IdentityName(Identity::kFull)) == 0) {
+        options->mirror.identity = Identity::kFull;
+    } else if (strcmp(identity, IdentityName(Identity::kAppendOnly)) == 0) {
+        options->mirror.identity = Identity::kAppendOnly;
+    } else {
+        options->key_index = identity;
+    }
+}
+
+void ParseFormat(const char* name, const JsonbValue& value) {
+    const int64 version = IntegerOf(name, value);
+    if (version == kFormatVersion) return;
+    if (version == 2) {
+        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                errmsg("Iceberg format version %d can't be written", static_cast<int>(version)),
+                errdetail("Deleted rows are kept in deletion vectors, which format version 2 does not have."),
+                errhint("Use format version 3."));
+    }
+    OutOfRange(name, "3");
+}
+
+void ParseOption(const char* name, const JsonbValue& value, CreateOptions* options) {
+    if (strcmp(name, "wait") == 0) {
+        if (value.type != jbvBool) WrongType(name, "a boolean");
+        options->wait = value.val.boolean;
+    } else if (strcmp(name, "identity") == 0) {
+        ParseIdentity(name, value, options);
+    } else if (strcmp(name, "columns") == 0) {
+        options->mirror.columns = NamesOf(name, value);
+    } else if (strcmp(name, "flush_interval") == 0) {
+        options->mirror.flush_interval_ms = MillisecondsOf(name, value);
+    } else if (strcmp(name, "flush_rows") == 0) {
+        options->mirror.flush_rows = IntegerOf(name, value);
+        if (options->mirror.flush_rows < 1) OutOfRange(name, "at least 1");
+    } else if (strcmp(name, "flush_size") == 0) {
+        options->mirror.flush_bytes = BytesOf(name, value);
+    } else if (strcmp(name, "location") == 0) {
+        options->mirror.warehouse = CheckWarehouse(TextOf(name, value));
+    } else if (strcmp(name, "format_version") == 0) {
+        ParseFormat(name, value);
+    } else if (strcmp(name, "sort") == 0 || strcmp(name, "sort_column") == 0) {
+        NotSupported(name, "Files keep the order in which rows were copied and changed.",
+                     "To have a copy in another order, CLUSTER the source table before the mirror is made.");
+    } else if (strcmp(name, "numeric_scale") == 0) {
+        NotSupported(name,
+                     "Values of type numeric without a precision are stored as they are, each with its own scale; a "
+                     "common scale would change them.",
+                     "Give the source table's column a precision and a scale, such as numeric(20,4).");
+    } else {
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unrecognized option \"%s\"", name),
+                errhint("%s", kNames));
+    }
+}
+
+// The index whose columns decoding finds in the WAL, or InvalidOid.
+Oid IdentityIndex(Relation source) {
+    return source->rd_rel->relreplident == REPLICA_IDENTITY_FULL ? RelationGetPrimaryKeyIndex(source, false)
+                                                                 : RelationGetReplicaIndex(source);
+}
+
+void CheckIndex(const char* name, Relation source) {
+    const char* table = RelationGetRelationName(source);
+    const Oid used = IdentityIndex(source);
+    if (strcmp(name, kPrimaryKey) == 0) {
+        const Oid primary = RelationGetPrimaryKeyIndex(source, false);
+        if (!OidIsValid(primary)) {
+            ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table \"%s\" has no primary key", table),
+                    errhint("Add one, or use another value of option \"%s\".", "identity"));
+        }
+        if (primary == used) return;
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("the primary key is not the replica identity of table \"%s\"", table),
+                errhint("Use ALTER TABLE ... REPLICA IDENTITY DEFAULT."));
+    }
+    const Oid index = get_relname_relid(name, RelationGetNamespace(source));
+    if (!OidIsValid(index) || IndexGetRelation(index, true) != RelationGetRelid(source)) {
+        ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table \"%s\" has no index \"%s\"", table, name),
+                errhint("Option \"%s\" is \"primary_key\", \"full\", \"append_only\" or the name of the index that is the "
+                        "table's replica identity.", "identity"));
+    }
+    if (index == used) return;
+    ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+            errmsg("index \"%s\" is not the replica identity of table \"%s\"", name, table),
+            errdetail("The WAL of updates and deletes has the columns of the replica identity only."),
+            errhint("Use ALTER TABLE ... REPLICA IDENTITY USING INDEX."));
+}
+
+}  // namespace
+
+CreateOptions ParseOptions(Jsonb* json) {
+    CreateOptions options = {};
+    options.wait = true;
+    options.mirror.format_version = kFormatVersion;
+    if (!json) return options;
+    if (!JB_ROOT_IS_OBJECT(json)) {
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"));
+    }
+    JsonbIterator* it = JsonbIteratorInit(&json->root);
+    JsonbValue key, value;
+    JsonbIteratorToken token;
+    while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE) {
+        if (token != WJB_KEY) continue;
+        JsonbIteratorNext(&it, &value, true);
+        ParseOption(pnstrdup(key.val.string.val, static_cast<Size>(key.val.string.len)), value, &options);
+    }
+    return options;
+}
+
+void CheckSourceOptions(const CreateOptions& options, Relation source) {
+    TupleDesc desc = RelationGetDescr(source);
+    ListCell* cell;
+    foreach (cell, options.mirror.columns) {
+        const auto* name = static_cast<const char*>(lfirst(cell));
+        bool found = false;
+        for (int i = 0; i < desc->natts && !found; i++) {
+            const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+            if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0) continue;
+            found = true;
+            if (att->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL) continue;
+            ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("column \"%s\" can't be stored in a mirror", name),
+                    errdetail("It is a virtual generated column, which is computed when it is read."));
+        }
+        if (found) continue;
+        ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+                errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(source)));
+    }
+    if (options.key_index) CheckIndex(options.key_index, source);
+}
+
+}  // namespace ivy::mooncake

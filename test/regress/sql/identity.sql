@@ -1,0 +1,207 @@
+-- SPDX-License-Identifier: Apache-2.0
+-- How the old versions of rows are found: keys of every type, whole rows, and not at all.
+SET client_min_messages = warning;
+CREATE EXTENSION IF NOT EXISTS pg_mooncake CASCADE;
+CREATE SCHEMA idn;
+SET search_path = idn, public;
+\set SHOW_CONTEXT never
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set file :abs_srcdir '/include/compare.sql'
+\set ECHO none
+\i :file
+\set ECHO all
+
+-- Keys: rows are changed, moved to another key that is equal to the old one or not, and deleted; from memory and from files.
+CREATE TYPE mood AS ENUM ('sad', 'ok', 'glad');
+CREATE TYPE point2 AS (x int, y numeric);
+CREATE DOMAIN code AS text CHECK (VALUE <> '');
+CREATE COLLATION nocase (provider = icu, locale = 'und-u-ks-level2', deterministic = false);
+CREATE PROCEDURE check_key(type text, first text[], then_values text[]) LANGUAGE plpgsql AS $$
+DECLARE
+    i int;
+    same boolean;
+    state text;
+BEGIN
+    DROP TABLE IF EXISTS keyed CASCADE;
+    EXECUTE format('CREATE TABLE keyed (k %s PRIMARY KEY, v int)', type);
+    FOR i IN 1 .. array_length(first, 1) LOOP
+        EXECUTE format('INSERT INTO keyed VALUES (%L, %s)', first[i], i);
+    END LOOP;
+    COMMIT;
+    CALL mooncake.create_table('mir_keyed', 'keyed');
+    FOR round IN 1 .. 2 LOOP
+        UPDATE keyed SET v = v + 10;
+        FOR i IN 1 .. array_length(then_values, 1) LOOP
+            EXECUTE format('UPDATE keyed SET k = %L WHERE v %% 10 = %s', then_values[i], i);
+        END LOOP;
+        COMMIT;
+        IF round = 1 THEN CALL mooncake.create_snapshot('mir_keyed'); END IF;
+        UPDATE keyed SET v = v + 10;
+        EXECUTE format('DELETE FROM keyed WHERE v %% 10 = %s', round);
+        EXECUTE format('INSERT INTO keyed VALUES (%L, %s)', first[round], round);
+        COMMIT;
+    END LOOP;
+    SELECT c.same, c.state INTO same, state FROM compare('mir_keyed') c;
+    IF same AND state = 'live' THEN RAISE WARNING '% as a key: the same', type;
+    ELSE RAISE WARNING '% as a key: same %, state %, error %', type, same, state, (SELECT error FROM mooncake.mirrors WHERE mirror = 'mir_keyed'::regclass);
+    END IF;
+END $$;
+CALL check_key('int', '{1,2,3}', '{4,2}');
+CALL check_key('bigint', '{-9223372036854775808,0,9223372036854775807}', '{5,1}');
+CALL check_key('boolean', '{t,f}', '{t}');
+CALL check_key('text', '{a,"",ä€}', '{A,b}');
+CALL check_key('text COLLATE nocase', '{a,b,ccc}', '{A,B,CCC}');
+CALL check_key('varchar(3) COLLATE nocase', '{a,b,ccc}', '{A,B,CCC}');
+CALL check_key('char(5)', '{a,"b  ",cc}', '{"a  ",b}');
+CALL check_key('code', '{a,b}', '{c}');
+CALL check_key('name', '{a,b}', '{c}');
+CALL check_key('bytea', '{"\\x00","\\x",\\xff00}', '{\\x0000,\\x01}');
+CALL check_key('uuid', '{00000000-0000-0000-0000-000000000001,ffffffff-ffff-ffff-ffff-ffffffffffff}', '{00000000-0000-0000-0000-000000000002}');
+CALL check_key('numeric', '{1.0,2.50,1e40}', '{1.00,2.5,10e39}');
+CALL check_key('numeric(10,2)', '{1.0,2.50,3}', '{1.00,2.5}');
+CALL check_key('numeric(50,2)', '{1.0,2.50,1e40}', '{1.00,2.5}');
+CALL check_key('float8', '{0,NaN,Infinity}', '{-0,1}');
+CALL check_key('float4', '{-0,NaN,-Infinity}', '{0,1.1}');
+CALL check_key('date', '{2024-02-29,infinity,0044-03-15 BC}', '{2024-03-01,-infinity}');
+CALL check_key('time', '{00:00,24:00:00,12:00:00.000001}', '{23:59:59}');
+CALL check_key('timetz', '{12:00+02,10:00+00}', '{11:00+01}');
+CALL check_key('timestamp', '{2024-01-01 12:00:00.000001,-infinity}', '{2024-01-01 12:00}');
+CALL check_key('timestamptz', '{2024-01-01 12:00+02,infinity}', '{2024-01-01 10:00+00}');
+CALL check_key('interval', '{1 month,1 day,1 hour}', '{30 days,24 hours}');
+CALL check_key('mood', '{sad,glad}', '{ok}');
+CALL check_key('point2', '{"(1,1.0)","(1,2.50)"}', '{"(1,1.00)","(1,2.5)"}');
+CALL check_key('int[]', '{"{1,2}","{}","{1,NULL}"}', '{"{1}","{{1,2}}"}');
+CALL check_key('numeric[]', '{"{1.0}","{2.50}"}', '{"{1.00}","{2.5}"}');
+CALL check_key('jsonb', '{"{\"a\": 1.0}","[]"}', '{"{\"a\": 1.00}","[1]"}');
+CALL check_key('int4range', '{"[1,5)","empty"}', '{"[1,6)"}');
+CALL check_key('inet', '{10.0.0.1,::1}', '{10.0.0.1/32}');
+CALL check_key('bit(3)', '{101,000}', '{111}');
+CALL check_key('oid', '{1,4294967295}', '{2}');
+DROP TABLE keyed CASCADE;
+
+-- Long keys, stored out of line
+CREATE TABLE long_keys (a text, b int, v int, PRIMARY KEY (b, a));
+INSERT INTO long_keys SELECT repeat(md5(i::text), 70), i, i FROM generate_series(1, 20) i;
+CALL mooncake.create_table('mir_long', 'long_keys');
+UPDATE long_keys SET v = v + 1;
+UPDATE long_keys SET b = b + 100 WHERE b % 2 = 0;
+DELETE FROM long_keys WHERE v = 6;
+SELECT * FROM compare('mir_long');
+
+-- REPLICA IDENTITY USING INDEX
+CREATE TABLE by_index (id int PRIMARY KEY, a int NOT NULL, b text NOT NULL, c int);
+CREATE UNIQUE INDEX by_a_b ON by_index (b, a);
+CALL mooncake.create_table('mir_index', 'by_index', '{"identity": "by_a_b"}');
+ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_a_b;
+CALL mooncake.create_table('mir_index', 'by_index', '{"identity": "primary_key"}');
+CALL mooncake.create_table('mir_index', 'by_index', '{"identity": "by_a_b"}');
+SELECT identity, key_columns FROM mooncake.mirror_options WHERE table_name = 'mir_index'::regclass;
+INSERT INTO by_index SELECT i, i, 'b' || i % 3, i FROM generate_series(1, 100) i;
+UPDATE by_index SET id = -id, b = b || 'x' WHERE id % 7 = 0;
+DELETE FROM by_index WHERE a % 5 = 0;
+SELECT * FROM compare('mir_index');
+-- another identity: a new copy; none: the row table until there is one again
+ALTER TABLE by_index REPLICA IDENTITY DEFAULT;
+CALL wait_live('mir_index');
+UPDATE by_index SET c = 0 WHERE id % 2 = 0;
+SELECT key_columns FROM mooncake.mirror_options WHERE table_name = 'mir_index'::regclass;
+SELECT * FROM compare('mir_index');
+ALTER TABLE by_index REPLICA IDENTITY USING INDEX by_a_b;
+DROP INDEX by_a_b;
+DELETE FROM by_index WHERE a % 4 = 0;
+SELECT * FROM compare('mir_index');
+SELECT error FROM mooncake.mirrors WHERE mirror = 'mir_index'::regclass;
+CALL mooncake.rebuild_table('mir_index');
+ALTER TABLE by_index REPLICA IDENTITY DEFAULT;
+CALL wait_live('mir_index');
+SELECT * FROM compare('mir_index');
+
+-- Whole rows: of equal ones exactly one goes.
+CREATE TABLE bag (a int, b text, n numeric, f float8);
+INSERT INTO bag SELECT i % 3, 'x', 1.50, NULL FROM generate_series(1, 30) i;
+INSERT INTO bag VALUES (NULL, NULL, NULL, NULL), (NULL, NULL, NULL, NULL), (1, 'n', 'NaN', 'NaN'), (1, 'n', 1.5, -0.0), (1, 'n', 1.500, 0.0);
+CALL mooncake.create_table('mir_bag', 'bag', '{"identity": "full"}');
+ALTER TABLE bag REPLICA IDENTITY FULL;
+CALL mooncake.create_table('mir_bag', 'bag');
+CALL mooncake.create_table('mir_bag', 'bag', '{"identity": "full"}');
+DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE a = 1 AND b = 'x' LIMIT 4);
+DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE a IS NULL LIMIT 1);
+SELECT * FROM compare('mir_bag');
+UPDATE bag SET n = 1.5 WHERE ctid IN (SELECT ctid FROM bag WHERE a = 2 LIMIT 3);
+UPDATE bag SET f = -f WHERE b = 'n';
+DELETE FROM bag WHERE n::text = '1.500';
+INSERT INTO bag SELECT * FROM bag;
+SELECT * FROM compare('mir_bag');
+CALL mooncake.create_snapshot('mir_bag');
+BEGIN;
+INSERT INTO bag VALUES (2, 'x', 1.50, NULL);
+DELETE FROM bag WHERE ctid IN (SELECT ctid FROM bag WHERE a = 2 ORDER BY ctid LIMIT 5);
+SAVEPOINT sp;
+DELETE FROM bag;
+ROLLBACK TO sp;
+UPDATE bag SET b = 'y' WHERE ctid = (SELECT min(ctid) FROM bag WHERE a = 2);
+COMMIT;
+SELECT * FROM compare('mir_bag');
+SELECT a, b, count(*) FROM mir_bag GROUP BY 1, 2 ORDER BY 1, 2;
+-- wide values, unchanged ones among them
+ALTER TABLE bag ADD COLUMN doc text;
+ALTER TABLE bag ALTER doc SET STORAGE EXTERNAL;
+CALL wait_live('mir_bag');
+INSERT INTO bag (a, doc) SELECT 7, repeat('long', 3000) FROM generate_series(1, 3);
+UPDATE bag SET b = 'u' WHERE ctid = (SELECT min(ctid) FROM bag WHERE a = 7);
+DELETE FROM bag WHERE ctid = (SELECT max(ctid) FROM bag WHERE a = 7 AND b IS NULL);
+SELECT a, b, length(doc), count(*) FROM mir_bag WHERE a = 7 GROUP BY 1, 2, 3 ORDER BY 1, 2;
+SELECT * FROM compare('mir_bag');
+TRUNCATE bag;
+SELECT * FROM compare('mir_bag');
+ALTER TABLE bag REPLICA IDENTITY DEFAULT;
+INSERT INTO bag VALUES (1);
+DELETE FROM bag;
+SELECT * FROM compare('mir_bag');
+ALTER TABLE bag REPLICA IDENTITY FULL;
+CALL wait_live('mir_bag');
+SELECT same, state FROM compare('mir_bag');
+
+-- Rows that are only added
+CREATE TABLE events (at timestamptz, what text);
+INSERT INTO events SELECT '2024-01-01', 'e' || i FROM generate_series(1, 100) i;
+CALL mooncake.create_table('mir_events', 'events', '{"identity": "append_only"}');
+SELECT identity, key_columns FROM mooncake.mirror_options WHERE table_name = 'mir_events'::regclass;
+INSERT INTO events SELECT '2024-01-02', 'e' || i FROM generate_series(1, 100) i;
+SELECT * FROM compare('mir_events');
+TRUNCATE events;
+INSERT INTO events VALUES ('2024-01-03', 'one');
+CALL mooncake.create_snapshot('mir_events');
+SELECT * FROM compare('mir_events');
+UPDATE events SET what = 'two';
+SELECT same FROM compare('mir_events');
+DO $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        EXIT WHEN (SELECT state FROM mooncake.mirrors WHERE mirror = 'mir_events'::regclass) = 'error';
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+SELECT state, error FROM mooncake.mirrors WHERE mirror = 'mir_events'::regclass;
+INSERT INTO events VALUES ('2024-01-04', 'three');
+SELECT what FROM mir_events ORDER BY 1;
+CALL mooncake.rebuild_table('mir_events');
+INSERT INTO events VALUES ('2024-01-05', 'four');
+SELECT * FROM compare('mir_events');
+DELETE FROM events WHERE what = 'four';
+SELECT same FROM compare('mir_events');
+
+-- Names of objects are kept as their oids: a rename shows.
+CREATE TABLE aliases (id int PRIMARY KEY, c regclass, t regtype, r regrole, cs regclass[]);
+CREATE TABLE named_before (x int);
+INSERT INTO aliases VALUES (1, 'named_before', 'mood', 'postgres', '{named_before}'), (2, NULL, 'int', NULL, '{}');
+CALL mooncake.create_table('mir_aliases', 'aliases');
+SELECT * FROM mir_aliases ORDER BY id;
+ALTER TABLE named_before RENAME TO named_after;
+ALTER TYPE mood RENAME TO humour;
+SELECT * FROM mir_aliases ORDER BY id;
+SELECT * FROM compare('mir_aliases');
+SELECT * FROM mooncake.inexact_columns WHERE table_name = 'mir_aliases'::regclass;
+
+SET client_min_messages = error;
+DROP SCHEMA idn CASCADE;
