@@ -363,6 +363,7 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
     copied_rows_ = 0;
     estimated_rows_ = begin.estimated_rows;
     scanned_bytes_ = 0;
+    copy_phase_ = CopyPhase::kCopying;
     estimated_bytes_ = begin.estimated_bytes;
     joined_files_.clear();
     joined_inexact_.clear();
@@ -399,6 +400,7 @@ void Mirror::AbandonCopy(const CopyTicket& ticket) {
     std::lock_guard ingest(ingest_mutex_);
     if (ticket.number != copy_number_) return;
     copy_active_ = false;
+    copy_phase_ = CopyPhase::kWaiting;
     for (const DataFileWriter::Written& written : joined_files_) {
         (void)context_.io.DeleteFile(written.file.path);
         if (!written.entry.index_path.empty()) unlink(written.entry.index_path.c_str());
@@ -451,6 +453,7 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
     publication_ = std::move(publication);
     copy_active_ = false;
     joined_files_.clear();
+    copy_phase_ = CopyPhase::kPublishing;
     context_.events.Send(publication_->ready);
     return Status::Ok();
 }
@@ -534,6 +537,9 @@ nlohmann::json Mirror::StatusJson() const {
     json["backlog_transactions"] = backlog_size_.load();
     json["copied_rows"] = copied_rows_.load();
     json["estimated_rows"] = estimated_rows_.load();
+    json["copy_phase"] = copy_phase_ == CopyPhase::kCopying      ? "copying"
+                         : copy_phase_ == CopyPhase::kPublishing ? "publishing"
+                                                                 : "waiting";
     json["scanned_bytes"] = scanned_bytes_.load();
     json["estimated_bytes"] = estimated_bytes_.load();
     if (table) {

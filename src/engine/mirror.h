@@ -248,6 +248,8 @@ class Mirror {
     std::shared_ptr<const void> readers_;  // held by every view; changed when files are retired
     std::atomic<uint64_t> copied_rows_{0};
     std::atomic<uint64_t> estimated_rows_{0};
+    enum class CopyPhase { kWaiting, kCopying, kPublishing };
+    std::atomic<CopyPhase> copy_phase_{CopyPhase::kWaiting};
     std::atomic<uint64_t> scanned_bytes_{0};
     std::atomic<uint64_t> estimated_bytes_{0};
     std::atomic<uint64_t> backlog_size_{0};

@@ -77,6 +77,25 @@ CREATE VIEW mooncake.mirror_status AS
 COMMENT ON VIEW mooncake.mirror_status IS 'live state of mirrors: copy progress, delta, files, lag, last error';
 GRANT SELECT ON mooncake.mirror_status TO PUBLIC;
 
+CREATE VIEW mooncake.copy_progress AS
+    SELECT m.mirror AS table_name,
+           m.source AS source_table,
+           coalesce(e.mirror_state ->> 'copy_phase', 'waiting') AS phase,
+           coalesce((e.mirror_state ->> 'copied_rows')::pg_catalog.int8, 0) AS rows,
+           (e.mirror_state ->> 'estimated_rows')::pg_catalog.int8 AS estimated_rows,
+           coalesce((e.mirror_state ->> 'scanned_bytes')::pg_catalog.int8, 0) AS bytes,
+           (e.mirror_state ->> 'estimated_bytes')::pg_catalog.int8 AS total_bytes,
+           m.generation,
+           CASE WHEN pg_catalog.has_table_privilege(m.mirror::pg_catalog.oid, 'SELECT') THEN m.error END AS last_error
+      FROM mooncake.mirrors AS m
+      LEFT JOIN (SELECT t.mirror_state, (t.mirror_state ->> 'id')::pg_catalog.oid AS id
+                   FROM (SELECT mooncake.engine_status() AS engine_state OFFSET 0) AS s,
+                        LATERAL pg_catalog.jsonb_array_elements(s.engine_state -> 'mirrors') AS t(mirror_state)) AS e
+             ON e.id = m.mirror::pg_catalog.oid
+     WHERE m.state = 'copying';
+COMMENT ON VIEW mooncake.copy_progress IS 'copies that are under way: rows sent, and bytes of the source read, of how many';
+GRANT SELECT ON mooncake.copy_progress TO PUBLIC;
+
 -- The catalog that the JDBC and SQL catalogs of Iceberg clients read. Views: only this extension writes.
 CREATE VIEW mooncake.iceberg_tables AS
     SELECT pg_catalog.current_database()::pg_catalog.text AS catalog_name,

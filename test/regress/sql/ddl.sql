@@ -175,6 +175,7 @@ CREATE TABLE child () INHERITS (src);
 INSERT INTO child (id) VALUES (1000000);
 SELECT same FROM compare('mir');
 DROP TABLE child;
+CALL wait_live('mir');
 SELECT same FROM compare('mir');
 
 -- dropping
