@@ -449,8 +449,9 @@ Status TableImpl::ResolveAmbiguous(Part* part) {
     std::vector<size_t> open(part->ambiguous.size());
     for (size_t i = 0; i < open.size(); i++) open[i] = i;
 
-    // First with a few candidates more than there are deletes of a hash, then, if collisions left some out, with all.
-    for (const size_t more : {kFewCandidates, SIZE_MAX}) {
+    // First with hardly more candidates than there are deletes of a hash, since each may have to be read from another
+    // file; then, if collisions left some out, with a few, with all.
+    for (const size_t more : {size_t{1}, kFewCandidates, SIZE_MAX}) {
         std::unordered_map<uint64_t, std::vector<std::pair<File*, uint64_t>>> candidates;
         std::map<File*, std::vector<uint64_t>> rows;
         for (const size_t i : open) {
@@ -494,7 +495,9 @@ Status TableImpl::ResolveAmbiguous(Part* part) {
                 }
                 return false;
             };
-            if (!(key_is_row_ && take(true)) && !take(false)) unresolved.push_back(i);
+            // Of equal rows the one with the same bits (0 and -0 are equal), wherever it is.
+            const bool taken = key_is_row_ ? take(true) || (more == SIZE_MAX && take(false)) : take(false);
+            if (!taken) unresolved.push_back(i);
         }
         open = std::move(unresolved);
         if (open.empty()) return Status::Ok();
