@@ -326,7 +326,8 @@ void Decoder::OnChange(Relation relation, ReorderBufferChange* change, bool stre
 }
 
 // A mirror is emptied when all tables whose rows it shows are. When only some are, nobody can say which rows went: the
-// extension's hooks have ordered a new copy then; otherwise (a subscription applied the TRUNCATE) the mirror fails.
+// extension's hooks have ordered a new copy then, of which the catalog tells before the commit is sent; otherwise (a
+// subscription applied the TRUNCATE) the mirror fails.
 void Decoder::TruncateMirror(CapturedMirror* mirror, int count, Relation relations[], Xid subxid) {
     List* truncated = NIL;
     bool whole = false, part = false;
@@ -343,6 +344,7 @@ void Decoder::TruncateMirror(CapturedMirror* mirror, int count, Relation relatio
         mirror->builder.Truncate();
     } else {
         mirror->builder.Unidentified();
+        pg::Guard([&] { ordering_.insert(current_xid_); });
     }
     current_touched_ = true;
 }
@@ -395,7 +397,8 @@ void Decoder::OnCommit(ReorderBufferTXN* txn, XLogRecPtr commit_lsn, bool stream
     commit.commit_lsn = commit_lsn;
     commit.end_lsn = txn->end_lsn;
     commit.commit_time = txn->xact_time.commit_time + kPostgresEpochMicros;
-    if (TouchesDefinitions(txn)) {
+    const bool orders = pg::Guard([&] { return ordering_.erase(xid) > 0; });
+    if (orders || TouchesDefinitions(txn)) {
         held_ = commit;
         held_touched_ = touched;
     } else if (touched) {
@@ -439,6 +442,7 @@ void Decoder::OnStreamAbort(ReorderBufferTXN* txn) {
         pg::Guard([&] {
             streamed_.erase(xid);
             touched_.erase(xid);
+            ordering_.erase(xid);
         });
     }
 }

@@ -149,6 +149,7 @@ class Decoder {
     std::vector<CapturedMirror*> dirty_;   // whose builders hold something
     std::unordered_set<Xid> streamed_;     // transactions with parts sent
     std::unordered_set<Xid> touched_;      // ...of which those with changes to mirrors
+    std::unordered_set<Xid> ordering_;     // transactions that will have ordered a new copy of a mirror, see TruncateMirror
     Xid current_xid_ = kInvalidXid;        // top-level transaction that is being replayed or streamed...
     bool current_touched_ = false;         // ...and whether it has changed a mirror
     TransactionId last_subxid_ = InvalidTransactionId;  // the subtransaction widened last...

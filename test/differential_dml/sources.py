@@ -219,6 +219,7 @@ def check(c, mirror, context):
             if state == "error" and "can't be captured" not in (why or ""):
                 raise AssertionError("%s: mirror %s failed: %s" % (context, mirror, why)) from error
             if state == "error" or time.monotonic() > deadline:
+                print(c.execute("SELECT mooncake.engine_status()").fetchone()[0], file=sys.stderr)
                 raise
             time.sleep(0.05)
 
