@@ -449,9 +449,9 @@ Status TableImpl::ResolveAmbiguous(Part* part) {
     std::vector<size_t> open(part->ambiguous.size());
     for (size_t i = 0; i < open.size(); i++) open[i] = i;
 
-    // First with hardly more candidates than there are deletes of a hash, since each may have to be read from another
-    // file; then, if collisions left some out, with a few, with all.
-    for (const size_t more : {size_t{1}, kFewCandidates, SIZE_MAX}) {
+    // First with no more candidates than there are deletes of a hash, since each may have to be read from another file;
+    // then, if collisions left some out, with a few more, with all.
+    for (const size_t more : {size_t{0}, kFewCandidates, SIZE_MAX}) {
         std::unordered_map<uint64_t, std::vector<std::pair<File*, uint64_t>>> candidates;
         std::map<File*, std::vector<uint64_t>> rows;
         for (const size_t i : open) {

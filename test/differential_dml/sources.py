@@ -23,7 +23,7 @@ CONF = """
 logical_decoding_work_mem = 64kB
 max_locks_per_transaction = 512
 max_worker_processes = 16
-mooncake.flush_interval = 500ms
+mooncake.flush_interval = 3s
 log_min_error_statement = panic
 """
 
@@ -210,7 +210,7 @@ def alter(c, r):
 
 def check(c, mirror, context):
     source, _, columns = MIRRORS[mirror]
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 90
     while True:
         try:
             return compare(c, source, mirror, columns=columns, context=context)
