@@ -449,9 +449,11 @@ Status TableImpl::ResolveAmbiguous(Part* part) {
     std::vector<size_t> open(part->ambiguous.size());
     for (size_t i = 0; i < open.size(); i++) open[i] = i;
 
-    // First with no more candidates than there are deletes of a hash, since each may have to be read from another file;
-    // then, if collisions left some out, with a few more, with all.
-    for (const size_t more : {size_t{0}, kFewCandidates, SIZE_MAX}) {
+    // First with a few candidates more than there are deletes of a hash, then, if collisions left some out, with all. Equal
+    // rows are expected to be equal: for them no more are read at first than are needed, each perhaps from another file.
+    constexpr size_t kMore[] = {0, kFewCandidates, SIZE_MAX};
+    for (size_t stage = key_is_row_ ? 0 : 1; stage < std::size(kMore); stage++) {
+        const size_t more = kMore[stage];
         std::unordered_map<uint64_t, std::vector<std::pair<File*, uint64_t>>> candidates;
         std::map<File*, std::vector<uint64_t>> rows;
         for (const size_t i : open) {
