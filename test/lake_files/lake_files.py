@@ -125,6 +125,24 @@ def test_casts(c):
     expect(c.rows("SELECT sum(d)::text, avg(d)::text FROM %s(d numeric)" % source), [("3.75", "1.8750000000000000")])
 
 
+def test_equality(c):
+    """Values that are equal in Postgres though the file writes them differently."""
+    with open(c.path("same.json"), "w") as file:
+        file.write('{"o": {"a":1,"b":2}}\n{"o": {"b": 2, "a": 1}}\n')
+    source = "mooncake.read_json('%s')" % c.path("same.json")
+    for execution in ("on", "off"):
+        c.connection.execute("SET mooncake.execution = " + execution)
+        expect(c.rows("SELECT data, count(*) FROM %s AS (data jsonb) GROUP BY data" % source), [({"o": {"a": 1, "b": 2}}, 2)], execution)
+        expect(c.one("SELECT count(DISTINCT o) FROM %s AS (o jsonb)" % source), 1, execution)
+        expect(c.one("SELECT count(*) FROM %s AS (o jsonb) WHERE o = '{\"a\": 1, \"b\": 2}'" % source), 2, execution)
+    c.connection.execute("RESET mooncake.execution")
+    pq.write_table(pa.table({"l": [[1, 2], [1, 2], [2]], "u": pa.array([2**64 - 1, 5, 5], pa.uint64())}), c.path("lists.parquet"))
+    source = "mooncake.read_parquet('%s')" % c.path("lists.parquet")
+    expect(c.rows("SELECT l, count(*) FROM %s GROUP BY l ORDER BY l" % source), [([1, 2], 2), ([2], 1)])
+    expect(c.one("SELECT count(*) FROM %s WHERE l = '{1,2}'" % source), 2)
+    expect(c.rows("SELECT u, count(*) FROM %s WHERE u < 10 GROUP BY u" % source), [(decimal.Decimal(5), 2)])
+
+
 # --- shapes of files ---------------------------------------------------------------------------------------------------
 
 def test_empty(c):
@@ -260,6 +278,46 @@ def test_replaced_file(c):
         pq.write_table(pa.table({"x": [i] * 1000}), path + ".new")
         os.replace(path + ".new", path)
         expect(c.rows("SELECT min(x), max(x), count(*) FROM mooncake.read_parquet('%s') AS e(x bigint)" % path), [(i, i, 1000)])
+
+
+# --- tables ----------------------------------------------------------------------------------------------------------
+
+def test_mirror_as_iceberg(c):
+    """What a mirror publishes, iceberg_scan reads, deleted rows left out; joined with the mirror itself."""
+    c.connection.execute("CREATE TABLE ice (id int PRIMARY KEY, name text); INSERT INTO ice SELECT i, 'n' || i FROM generate_series(1, 5000) i")
+    c.connection.execute("CALL mooncake.create_table('ice_mirror', 'ice')")
+    c.connection.execute("DELETE FROM ice WHERE id % 3 = 0; UPDATE ice SET name = 'x' WHERE id % 5 = 0")
+    c.connection.execute("CALL mooncake.create_snapshot('ice_mirror')")
+    location = c.one("SELECT location FROM mooncake.mirrors WHERE mirror = 'ice_mirror'::regclass")
+    source = "iceberg_scan('%s') AS e(id int, name text)" % location
+    expect(c.rows("(SELECT * FROM ice EXCEPT ALL SELECT * FROM %s) UNION ALL (SELECT * FROM %s EXCEPT ALL SELECT * FROM ice)" % (source, source)), [])
+    expect(c.one("SELECT count(*) FROM ice_mirror JOIN %s USING (id, name)" % source), 3334)
+    assert "whole query" in c.explain("SELECT count(*) FROM ice_mirror JOIN %s USING (id, name)" % source)
+    expect(c.one("SELECT count(*) > 1 FROM iceberg_snapshots('%s')" % location), True)
+    c.connection.execute("DROP TABLE ice CASCADE")
+
+
+def test_foreign_tables(c):
+    import deltalake
+    from pyiceberg.catalog.sql import SqlCatalog
+    first, second = pa.table({"id": [1, 2], "s": ["a", "b"]}), pa.table({"id": [3], "s": ["c"]})
+    catalog = SqlCatalog("x", uri="sqlite:///" + c.path("catalog.db"), warehouse="file://" + c.folder)
+    catalog.create_namespace("n")
+    table = catalog.create_table("n.t", first.schema)
+    table.append(first)
+    old = table.current_snapshot().snapshot_id
+    table.append(second)
+    table.delete("id = 1")
+    expect(c.rows("SELECT * FROM iceberg_scan('%s') ORDER BY id" % table.location()), [(2, "b"), (3, "c")])
+    expect(c.rows("SELECT id FROM iceberg_scan('%s', snapshot_id => %d) AS e(id int) ORDER BY id" % (table.location(), old)), [(1,), (2,)])
+    delta = c.path("delta")
+    deltalake.write_deltalake(delta, first)
+    deltalake.write_deltalake(delta, second, mode="append")
+    deltalake.DeltaTable(delta).delete("id = 1")
+    expect(c.rows("SELECT * FROM delta_scan('%s') ORDER BY id" % delta), [(2, "b"), (3, "c")])
+    expect(c.rows("SELECT count(*) FROM delta_scan('%s', version => 0)" % delta), [(2,)])
+    expect(c.rows("SELECT id FROM delta_scan('%s') AS e(id numeric(5,1)) ORDER BY id" % delta), [(decimal.Decimal("2.0"),), (decimal.Decimal("3.0"),)])
+    c.error("SELECT * FROM delta_scan('%s') AS e(id int)" % c.folder)
 
 
 # --- the engine ------------------------------------------------------------------------------------------------------
@@ -442,8 +500,8 @@ def test_lite(c):
         expect(pq.read_table(c.path("names.parquet")).num_rows, 2)
 
 
-TESTS = [test_types, test_casts, test_empty, test_wide, test_many_files, test_partitions, test_row_groups, test_union_by_name,
-         test_damaged_parquet, test_bad_text, test_ragged_csv, test_postgres_csv, test_replaced_file, test_engine_killed, test_s3,
+TESTS = [test_types, test_casts, test_equality, test_empty, test_wide, test_many_files, test_partitions, test_row_groups, test_union_by_name,
+         test_damaged_parquet, test_bad_text, test_ragged_csv, test_postgres_csv, test_replaced_file, test_mirror_as_iceberg, test_foreign_tables, test_engine_killed, test_s3,
          test_broken_servers, test_lite]
 
 
