@@ -30,10 +30,10 @@ const char* ConversionState(const std::string& message) {
 const char* IoState(const std::string& message) {
     const auto has = [&message](const char* part) { return message.find(part) != std::string::npos; };
     if (has("No space left")) return sqlstate::kDiskFull;
-    if (has("No files found") || has("No such file") || has("404")) return sqlstate::kUndefinedFile;
-    if (has("403") || has("401") || has("Permission denied")) return sqlstate::kInsufficientPrivilege;
-    if (has("Could not resolve") || has("Could not establish connection") || has("Connection error") || has("onnect")) {
-        return sqlstate::kConnectionFailure;
+    if (has("No files found") || has("No such file") || has("HTTP 404")) return sqlstate::kUndefinedFile;
+    if (has("HTTP 403") || has("HTTP 401") || has("Permission denied")) return sqlstate::kInsufficientPrivilege;
+    for (const char* part : {"ould not resolve", "ould not connect", "ould not establish connection", "onnection error"}) {
+        if (has(part)) return sqlstate::kConnectionFailure;
     }
     return sqlstate::kIoError;
 }
