@@ -51,8 +51,8 @@ namespace {
 constexpr int kConnectTimeoutMs = 30 * 1000;
 constexpr size_t kChunkRows = 4096;
 constexpr size_t kChunkBytes = 1 << 20;
-constexpr BlockNumber kRangeBlocks = 2048;     // read in one go by one process
-constexpr int kRangesPerWorker = 4;            // fewer are not worth a process
+constexpr BlockNumber kRangeBlocks = 512;      // read in one go by one process
+constexpr int kRangesPerWorker = 16;           // fewer are not worth a process
 constexpr int kMemberAttempts = 100;           // partitions came and went each time that a snapshot was taken
 constexpr uint64 kToc = 1;                     // key of the Order in shared memory
 
