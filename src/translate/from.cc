@@ -366,6 +366,11 @@ bool TranslateFrom(Translator* t, StringInfo from, const char** where) {
 bool TranslateVar(Translator* t, Var* var, Sql* out) {
     Level* level = LevelAt(t, var->varlevelsup);
     if (level == nullptr) return Refuse(t, "column of an outer query");
+    // DuckDB runs a correlated subquery once for values that it takes for the same; of some types, equal values differ.
+    const Oid type = var->varlevelsup > 0 ? getBaseType(var->vartype) : InvalidOid;
+    if (type == FLOAT4OID || type == FLOAT8OID || type == INTERVALOID) {
+        return Refuse(t, "column of type %s of an outer query", format_type_be(type));
+    }
     if (var->varattno == InvalidAttrNumber) return Refuse(t, "whole-row reference");
     if (var->varattno < 0) return Refuse(t, "system column");
     if (level->scan_rti != 0) {

@@ -31,6 +31,10 @@ def test_hot_standby():
         c.execute("CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t SELECT i, 'v' || i % 3 FROM generate_series(1, 500) i")
         c.execute("CALL mooncake.create_table('m', 't')")
         wait_live(c, "m")
+        # A base backup takes no long paths.
+        c.execute("CREATE TABLE t2 (id int PRIMARY KEY); INSERT INTO t2 VALUES (1); CREATE SCHEMA a_schema_with_quite_a_long_name")
+        c.execute("CALL mooncake.create_table('a_schema_with_quite_a_long_name.a_mirror_with_quite_a_long_name_as_well', 't2')")
+        c.execute("CALL mooncake.create_snapshot('m')")
         folder = tempfile.mkdtemp(prefix="ivy_test.")
         try:
             os.chmod(folder, 0o755)

@@ -126,6 +126,7 @@ bool IsAboutData(int sqlstate) {
         case ERRCODE_DATA_EXCEPTION:
         case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:  // of a domain
         case ERRCODE_CARDINALITY_VIOLATION:
+        case ERRCODE_FEATURE_NOT_SUPPORTED:  // of an input function
         case ERRCODE_PLPGSQL_ERROR:
         case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
             return true;

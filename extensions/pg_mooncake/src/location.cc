@@ -28,9 +28,14 @@ char* OwnFolder() {
 
 char* DefaultFolder() { return psprintf("%s/pg_mooncake/%u/", DataDir, MyDatabaseId); }
 
-// Readers take locations for URIs: anything but plain letters and digits is replaced.
-void AppendPlain(StringInfo out, const char* name) {
-    for (; *name; name++) {
+// pg_basebackup takes no path of more than 99 bytes below the data directory. Our longest file names are those of
+// metadata: "/metadata/000042-<uuid>.metadata.json".
+constexpr int kLongestPath = 99;
+constexpr int kLongestFile = 67;
+
+// Readers take locations for URIs: anything but plain letters and digits is replaced. At most "room" bytes.
+void AppendPlain(StringInfo out, const char* name, int room) {
+    for (; *name && room > 0; name++, room--) {
         const char c = *name;
         const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
         appendStringInfoChar(out, plain ? c : '_');
@@ -60,11 +65,18 @@ char* MirrorLocation(Oid mirror, int generation, const char* warehouse) {
     }
     const char* schema = get_namespace_name(get_rel_namespace(mirror));
     const char* table = get_rel_name(mirror);
-    AppendPlain(&location, schema ? schema : "x");
-    appendStringInfoChar(&location, '.');
-    AppendPlain(&location, table ? table : "x");
-    appendStringInfo(&location, "-%u", mirror);
-    if (generation > 1) appendStringInfo(&location, ".%d", generation);
+    const char* suffix = generation > 1 ? psprintf("-%u.%d", mirror, generation) : psprintf("-%u", mirror);
+    if (warehouse) {
+        AppendPlain(&location, schema ? schema : "x", NAMEDATALEN);
+        appendStringInfoChar(&location, '.');
+        AppendPlain(&location, table ? table : "x", NAMEDATALEN);
+    } else {
+        // The OID makes the name unique; as much of the table's name as there is room for makes it readable.
+        const int folder = location.len - static_cast<int>(strlen(DataDir)) - 1;
+        AppendPlain(&location, table ? table : "x",
+                    Max(kLongestPath - kLongestFile - folder - static_cast<int>(strlen(suffix)), 1));
+    }
+    appendStringInfoString(&location, suffix);
     return location.data;
 }
 
