@@ -21,6 +21,8 @@ void RegisterRounding(duckdb::ExtensionLoader& loader);
 void RegisterNumeric(duckdb::ExtensionLoader& loader);
 // text under collations: ivy_collation_compare, _key, _min, _max
 void RegisterCollation(duckdb::ExtensionLoader& loader);
+// jsonb in text form: ivy_jsonb_*
+void RegisterJson(duckdb::ExtensionLoader& loader);
 // text by code points: ivy_substr, ivy_lpad, ivy_split_part and so on
 void RegisterText(duckdb::ExtensionLoader& loader);
 // libm with Postgres's errors: ivy_exp, ivy_ln and so on; ivy_gcd, ivy_lcm

@@ -214,6 +214,7 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterText(loader);
     RegisterCollation(loader);
     RegisterMath(loader);
+    RegisterJson(loader);
 }
 
 }  // namespace ivy::engine

@@ -23,7 +23,8 @@ int sorted_count = 0;
 
 void SortSignatures() {
     const SignatureTable tables[] = {NumericSignatures(), TextSignatures(),      DatetimeSignatures(),
-                                     CastSignatures(),    AggregateSignatures(), WindowSignatures()};
+                                     CastSignatures(),    AggregateSignatures(), WindowSignatures(),
+                                     JsonSignatures()};
     int count = 0;
     for (const SignatureTable& table : tables) {
         if (count + table.count > kMaxSignatures) elog(ERROR, "too many signatures");
@@ -71,6 +72,7 @@ ColumnType LetterType(char letter) {
         case 'S': return Native(TypeKind::kDecimal);
         case 't':
         case 'c':
+        case 'j':
         case 'p':
         case 'e': return Native(TypeKind::kText);
         case 'y': return Native(TypeKind::kBytes);
@@ -211,6 +213,10 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
             continue;
         }
         const ColumnType wanted = LetterType(letter);
+        if (letter == 'j') {
+            if (args[i].type != JSONBOID || args[i].rep.kind != TypeKind::kText) return Refuse(t, "type %s", TypeText(args[i].type));
+            continue;
+        }
         if (letter == 'e') {
             if (!args[i].text_form || !HasTextEquality(args[i].type)) {
                 return Refuse(t, "equality of type %s", TypeText(args[i].type));
@@ -265,7 +271,7 @@ void SetResult(const Call& call, char letter, const char* text, Sql* out) {
         *out = NumericText(text);
         return;
     }
-    *out = Sql{};
+    *out = letter == 'j' ? ColumnOf(JSONBOID, -1, nullptr) : Sql{};
     out->text = text;
     out->type = getBaseType(call.result_type);
     out->rep = LetterType(letter);

@@ -9,6 +9,7 @@
 //   n numeric: a DECIMAL of fixed scale or text form (a comparison's are of any scale, or their keys)
 //   S numeric: as n, or a DECIMAL whose scale varies by row
 //   p bpchar (as it is)          y bytes       D date        T time       s timestamp  z timestamptz
+//   j jsonb (its text)
 //   u uuid      i interval       e text form with textual equality    * anything native    ? anything
 //
 // An argument with a narrower type is cast. "sql" is an infix comparison operator without '$', or a template in which $1
@@ -66,6 +67,7 @@ struct SignatureTable {
 SignatureTable NumericSignatures();
 SignatureTable TextSignatures();
 SignatureTable DatetimeSignatures();
+SignatureTable JsonSignatures();
 SignatureTable CastSignatures();
 SignatureTable AggregateSignatures();
 SignatureTable WindowSignatures();

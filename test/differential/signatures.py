@@ -58,7 +58,8 @@ VALUES = {
     "o": ("oid", ["0", "1", "4294967295"]),
     "un": ("numeric", ["0", "1.0", "1.00", "NaN", "Infinity", "1e40", "0.000", "-7.5", "-Infinity",
                        "123456789012345678901234567890.123456789012345678901234567890", "0.00000000000000000000000000000000000000000001", "32767.5"]),
-    "js": ("jsonb", ['{"a": 1}', '{"a":1}', "[]", "null"]),
+    "js": ("jsonb", ['{"a": 1}', '{"a":1}', "[]", "null", '{"b": {"c": [1, {"d": "x, }]"}]}, "a": "q\\"ä\\n\\u0001"}', '[1, "a", null, [2, 3], {"a": 5}]', '"a"', "1.50",
+                        '{"": 0, "a b": true, "\\"k\\"": null}', '{"a": null}', "{}", "true"]),
 }
 COMPARE = ["=", "<>", "<", "<=", ">", ">="]
 
@@ -214,6 +215,10 @@ def expressions():
                  "translate(%s, 'aa', 'xy')", "translate(%s, '', 'x')", "overlay(%s placing 'ö' from 2)", "overlay(%s placing 'xyz' from y.i2)", "ascii(%s)", "md5(%s)",
                  "octet_length(%s)", "concat(%s, 1, NULL, y.v)", "concat_ws('-', %s, y.v, y.i4, NULL)", "concat_ws(NULL, %s)", "concat(%s, y.n, y.u)"]:
         yield text % "x.t", True
+    for text in ["%s -> 'a'", "%s ->> 'a'", "%s -> 'b' -> 'c' -> 1 ->> 'd'", "%s -> 0", "%s ->> -1", "%s -> y.i2::int", "%s #> '{b,c}'", "%s #>> '{b,c,1,d}'",
+                 "%s #>> '{3,1}'", "%s #> '{a,b}'", "%s #>> '{-1,a}'", "%s ? 'a'", "%s ->> y.v", "jsonb_typeof(%s)", "jsonb_array_length(%s)", "%s ->> '\"k\"'", "%s ->> ''",
+                 "(%s ->> 'a') IS NULL", "%s #> '{ 0}'", "length(%s ->> 'a')"]:
+        yield text % "x.js", True
     for text in ["chr(x.i4)", "chr(x.i2)", "chr(x.i4 + 8364)", "to_hex(x.i4)", "to_hex(x.i8)", "encode(x.y, 'hex')", "x.y || y.y", "octet_length(x.p)", "concat(x.p, 'x')",
                  "gcd(x.i4, y.i4)", "lcm(x.i4, y.i4)", "gcd(x.i8, y.i8)", "lcm(x.i8, y.i8)", "make_date(x.i4, 2, 29)", "make_date(2024, x.i4, 1)", "make_date(x.i2, y.i2, 7)",
                  "date_bin('15 minutes', x.ts, timestamp '2001-01-01')", "date_bin('1 day 3 hours', x.tz, timestamptz '2020-02-29 00:00+00')", "date_bin(x.iv, y.ts, '2000-01-01')",
