@@ -89,6 +89,7 @@ bool ChangeBuilder::WriteKey(RowLayout* layout, const Datum* values, const bool*
 void ChangeBuilder::Done(RowOp op) {
     pg::Guard([&] { changes_.ops.push_back(static_cast<uint8_t>(op)); });
     bytes_ = rows_.bytes() + keys_.bytes();
+    CheckMessageSize(bytes_);
     torn_ = false;
 }
 

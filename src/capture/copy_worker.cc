@@ -113,6 +113,7 @@ void AppendRow(RowLayout* layout, const TupleTableSlot* slot) {
         }
     }
     if (layout->column_count == 0) copy->rows.AddEmptyRows(1);
+    CheckMessageSize(copy->rows.bytes());
 }
 
 void SendRows() {
@@ -357,6 +358,7 @@ bool IsPermanent(int sqlerrcode) {
     const int category = ERRCODE_TO_CATEGORY(sqlerrcode);
     return category == ERRCODE_TO_CATEGORY(ERRCODE_DATA_EXCEPTION) ||
            category == ERRCODE_TO_CATEGORY(ERRCODE_SYNTAX_ERROR_OR_ACCESS_RULE_VIOLATION) ||
+           category == ERRCODE_TO_CATEGORY(ERRCODE_PROGRAM_LIMIT_EXCEEDED) ||
            category == ERRCODE_TO_CATEGORY(ERRCODE_FEATURE_NOT_SUPPORTED);
 }
 

@@ -119,6 +119,14 @@ bool LayoutFits(const RowLayout& layout, TupleDesc source, TupleDesc table) {
     return layout.source != layout.descriptor && SameDescriptor(layout.source, source);
 }
 
+void CheckMessageSize(size_t bytes) {
+    constexpr size_t kOverhead = 16 << 20;  // generously, of everything but the values
+    if (bytes <= kMaxFrameSize - kOverhead) return;
+    ereport(ERROR, (errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED), errmsg("a row of the source is too large for its mirror"),
+                    errdetail("Its values, and those of its old version where they tell it from others, take %zu MB.",
+                              bytes >> 20)));
+}
+
 bool SameColumns(const RowLayout& a, const RowLayout& b) {
     if (a.column_count != b.column_count || a.has_key != b.has_key) return false;
     for (int i = 0; i < a.column_count; i++) {

@@ -63,6 +63,9 @@ void FreeRowLayout(RowLayout* layout);
 // Whether rows of such a table have this layout: the same attributes with the same types.
 bool LayoutFits(const RowLayout& layout, TupleDesc source, TupleDesc table);
 
+// Raises an error if rows of so many bytes don't fit into one message.
+void CheckMessageSize(size_t bytes);
+
 // Whether rows of both can go into one chunk.
 bool SameColumns(const RowLayout& a, const RowLayout& b);
 
