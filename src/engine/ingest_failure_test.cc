@@ -99,7 +99,7 @@ TEST_F(IngestTest, RebuildsLostIndexes) {
     ASSERT_TRUE(engine_->ingest().Flush(101, source.lsn(), {}).ok());
     worker_.Disconnect();
     engine_.reset();
-    std::filesystem::remove_all(folder_ + "/engine/index");
+    std::filesystem::remove_all(folder_ + "/engine/pgsql_tmp_index");
     StartEngine();
     Capture(source);
     for (int i = 0; i < 200; i++) {
@@ -109,6 +109,7 @@ TEST_F(IngestTest, RebuildsLostIndexes) {
 }
 
 TEST_F(IngestTest, FailsOneMirrorOnly) {
+    options_.reload = false;  // the first failure counts
     StartEngine();
     Source source(seed_, {101, 102});
     for (const uint32_t id : {101u, 102u}) worker_.catalog[id].open = OpenOf(id);
