@@ -39,7 +39,7 @@ sanitized() {
 }
 # The libraries that are also fuzzed with damaged input, and the engine's write path; DuckDB's own library is not
 # instrumented.
-sanitized asan base_test protocol_test iceberg_test index_test chunk_convert_test table_model_test mirror_table_test \
+sanitized asan base_test protocol_test iceberg_test lake_test index_test chunk_convert_test table_model_test mirror_table_test \
     engine_files_test engine_ingest_test
 # Threads share memory in the delta store and in what it rests on.
 sanitized tsan base_test protocol_test index_test table_model_test mirror_table_test

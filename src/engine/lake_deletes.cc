@@ -25,7 +25,8 @@ using lake::Column;
 // One Parquet file read with some of a table's columns, nothing deleted.
 class OneFile final : public LakeTable {
   public:
-    OneFile(std::vector<Column> columns, const DataFile& file) : columns_(std::move(columns)), file_{file.path, file.file_size, {}} {}
+    OneFile(std::vector<Column> columns, const DataFile& file)
+        : columns_(std::move(columns)), file_{file.path, file.file_size, {}} {}
     const std::vector<Column>& columns() const override { return columns_; }
     lake::Matching matching() const override { return lake::Matching::kByFieldId; }
     size_t file_count() const override { return 1; }
@@ -55,7 +56,8 @@ Column KeyColumn(const lake::IcebergSnapshot& snapshot, int id, const std::strin
         if (const auto found = std::find_if(old->begin(), old->end(), is_it); found != old->end()) return *found;
     }
     ThrowSqlError(sqlstate::kFeatureNotSupported, "equality delete file \"" + path + "\" has field " +
-                                                      std::to_string(id) + " as a key, which is no column of the table");
+                                                      std::to_string(id) +
+                                                      " as a key, which is no column of the table");
 }
 
 void RequireParquet(const DataFile& file) {
@@ -203,15 +205,15 @@ const LakeDeletes::State::PositionFile& LakeDeletes::State::Positions(duckdb::Cl
             return wanted;
         };
         std::unordered_map<std::string, delta::RowSet> positions;
-        std::string name;                     // rows are sorted by path: the last one is looked up once
+        std::string name;  // rows are sorted by path: the last one is looked up once
         delta::RowSet* rows = nullptr;
         ScanParquet(context, ParquetFunction(context), file.path, prepare, [&](duckdb::DataChunk& chunk) {
             chunk.Flatten();
             const auto* paths = duckdb::FlatVector::GetData<duckdb::string_t>(chunk.data[0]);
             const auto* numbers = duckdb::FlatVector::GetData<int64_t>(chunk.data[1]);
             for (size_t row = 0; row < chunk.size(); row++) {
-                const bool is_null = duckdb::FlatVector::IsNull(chunk.data[0], row) ||
-                                     duckdb::FlatVector::IsNull(chunk.data[1], row);
+                const bool is_null =
+                    duckdb::FlatVector::IsNull(chunk.data[0], row) || duckdb::FlatVector::IsNull(chunk.data[1], row);
                 if (is_null || numbers[row] < 0) {
                     ThrowSqlError(sqlstate::kDataCorrupted, "position delete file \"" + file.path + "\" has a bad row");
                 }
@@ -246,7 +248,8 @@ void LakeDeletes::State::AddEqualities(duckdb::ClientContext& context, const Lak
     std::vector<std::optional<duckdb::Value>> constants;
     for (const Column& key : group->key) {
         const auto& columns = table.columns();
-        const auto found = std::find_if(columns.begin(), columns.end(), [&key](const Column& c) { return c.id == key.id; });
+        const auto found =
+            std::find_if(columns.begin(), columns.end(), [&key](const Column& c) { return c.id == key.id; });
         constants.push_back(found == columns.end()
                                 ? std::nullopt
                                 : table.Constant(index, static_cast<size_t>(found - columns.begin()), false));
@@ -259,7 +262,8 @@ void LakeDeletes::State::AddEqualities(duckdb::ClientContext& context, const Lak
     });
 }
 
-std::shared_ptr<const delta::RowSet> LakeDeletes::Of(duckdb::ClientContext& context, const LakeTable& table, size_t file) {
+std::shared_ptr<const delta::RowSet> LakeDeletes::Of(duckdb::ClientContext& context, const LakeTable& table,
+                                                     size_t file) {
     const DataFile& data = state_->snapshot.data()[file].file;
     const lake::AppliedDeletes applied = state_->snapshot.DeletesOf(data);
     if (applied.empty()) return nullptr;

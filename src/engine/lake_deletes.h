@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LakeDeletes: the rows of an Iceberg table's data files that its delete files delete, as one bitmap for each data file.
+// LakeDeletes: the rows of an Iceberg table's data files that its delete files delete, as one bitmap for each data
+// file.
 //
-// Position delete files are read once, for all data files that they name. Equality deletes are turned into positions: the
-// key columns of a data file are read (all else is not) and looked up among the deleted keys, whose hash table is made
-// once for all data files of the same key columns and partition. It remembers for each key the largest sequence number
-// that deletes it, so that the number of delete files does not matter. Its memory counts towards DuckDB's limit.
+// Position delete files are read once, for all data files that they name. Equality deletes are turned into positions:
+// the key columns of a data file are read (all else is not) and looked up among the deleted keys, whose hash table is
+// made once for all data files of the same key columns and partition. It remembers for each key the largest sequence
+// number that deletes it, so that the number of delete files does not matter. Its memory counts towards DuckDB's limit.
 //
 // Threads: any number may ask at once. Each delete file is read by one of them, the others wait.
 #pragma once

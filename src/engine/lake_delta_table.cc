@@ -113,7 +113,8 @@ class DeltaTable final : public LakeTable {
         if (!value) return value;
         if (upper && (column.kind == Kind::kTimestamp || column.kind == Kind::kTimestampTz)) {
             auto micros = value->GetValue<duckdb::timestamp_t>().value;
-            if (!Value::IsFinite(duckdb::timestamp_t(micros)) || micros > INT64_MAX - kTimestampSlack - 1) return std::nullopt;
+            if (!Value::IsFinite(duckdb::timestamp_t(micros)) || micros > INT64_MAX - kTimestampSlack - 1)
+                return std::nullopt;
             const duckdb::timestamp_t raised(micros + kTimestampSlack);
             return column.kind == Kind::kTimestamp ? Value::TIMESTAMP(raised)
                                                    : Value::TIMESTAMPTZ(duckdb::timestamp_tz_t(raised.value));

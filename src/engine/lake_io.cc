@@ -31,18 +31,22 @@ Result<T> Guarded(const std::string& path, Body body) {
 iceberg::Json ToJson(const duckdb::Value& value) {
     if (value.IsNull()) return nullptr;
     switch (value.type().id()) {
-        case LogicalTypeId::BOOLEAN: return value.GetValue<bool>();
+        case LogicalTypeId::BOOLEAN:
+            return value.GetValue<bool>();
         case LogicalTypeId::TINYINT:
         case LogicalTypeId::SMALLINT:
         case LogicalTypeId::INTEGER:
-        case LogicalTypeId::BIGINT: return value.GetValue<int64_t>();
+        case LogicalTypeId::BIGINT:
+            return value.GetValue<int64_t>();
         case LogicalTypeId::FLOAT:
         case LogicalTypeId::DOUBLE: {
             const double number = value.GetValue<double>();
             return std::isfinite(number) ? iceberg::Json(number) : iceberg::Json(value.ToString());
         }
-        case LogicalTypeId::VARCHAR: return std::string(duckdb::StringValue::Get(value));
-        case LogicalTypeId::BLOB: return nullptr;
+        case LogicalTypeId::VARCHAR:
+            return std::string(duckdb::StringValue::Get(value));
+        case LogicalTypeId::BLOB:
+            return nullptr;
         case LogicalTypeId::STRUCT: {
             iceberg::Json object = iceberg::Json::object();
             const auto& children = duckdb::StructValue::GetChildren(value);
@@ -66,7 +70,8 @@ iceberg::Json ToJson(const duckdb::Value& value) {
             }
             return object;
         }
-        default: return value.ToString();
+        default:
+            return value.ToString();
     }
 }
 
@@ -87,8 +92,8 @@ Result<Bytes> LakeIo::ReadFile(const std::string& path) {
         auto handle = duckdb::FileSystem::GetFileSystem(context_).OpenFile(path, duckdb::FileFlags::FILE_FLAGS_READ);
         const auto size = static_cast<int64_t>(handle->GetFileSize());
         if (size > kMaxMetadataBytes) {
-            return Status::Make(sqlstate::kProgramLimit,
-                                "\"" + path + "\" is too large for a table's metadata (" + std::to_string(size) + " bytes)");
+            return Status::Make(sqlstate::kProgramLimit, "\"" + path + "\" is too large for a table's metadata (" +
+                                                             std::to_string(size) + " bytes)");
         }
         Bytes bytes(static_cast<size_t>(size));
         handle->Read(bytes.data(), bytes.size(), 0);
@@ -167,10 +172,11 @@ Status LakeIo::ReadRows(const std::string& path, const std::vector<std::string>&
             OkOrThrow(take(object));
         }
     };
-    return Guarded<bool>(path, [&]() -> Result<bool> {
-               ScanParquet(context_, ParquetFunction(context_), path, prepare, rows);
-               return true;
-           })
+    return Guarded<bool>(path,
+                         [&]() -> Result<bool> {
+                             ScanParquet(context_, ParquetFunction(context_), path, prepare, rows);
+                             return true;
+                         })
         .status();
 }
 
@@ -189,8 +195,8 @@ void ScanParquet(duckdb::ClientContext& context, const duckdb::TableFunction& fu
     duckdb::vector<duckdb::LogicalType> no_types;
     duckdb::vector<duckdb::Identifier> no_names;
     const duckdb::TableFunctionRef reference;
-    duckdb::TableFunctionBindInput bind_input(arguments, options, no_types, no_names, bound.function_info.get(), nullptr,
-                                              bound, reference);
+    duckdb::TableFunctionBindInput bind_input(arguments, options, no_types, no_names, bound.function_info.get(),
+                                              nullptr, bound, reference);
     duckdb::vector<duckdb::LogicalType> types;
     duckdb::vector<duckdb::Identifier> identifiers;
     const auto bind_data = bound.bind(context, bind_input, types, identifiers);
@@ -216,8 +222,10 @@ void ScanParquet(duckdb::ClientContext& context, const duckdb::TableFunction& fu
         chunk.Reset();
         duckdb::TableFunctionInput input(bind_data.get(), local.get(), global.get());
         bound.function(context, input, chunk);
-        if (chunk.size() > 0) take(chunk);
-        else if (input.async_result.GetResultType() != duckdb::AsyncResultType::HAVE_MORE_OUTPUT) return;
+        if (chunk.size() > 0)
+            take(chunk);
+        else if (input.async_result.GetResultType() != duckdb::AsyncResultType::HAVE_MORE_OUTPUT)
+            return;
     }
 }
 

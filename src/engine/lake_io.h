@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// LakeIo: foreign tables' files through a query's own file system, so that its credentials and its limits on what may be
-// read apply to everything that a table's metadata names.
+// LakeIo: foreign tables' files through a query's own file system, so that its credentials and its limits on what may
+// be read apply to everything that a table's metadata names.
 #pragma once
 
 #include <functional>
@@ -31,11 +31,12 @@ class LakeIo final : public lake::TableIo {
     duckdb::ClientContext& context_;
 };
 
-// Runs DuckDB's Parquet reader inside a statement that is being bound or run, for the files beside the data: checkpoints
-// and delete files. "function" is parquet_scan or a variant of it. Calls "prepare" with the columns that the file has
-// and takes from it which of them to read (ordinals or virtual column ids); then "take" with every chunk of them.
-using PrepareColumns = std::function<duckdb::vector<duckdb::column_t>(const duckdb::vector<duckdb::string>& names,
-                                                                      const duckdb::vector<duckdb::LogicalType>& types)>;
+// Runs DuckDB's Parquet reader inside a statement that is being bound or run, for the files beside the data:
+// checkpoints and delete files. "function" is parquet_scan or a variant of it. Calls "prepare" with the columns that
+// the file has and takes from it which of them to read (ordinals or virtual column ids); then "take" with every chunk
+// of them.
+using PrepareColumns = std::function<duckdb::vector<duckdb::column_t>(
+    const duckdb::vector<duckdb::string>& names, const duckdb::vector<duckdb::LogicalType>& types)>;
 using TakeChunk = std::function<void(duckdb::DataChunk&)>;
 void ScanParquet(duckdb::ClientContext& context, const duckdb::TableFunction& function, const std::string& path,
                  const PrepareColumns& prepare, const TakeChunk& take);

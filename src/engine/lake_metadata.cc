@@ -49,7 +49,8 @@ duckdb::unique_ptr<duckdb::FunctionData> Bound(std::vector<Row> rows, const Colu
 
 // The path and the options of a call.
 std::pair<std::string, lake::IcebergOptions> Arguments(const duckdb::TableFunctionBindInput& input) {
-    if (input.inputs[0].IsNull()) ThrowSqlError(sqlstate::kInvalidParameter, "the path of a lake table must not be NULL");
+    if (input.inputs[0].IsNull())
+        ThrowSqlError(sqlstate::kInvalidParameter, "the path of a lake table must not be NULL");
     LakeOptions options;
     for (const auto& [name, value] : input.named_parameters) options.Parse(name.GetIdentifierName(), value);
     return {input.inputs[0].ToString(), options.ForIceberg()};
@@ -57,9 +58,12 @@ std::pair<std::string, lake::IcebergOptions> Arguments(const duckdb::TableFuncti
 
 const char* ContentName(iceberg::Content content) {
     switch (content) {
-        case iceberg::Content::kData: return "DATA";
-        case iceberg::Content::kPositionDeletes: return "POSITION_DELETES";
-        case iceberg::Content::kEqualityDeletes: return "EQUALITY_DELETES";
+        case iceberg::Content::kData:
+            return "DATA";
+        case iceberg::Content::kPositionDeletes:
+            return "POSITION_DELETES";
+        case iceberg::Content::kEqualityDeletes:
+            return "EQUALITY_DELETES";
     }
     return "";
 }
@@ -118,7 +122,8 @@ duckdb::unique_ptr<duckdb::FunctionData> BindSnapshots(duckdb::ClientContext& co
                  types, names);
 }
 
-duckdb::unique_ptr<duckdb::GlobalTableFunctionState> InitGlobal(duckdb::ClientContext&, duckdb::TableFunctionInitInput&) {
+duckdb::unique_ptr<duckdb::GlobalTableFunctionState> InitGlobal(duckdb::ClientContext&,
+                                                                duckdb::TableFunctionInitInput&) {
     return duckdb::make_uniq<GlobalState>();
 }
 

@@ -40,7 +40,8 @@ int64_t ToMilliseconds(const std::string& name, const Value& value) {
 
 duckdb::FunctionSignature LakeOptions::IcebergSignature() {
     return Signature([](duckdb::TypedKwargs& options) {
-        for (const char* name : {"snapshot_id", "snapshot_from_id"}) options.Add(duckdb::Identifier(name), LogicalType::BIGINT);
+        for (const char* name : {"snapshot_id", "snapshot_from_id"})
+            options.Add(duckdb::Identifier(name), LogicalType::BIGINT);
         for (const char* name : {"timestamp", "snapshot_from_timestamp"}) {
             options.Add(duckdb::Identifier(name), LogicalType::ANY);
         }
@@ -69,15 +70,20 @@ bool LakeOptions::Parse(const std::string& name, const Value& value) {
     const bool is_timestamp = name == "timestamp" || name == "snapshot_from_timestamp";
     const bool is_ignored = name == "version_name_format" || name == "metadata_compression_codec" || name == "mode" ||
                             name == "skip_schema_inference";
-    const bool known = is_snapshot || is_timestamp || is_ignored || name == "ref" || name == "version" ||
-                       name == "allow_moved_paths";
+    const bool known =
+        is_snapshot || is_timestamp || is_ignored || name == "ref" || name == "version" || name == "allow_moved_paths";
     if (!known || is_ignored) return known;
     if (value.IsNull()) Bad("\"" + name + "\" must not be NULL");
-    if (is_snapshot) once(&snapshot_id_, As<int64_t>(name, value, LogicalType::BIGINT));
-    else if (is_timestamp) once(&timestamp_ms_, ToMilliseconds(name, value));
-    else if (name == "ref") ref_ = value.ToString();
-    else if (name == "version") version_ = value.ToString();
-    else allow_moved_paths_ = value.GetValue<bool>();
+    if (is_snapshot)
+        once(&snapshot_id_, As<int64_t>(name, value, LogicalType::BIGINT));
+    else if (is_timestamp)
+        once(&timestamp_ms_, ToMilliseconds(name, value));
+    else if (name == "ref")
+        ref_ = value.ToString();
+    else if (name == "version")
+        version_ = value.ToString();
+    else
+        allow_moved_paths_ = value.GetValue<bool>();
     return true;
 }
 

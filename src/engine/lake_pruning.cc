@@ -7,8 +7,7 @@
 namespace ivy::engine {
 
 std::vector<uint32_t> PruneFiles(duckdb::ClientContext& context, const LakeTable& table,
-                                 const std::vector<uint32_t>& files,
-                                 const duckdb::vector<duckdb::ColumnIndex>& columns,
+                                 const std::vector<uint32_t>& files, const duckdb::vector<duckdb::ColumnIndex>& columns,
                                  const duckdb::TableFilterSet& filters) {
     struct Check {
         size_t column;
@@ -20,7 +19,8 @@ std::vector<uint32_t> PruneFiles(duckdb::ClientContext& context, const LakeTable
         // Neither virtual columns nor parts of nested ones have statistics here.
         if (index.HasChildren() || index.GetPrimaryIndex() >= table.columns().size()) continue;
         if (table.columns()[index.GetPrimaryIndex()].IsNested()) continue;
-        checks.push_back({index.GetPrimaryIndex(), &duckdb::ExpressionFilter::GetExpressionFilter(entry.Filter(), "lake")});
+        checks.push_back(
+            {index.GetPrimaryIndex(), &duckdb::ExpressionFilter::GetExpressionFilter(entry.Filter(), "lake")});
     }
     if (checks.empty()) return files;
     const auto may_match = [&](uint32_t file) {
@@ -43,8 +43,7 @@ std::vector<uint32_t> PruneFiles(duckdb::ClientContext& context, const LakeTable
 }
 
 std::vector<uint32_t> PruneFiles(duckdb::ClientContext& context, const LakeTable& table,
-                                 const std::vector<uint32_t>& files,
-                                 const duckdb::vector<duckdb::ColumnIndex>& columns,
+                                 const std::vector<uint32_t>& files, const duckdb::vector<duckdb::ColumnIndex>& columns,
                                  const duckdb::vector<duckdb::unique_ptr<duckdb::Expression>>& conditions) {
     duckdb::FilterCombiner combiner(context);
     for (const auto& condition : conditions) {

@@ -35,7 +35,8 @@ using TablePointer = std::shared_ptr<const LakeTable>;
 class LakeFileList final : public duckdb::MultiFileList {
   public:
     LakeFileList() = default;
-    LakeFileList(TablePointer table, std::vector<uint32_t> files) : table_(std::move(table)), files_(std::move(files)) {}
+    LakeFileList(TablePointer table, std::vector<uint32_t> files)
+        : table_(std::move(table)), files_(std::move(files)) {}
 
     void Open(TablePointer table) {
         table_ = std::move(table);
@@ -132,32 +133,25 @@ void KeepMoments(duckdb::unique_ptr<duckdb::Expression>& expression) {
         *expression, [](duckdb::unique_ptr<duckdb::Expression>& child) { KeepMoments(child); });
 }
 
-bool Contains(const lake::Column& column, bool (*predicate)(const lake::Column&)) {
-    return predicate(column) || std::any_of(column.children.begin(), column.children.end(),
-                                            [&](const lake::Column& child) { return Contains(child, predicate); });
-}
-bool IsFloating(const lake::Column& column) {
-    return column.kind == lake::Kind::kFloat || column.kind == lake::Kind::kDouble;
-}
-
 // A condition in a wrapping that statistics are not looked up through.
 duckdb::unique_ptr<duckdb::ExpressionFilter> Opaque(const duckdb::ExpressionFilter& filter) {
     static const duckdb::ScalarFunction kSame = [] {
-        duckdb::ScalarFunction same(
-            duckdb::Identifier("ivy_same"), {LogicalType::BOOLEAN}, LogicalType::BOOLEAN,
-            [](duckdb::DataChunk& input, duckdb::ExpressionState&, duckdb::Vector& result) { result.Reference(input.data[0]); });
+        duckdb::ScalarFunction same(duckdb::Identifier("ivy_same"), {LogicalType::BOOLEAN}, LogicalType::BOOLEAN,
+                                    [](duckdb::DataChunk& input, duckdb::ExpressionState&, duckdb::Vector& result) {
+                                        result.Reference(input.data[0]);
+                                    });
         same.SetStability(duckdb::FunctionStability::VOLATILE);  // not even folded
         return same;
     }();
     duckdb::vector<duckdb::unique_ptr<duckdb::Expression>> children;
     children.push_back(filter.expr->Copy());
     return duckdb::make_uniq<duckdb::ExpressionFilter>(
-        duckdb::make_uniq<duckdb::BoundFunctionExpression>(duckdb::BoundScalarFunction(kSame), std::move(children), nullptr),
+        duckdb::make_uniq<duckdb::BoundFunctionExpression>(duckdb::BoundScalarFunction(kSame), std::move(children),
+                                                           nullptr),
         filter.column_indexes);
 }
 
-class LakeReader : public
- duckdb::MultiFileReader {
+class LakeReader : public duckdb::MultiFileReader {
   public:
     explicit LakeReader(TablePointer table = nullptr) : table_(std::move(table)) {}
     const LakeTable& table() const { return *table_; }  // REQUIRES: bound
@@ -207,11 +201,12 @@ class LakeReader : public
         const uint32_t file = state.file_list.Cast<LakeFileList>().file(reader.file_list_idx.GetIndex());
         AssignIds(table_->columns(), table_->matching(), reader.GetFileName(), &reader.columns);
         AddConstants(file, column_ids, &data);
-        const auto result = MultiFileReader::InitializeReader(data, bind_data, columns, column_ids, filters, context, state);
+        const auto result =
+            MultiFileReader::InitializeReader(data, bind_data, columns, column_ids, filters, context, state);
         if (result == duckdb::ReaderInitializeType::SKIP_READING_FILE) return result;
         for (auto& expression : data.expressions) KeepMoments(expression);
         for (auto& [index, expression] : reader.expression_map) KeepMoments(expression.expression);
-        HideFloatingFilters(column_ids, &reader);
+        HideFromStatistics(file, column_ids, &reader);
         const auto deleted = table_->Deleted(context, file);
         if (deleted && !deleted->isEmpty()) reader.deletion_filter = duckdb::make_uniq<BitmapFilter>(deleted);
         return result;
@@ -239,19 +234,22 @@ class LakeReader : public
         }
     }
 
-    // Parquet writers leave NaN out of the bounds of row groups, and the reader believes them: where a column has
-    // floating-point numbers, conditions are only checked row by row.
-    void HideFloatingFilters(const duckdb::vector<duckdb::ColumnIndex>& column_ids, duckdb::BaseFileReader* reader) const {
-        const auto& columns = table_->columns();
-        const auto floating = [](const lake::Column& column) { return Contains(column, IsFloating); };
-        if (!reader->filters || std::none_of(columns.begin(), columns.end(), floating)) return;
+    // Parquet writers leave NaN out of the bounds of row groups, and the reader believes them: where a column may have
+    // NaN, conditions are only checked row by row.
+    void HideFromStatistics(uint32_t file, const duckdb::vector<duckdb::ColumnIndex>& column_ids,
+                            duckdb::BaseFileReader* reader) const {
+        const size_t columns = table_->columns().size();
+        const auto can_have_nan = [&](size_t column) { return column < columns && table_->CanHaveNan(file, column); };
+        const bool any = std::any_of(column_ids.begin(), column_ids.end(),
+                                     [&](const auto& index) { return can_have_nan(index.GetPrimaryIndex()); });
+        if (!reader->filters || !any) return;
         auto filters = duckdb::make_uniq<duckdb::TableFilterSet>();
         size_t number = 0;
         for (auto& entry : *reader->filters) {
             // The reader's filters are in the order of its columns, and so are the columns that they are for.
-            const size_t column = column_ids[reader->filter_global_indices.at(number++).GetIndex()].GetPrimaryIndex();
+            const size_t global = reader->filter_global_indices.at(number++).GetIndex();
             auto filter = entry.TakeFilter();
-            if (column < columns.size() && floating(columns[column])) {
+            if (can_have_nan(column_ids[global].GetPrimaryIndex())) {
                 if (duckdb::ExpressionFilter::IsOptionalFilter(*filter)) continue;
                 filter = Opaque(duckdb::ExpressionFilter::GetExpressionFilter(*filter, "lake"));
             }
@@ -320,7 +318,7 @@ const lake::Column& ColumnOf(const duckdb::FunctionData& bind_data, duckdb::idx_
 
 // The reader would give a missing field its default in structs that are NULL, too.
 bool PushesExtract(const duckdb::FunctionData& bind_data, const duckdb::LogicalIndex& column) {
-    return !Contains(ColumnOf(bind_data, column.index), [](const lake::Column& c) { return c.initial_default.has_value(); });
+    return !lake::HasInnerDefault(ColumnOf(bind_data, column.index));
 }
 
 // The Parquet reader's function with another front.

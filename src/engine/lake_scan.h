@@ -11,9 +11,9 @@
 // Projection, filters, row-group pruning and parallel reading are the Parquet reader's; files are left out by what the
 // metadata say of their columns before anything of them is read.
 //
-// Parameters: timestamp is a TIMESTAMP or text (UTC) or a TIMESTAMP WITH TIME ZONE. DuckDB's own names are taken as well:
-// snapshot_from_id, snapshot_from_timestamp, and without effect metadata_compression_codec, skip_schema_inference, mode,
-// version_name_format (compressed metadata and all common names are recognised).
+// Parameters: timestamp is a TIMESTAMP or text (UTC) or a TIMESTAMP WITH TIME ZONE. DuckDB's own names are taken as
+// well: snapshot_from_id, snapshot_from_timestamp, and without effect metadata_compression_codec,
+// skip_schema_inference, mode, version_name_format (compressed metadata and all common names are recognised).
 #pragma once
 
 #include <memory>

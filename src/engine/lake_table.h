@@ -43,8 +43,13 @@ class LakeTable {
     // than the values.
     virtual duckdb::unique_ptr<duckdb::BaseStatistics> Statistics(size_t file, size_t column) const = 0;
 
+    // Whether a column, or a part of it, may have NaN in a file: only for those that have floating-point numbers.
+    virtual bool CanHaveNan(size_t file, size_t column) const;
+
     // The rows of a file that are deleted, or null. May read files, through the context's file system.
     virtual std::shared_ptr<const delta::RowSet> Deleted(duckdb::ClientContext& context, size_t file) const = 0;
 };
+
+inline bool LakeTable::CanHaveNan(size_t, size_t column) const { return lake::HasFloatingPoint(columns()[column]); }
 
 }  // namespace ivy::engine

@@ -62,7 +62,8 @@ class IdAssigner {
   public:
     IdAssigner(lake::Matching matching, bool file_has_ids, const std::string& path)
         : by_id_(matching == lake::Matching::kByFieldId && file_has_ids),
-          by_mapping_(matching == lake::Matching::kByFieldId && !file_has_ids), path_(path) {}
+          by_mapping_(matching == lake::Matching::kByFieldId && !file_has_ids),
+          path_(path) {}
 
     void Assign(const std::vector<Column>& columns, duckdb::vector<MultiFileColumnDefinition>* in_file, bool nested) {
         std::vector<MultiFileColumnDefinition*> found(columns.size(), nullptr);
@@ -91,9 +92,9 @@ class IdAssigner {
     }
 
     [[noreturn]] void Mismatch(const Column& column, const MultiFileColumnDefinition& in_file) const {
-        ThrowSqlError(sqlstate::kFeatureNotSupported,
-                      "column \"" + column.name + "\" has type " + in_file.type.ToString() + " in file \"" + path_ +
-                          "\", which cannot be read as " + LakeType(column).ToString());
+        ThrowSqlError(sqlstate::kFeatureNotSupported, "column \"" + column.name + "\" has type " +
+                                                          in_file.type.ToString() + " in file \"" + path_ +
+                                                          "\", which cannot be read as " + LakeType(column).ToString());
     }
 
     void AssignOne(const Column& column, MultiFileColumnDefinition* in_file, bool nested) {
@@ -147,25 +148,41 @@ bool HasMappedNames(const std::vector<Column>& columns) {
 
 LogicalType LakeType(const Column& column) {
     switch (column.kind) {
-        case Kind::kBoolean: return LogicalType::BOOLEAN;
-        case Kind::kInt8: return LogicalType::TINYINT;
-        case Kind::kInt16: return LogicalType::SMALLINT;
-        case Kind::kInt32: return LogicalType::INTEGER;
-        case Kind::kInt64: return LogicalType::BIGINT;
-        case Kind::kFloat: return LogicalType::FLOAT;
-        case Kind::kDouble: return LogicalType::DOUBLE;
+        case Kind::kBoolean:
+            return LogicalType::BOOLEAN;
+        case Kind::kInt8:
+            return LogicalType::TINYINT;
+        case Kind::kInt16:
+            return LogicalType::SMALLINT;
+        case Kind::kInt32:
+            return LogicalType::INTEGER;
+        case Kind::kInt64:
+            return LogicalType::BIGINT;
+        case Kind::kFloat:
+            return LogicalType::FLOAT;
+        case Kind::kDouble:
+            return LogicalType::DOUBLE;
         case Kind::kDecimal:
             return LogicalType::DECIMAL(static_cast<uint8_t>(column.precision), static_cast<uint8_t>(column.scale));
-        case Kind::kDate: return LogicalType::DATE;
-        case Kind::kTime: return LogicalType::TIME;
-        case Kind::kTimestamp: return LogicalType::TIMESTAMP;
-        case Kind::kTimestampTz: return LogicalType::TIMESTAMP_TZ;
-        case Kind::kTimestampNs: return LogicalType::TIMESTAMP_NS;
-        case Kind::kTimestampTzNs: return LogicalType::TIMESTAMP_TZ_NS;
+        case Kind::kDate:
+            return LogicalType::DATE;
+        case Kind::kTime:
+            return LogicalType::TIME;
+        case Kind::kTimestamp:
+            return LogicalType::TIMESTAMP;
+        case Kind::kTimestampTz:
+            return LogicalType::TIMESTAMP_TZ;
+        case Kind::kTimestampNs:
+            return LogicalType::TIMESTAMP_NS;
+        case Kind::kTimestampTzNs:
+            return LogicalType::TIMESTAMP_TZ_NS;
         case Kind::kString:
-        case Kind::kNull: return LogicalType::VARCHAR;
-        case Kind::kUuid: return LogicalType::UUID;
-        case Kind::kBinary: return LogicalType::BLOB;
+        case Kind::kNull:
+            return LogicalType::VARCHAR;
+        case Kind::kUuid:
+            return LogicalType::UUID;
+        case Kind::kBinary:
+            return LogicalType::BLOB;
         case Kind::kStruct: {
             duckdb::child_list_t<LogicalType> fields;
             for (const Column& child : column.children) {
@@ -173,8 +190,10 @@ LogicalType LakeType(const Column& column) {
             }
             return LogicalType::STRUCT(std::move(fields));
         }
-        case Kind::kList: return LogicalType::LIST(LakeType(column.children[0]));
-        case Kind::kMap: return LogicalType::MAP(LakeType(column.children[0]), LakeType(column.children[1]));
+        case Kind::kList:
+            return LogicalType::LIST(LakeType(column.children[0]));
+        case Kind::kMap:
+            return LogicalType::MAP(LakeType(column.children[0]), LakeType(column.children[1]));
     }
     return LogicalType::INVALID;
 }

@@ -9,12 +9,18 @@ namespace ivy::lake {
 namespace {
 
 constexpr std::pair<const char*, Kind> kPlainTypes[] = {
-    {"string", Kind::kString},         {"long", Kind::kInt64},
-    {"integer", Kind::kInt32},         {"short", Kind::kInt16},
-    {"byte", Kind::kInt8},             {"float", Kind::kFloat},
-    {"double", Kind::kDouble},         {"boolean", Kind::kBoolean},
-    {"binary", Kind::kBinary},         {"date", Kind::kDate},
-    {"timestamp", Kind::kTimestampTz}, {"timestamp_ntz", Kind::kTimestamp},
+    {"string", Kind::kString},
+    {"long", Kind::kInt64},
+    {"integer", Kind::kInt32},
+    {"short", Kind::kInt16},
+    {"byte", Kind::kInt8},
+    {"float", Kind::kFloat},
+    {"double", Kind::kDouble},
+    {"boolean", Kind::kBoolean},
+    {"binary", Kind::kBinary},
+    {"date", Kind::kDate},
+    {"timestamp", Kind::kTimestampTz},
+    {"timestamp_ntz", Kind::kTimestamp},
     {"void", Kind::kNull},
 };
 
@@ -60,7 +66,8 @@ class Reader {
             IVY_ASSIGN_OR_RETURN(const Json* metadata, iceberg::OptionalObject(json, "metadata"));
             static const Json kEmpty = Json::object();
             const Json& properties = metadata ? *metadata : kEmpty;
-            IVY_ASSIGN_OR_RETURN(const auto name, iceberg::OptionalString(properties, "delta.columnMapping.physicalName"));
+            IVY_ASSIGN_OR_RETURN(const auto name,
+                                 iceberg::OptionalString(properties, "delta.columnMapping.physicalName"));
             if (!name) return BadSchema("column \"" + prefix + column.name + "\" has no physical name");
             column.physical_name = *name;
             if (mode_ == "id") {

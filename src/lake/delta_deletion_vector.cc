@@ -9,8 +9,8 @@ namespace ivy::lake {
 namespace {
 
 constexpr char kZ85[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ.-:+=^!/*?&<>()[]{}@%$#";
-constexpr size_t kUuidCharacters = 20;  // of Z85
-constexpr int64_t kFileFraming = 8;     // length before the vector, CRC behind it
+constexpr size_t kUuidCharacters = 20;         // of Z85
+constexpr int64_t kFileFraming = 8;            // length before the vector, CRC behind it
 constexpr uint32_t kNativeMagic = 1681511376;  // that of the portable form is the next number
 constexpr int64_t kMaxSize = int64_t{1} << 30;
 
@@ -41,9 +41,9 @@ uint32_t Get32(const uint8_t* from, bool big_endian) {
     return value;
 }
 
-// The older form of a vector, before it was Roaring's portable one: magic number, number of 32-bit bitmaps, and each with
-// its size before it; bitmap i has the rows from i << 32 on. Numbers have either byte order. As the portable form, or
-// nothing if it is no such vector.
+// The older form of a vector, before it was Roaring's portable one: magic number, number of 32-bit bitmaps, and each
+// with its size before it; bitmap i has the rows from i << 32 on. Numbers have either byte order. As the portable form,
+// or nothing if it is no such vector.
 Result<std::optional<Bytes>> FromNative(const Bytes& body) {
     if (body.size() < 8) return std::optional<Bytes>();
     const bool big_endian = Get32(body.data(), true) == kNativeMagic;

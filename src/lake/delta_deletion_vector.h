@@ -2,10 +2,10 @@
 //
 // Delta Lake's deletion vectors: which rows of a data file are deleted.
 //
-// A vector is in the log itself (as Z85 text), or part of a file that is found by a UUID (20 characters of Z85, behind a
-// folder's name) or by its path. Its content is Iceberg's: a magic number and a 64-bit Roaring bitmap; in a file it has
-// a length before it and a CRC-32 behind it. Vectors in the form that came before (the one of the protocol's example) are
-// read as well.
+// A vector is in the log itself (as Z85 text), or part of a file that is found by a UUID (20 characters of Z85, behind
+// a folder's name) or by its path. Its content is Iceberg's: a magic number and a 64-bit Roaring bitmap; in a file it
+// has a length before it and a CRC-32 behind it. Vectors in the form that came before (the one of the protocol's
+// example) are read as well.
 //
 // Format: Delta Lake's PROTOCOL.md, "Deletion Vector Descriptor Schema" and "Deletion Vector Format".
 #pragma once
@@ -22,11 +22,11 @@
 namespace ivy::lake {
 
 struct DeletionVectorRef {
-    char storage = 0;           // 'i' inline, 'u' by UUID, 'p' by path
+    char storage = 0;  // 'i' inline, 'u' by UUID, 'p' by path
     std::string path_or_inline;
     std::optional<int64_t> offset;  // in the file; not inline
-    int64_t size = 0;           // bytes, decoded
-    int64_t cardinality = 0;    // rows
+    int64_t size = 0;               // bytes, decoded
+    int64_t cardinality = 0;        // rows
 
     // Tells apart the vectors that one data file had in the course of time.
     std::string UniqueId() const;

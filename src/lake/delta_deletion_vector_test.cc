@@ -23,7 +23,9 @@ TEST(DeltaDeletionVector, Z85) {
     EXPECT_EQ(EncodeZ85(bytes), "HelloWorld");
     EXPECT_EQ(*DecodeZ85("HelloWorld"), bytes);
     EXPECT_EQ(DecodeZ85("")->size(), 0u);
-    for (const char* bad : {"Hello Worl", "HelloWorl", "\"aaaa", "#####", "%nSc1", "a\x80" "aaa"}) {
+    for (const char* bad : {"Hello Worl", "HelloWorl", "\"aaaa", "#####", "%nSc1",
+                            "a\x80"
+                            "aaa"}) {
         EXPECT_FALSE(DecodeZ85(bad).ok()) << bad;
     }
     EXPECT_EQ(*DecodeZ85("%nSc0"), (Bytes{0xff, 0xff, 0xff, 0xff}));
@@ -59,8 +61,10 @@ TEST(DeltaDeletionVector, Paths) {
         const auto found = DeletionVectorPath("s3://mytable/", {storage, text, 4, 40, 6});
         return !found.ok() ? "!" + found.error().sqlstate : found->value_or("none");
     };
-    EXPECT_EQ(path('u', "ab^-aqEH.-t@S}K{vb[*k^"), "s3://mytable/ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin");
-    EXPECT_EQ(path('u', "^-aqEH.-t@S}K{vb[*k^"), "s3://mytable/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin");
+    EXPECT_EQ(path('u', "ab^-aqEH.-t@S}K{vb[*k^"),
+              "s3://mytable/ab/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin");
+    EXPECT_EQ(path('u', "^-aqEH.-t@S}K{vb[*k^"),
+              "s3://mytable/deletion_vector_d2c639aa-8816-431a-aaf6-d3fe2512ff61.bin");
     EXPECT_EQ(path('p', "s3a://other/x%20y.bin"), "s3://other/x y.bin");
     EXPECT_EQ(path('p', "file:///etc/passwd"), "!0A000");
     EXPECT_EQ(path('u', "short"), "!XX001");

@@ -181,8 +181,10 @@ class LogReader {
         while (low < high) {
             const size_t middle = low + (high - low) / 2;
             IVY_ASSIGN_OR_RETURN(const int64_t time, CommitTime(versions[middle]));
-            if (time <= *travel.timestamp_ms) low = middle + 1;
-            else high = middle;
+            if (time <= *travel.timestamp_ms)
+                low = middle + 1;
+            else
+                high = middle;
         }
         if (low > 0) return versions[low - 1];
         return Status::Make(sqlstate::kInvalidParameter,

@@ -3,8 +3,8 @@
 // Delta Lake's transaction log: the state of a table at one version.
 //
 // The state is the newest complete checkpoint at or before the version (classic, in parts, or version 2 with sidecars),
-// and the commits after it, replayed in order: an "add" puts a file in, a "remove" takes it out, the last "metaData" and
-// "protocol" count. The folder is listed; where it can't be (plain HTTP), commits are tried one after another from
+// and the commits after it, replayed in order: an "add" puts a file in, a "remove" takes it out, the last "metaData"
+// and "protocol" count. The folder is listed; where it can't be (plain HTTP), commits are tried one after another from
 // _last_checkpoint on. A protocol that asks readers for a feature that is not implemented here is refused by name.
 //
 // Format: https://github.com/delta-io/delta/blob/master/PROTOCOL.md

@@ -134,12 +134,15 @@ TEST_F(DeltaLogTest, CheckpointVersion2) {
     io_.Put("/t/_delta_log/_sidecars/two.parquet", "[" + Add("s3") + "," + Remove("s4") + "]");
     const std::string sidecars = R"({"sidecar":{"path":"one.parquet","sizeInBytes":1,"modificationTime":1}})";
     const std::string second = R"({"sidecar":{"path":"two.parquet","sizeInBytes":1,"modificationTime":1}})";
-    io_.Put(Name(2) + ".checkpoint." + uuid + ".json", R"({"checkpointMetadata":{"version":2}})" "\n" +
-            std::string(kProtocol) + "\n" + Metadata(Field("a", "integer")) + "\n" + sidecars + "\n" + second);
+    io_.Put(Name(2) + ".checkpoint." + uuid + ".json",
+            R"({"checkpointMetadata":{"version":2}})"
+            "\n" +
+                std::string(kProtocol) + "\n" + Metadata(Field("a", "integer")) + "\n" + sidecars + "\n" + second);
     EXPECT_EQ(Files(), "/t/s1 /t/s2 /t/s3");
     io_.files.erase(Name(2) + ".checkpoint." + uuid + ".json");
-    io_.Put(Name(2) + ".checkpoint." + uuid + ".parquet",
-            std::string("[") + kProtocol + "," + Metadata(Field("a", "integer")) + "," + sidecars + "," + Add("m") + "]");
+    io_.Put(
+        Name(2) + ".checkpoint." + uuid + ".parquet",
+        std::string("[") + kProtocol + "," + Metadata(Field("a", "integer")) + "," + sidecars + "," + Add("m") + "]");
     EXPECT_EQ(Files(), "/t/m /t/s1 /t/s2");
     io_.files.erase("/t/_delta_log/_sidecars/one.parquet");
     EXPECT_EQ(Files().substr(0, 6), "!58P01");
@@ -189,8 +192,10 @@ TEST_F(DeltaLogTest, Protocols) {
         return Files();
     };
     EXPECT_EQ(with(R"({"minReaderVersion":2,"minWriterVersion":5})"), "");
-    EXPECT_EQ(with(R"({"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors","v2Checkpoint"]})"), "");
-    EXPECT_NE(with(R"({"minReaderVersion":3,"readerFeatures":["deletionVectors","catalogManaged"]})").find("\"catalogManaged\""),
+    EXPECT_EQ(
+        with(R"({"minReaderVersion":3,"minWriterVersion":7,"readerFeatures":["deletionVectors","v2Checkpoint"]})"), "");
+    EXPECT_NE(with(R"({"minReaderVersion":3,"readerFeatures":["deletionVectors","catalogManaged"]})")
+                  .find("\"catalogManaged\""),
               std::string::npos);
     EXPECT_EQ(with(R"({"minReaderVersion":4})").substr(0, 6), "!0A000");
     EXPECT_EQ(with(R"({})").substr(0, 6), "!XX001");
@@ -219,14 +224,16 @@ TEST_F(DeltaLogTest, Columns) {
 
 TEST_F(DeltaLogTest, ColumnMapping) {
     const auto column = [](const std::string& name, int id) {
-        return R"({\"name\":\")" + name + R"(\",\"type\":\"integer\",\"nullable\":true,\"metadata\":)"
-               R"({\"delta.columnMapping.id\":)" + std::to_string(id) + R"(,\"delta.columnMapping.physicalName\":\"col-)" +
-               name + R"(\"}})";
+        return R"({\"name\":\")" + name +
+               R"(\",\"type\":\"integer\",\"nullable\":true,\"metadata\":)"
+               R"({\"delta.columnMapping.id\":)" +
+               std::to_string(id) + R"(,\"delta.columnMapping.physicalName\":\"col-)" + name + R"(\"}})";
     };
     const auto with = [&](const std::string& mode, int reader) {
         std::string metadata = Metadata(column("a", 5) + "," + column("b", 3));
         const std::string empty = R"("configuration":{})";
-        metadata.replace(metadata.find(empty), empty.size(), R"("configuration":{"delta.columnMapping.mode":")" + mode + R"("})");
+        metadata.replace(metadata.find(empty), empty.size(),
+                         R"("configuration":{"delta.columnMapping.mode":")" + mode + R"("})");
         Commit(0, {R"({"protocol":{"minReaderVersion":)" + std::to_string(reader) + "}}", metadata});
         return Load();
     };

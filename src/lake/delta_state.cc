@@ -14,7 +14,7 @@ constexpr int64_t kMaxReaderVersion = 3;
 
 // What a table may ask of its readers. Widened types need nothing more than casts from the file's types.
 constexpr const char* kReaderFeatures[] = {
-    "columnMapping", "deletionVectors",      "timestampNtz",       "v2Checkpoint",
+    "columnMapping", "deletionVectors",      "timestampNtz",        "v2Checkpoint",
     "typeWidening",  "typeWidening-preview", "vacuumProtocolCheck",
 };
 
@@ -25,9 +25,12 @@ Result<std::map<std::string, std::optional<std::string>>> PartitionValues(const 
     IVY_ASSIGN_OR_RETURN(const Json* object, iceberg::OptionalObject(add, "partitionValues"));
     if (object == nullptr) return values;
     for (const auto& [name, value] : object->items()) {
-        if (value.is_null()) values[name] = std::nullopt;
-        else if (value.is_string()) values[name] = value.get_ref<const std::string&>();
-        else return Bad("the value of partition column \"" + name + "\" is not a text");
+        if (value.is_null())
+            values[name] = std::nullopt;
+        else if (value.is_string())
+            values[name] = value.get_ref<const std::string&>();
+        else
+            return Bad("the value of partition column \"" + name + "\" is not a text");
     }
     return values;
 }

@@ -2,11 +2,13 @@
 //
 // Which metadata file of an Iceberg table is the current one, where no catalog says so.
 //
-// A path that ends in ".metadata.json" (or ".metadata.json.gz") is that file. Any other path is the table's folder, whose
-// current metadata file is found in its folder "metadata":
-//   1. by version-hint.text, which holds a number N: v<N>.metadata.json (or .gz.metadata.json, or without the "v"); while
+// A path that ends in ".metadata.json" (or ".metadata.json.gz") is that file. Any other path is the table's folder,
+// whose current metadata file is found in its folder "metadata":
+//   1. by version-hint.text, which holds a number N: v<N>.metadata.json (or .gz.metadata.json, or without the "v");
+//   while
 //      there is one of the next number, that one, since writers move the hint last;
-//   2. without a hint, the file of the largest version in its name (v<N>... or <N>-<uuid>...); of several with that number
+//   2. without a hint, the file of the largest version in its name (v<N>... or <N>-<uuid>...); of several with that
+//   number
 //      the one that was last updated by its own word (last-updated-ms).
 #pragma once
 
@@ -18,7 +20,7 @@
 namespace ivy::lake {
 
 struct IcebergLocation {
-    std::string table;          // the table's folder, as it is reached from here
+    std::string table;  // the table's folder, as it is reached from here
     std::string metadata_file;
     iceberg::TableMetadata metadata;
 };

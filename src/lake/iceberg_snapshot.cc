@@ -45,7 +45,8 @@ Result<IcebergSnapshot> IcebergSnapshot::Load(TableIo* io, const std::string& pa
         return snapshot.ReadSpecs();
     };
     const Status loaded = load();
-    if (!loaded.ok()) return loaded.error().sqlstate == sqlstate::kDataCorrupted ? loaded.Prepend("\"" + file + "\"") : loaded;
+    if (!loaded.ok())
+        return loaded.error().sqlstate == sqlstate::kDataCorrupted ? loaded.Prepend("\"" + file + "\"") : loaded;
     IVY_RETURN_IF_ERROR(snapshot.ReadFiles(io));
     IVY_RETURN_IF_ERROR(snapshot.IndexDeletes());
     return snapshot;
@@ -121,8 +122,10 @@ Status IcebergSnapshot::ReadSpecs() {
             const auto sources = json.find("source-ids");
             const bool several = sources != json.end() && sources->is_array() && sources->size() == 1;
             IVY_ASSIGN_OR_RETURN(const auto source, iceberg::OptionalInt(json, "source-id"));
-            if (source) field.source_id = static_cast<int>(*source);
-            else if (several && (*sources)[0].is_number_integer()) field.source_id = (*sources)[0].get<int>();
+            if (source)
+                field.source_id = static_cast<int>(*source);
+            else if (several && (*sources)[0].is_number_integer())
+                field.source_id = (*sources)[0].get<int>();
             IVY_ASSIGN_OR_RETURN(const auto id, iceberg::OptionalInt(json, "field-id"));
             field.field_id = static_cast<int>(id.value_or(next_id));
             next_id = field.field_id + 1;
@@ -197,7 +200,8 @@ Status IcebergSnapshot::IndexDeletes() {
         const DataFile& file = deletes_[i].file;
         if (file.format == "PUFFIN") {
             if (!file.referenced_data_file || !file.content_offset || !file.content_size) {
-                return Status::Corrupt("a deletion vector in \"" + file.path + "\" lacks its data file, offset or size");
+                return Status::Corrupt("a deletion vector in \"" + file.path +
+                                       "\" lacks its data file, offset or size");
             }
             if (!vectors_.emplace(*file.referenced_data_file, i).second) {
                 return Status::Corrupt("data file \"" + *file.referenced_data_file + "\" has two deletion vectors");
@@ -206,8 +210,10 @@ Status IcebergSnapshot::IndexDeletes() {
             if (file.equality_ids.empty()) {
                 return Status::Corrupt("equality delete file \"" + file.path + "\" names no columns");
             }
-            if (spec(file.partition_spec_id).empty()) everywhere_.push_back(i);
-            else by_partition_[PartitionKey(file)].push_back(i);
+            if (spec(file.partition_spec_id).empty())
+                everywhere_.push_back(i);
+            else
+                by_partition_[PartitionKey(file)].push_back(i);
         } else if (const auto only = OnlyDataFile(file)) {
             IVY_ASSIGN_OR_RETURN(const std::string path, Resolve(*only));
             by_path_[path].push_back(i);
@@ -234,7 +240,8 @@ AppliedDeletes IcebergSnapshot::DeletesOf(const DataFile& file) const {
         }
     };
     consider(everywhere_);
-    if (const auto found = by_partition_.find(PartitionKey(file)); found != by_partition_.end()) consider(found->second);
+    if (const auto found = by_partition_.find(PartitionKey(file)); found != by_partition_.end())
+        consider(found->second);
     if (const auto found = by_path_.find(file.path); found != by_path_.end()) consider(found->second);
     return applied;
 }

@@ -3,9 +3,9 @@
 // IcebergSnapshot: a foreign Iceberg table at one snapshot, as a scan needs it: columns, data files, and which delete
 // files apply to which data file.
 //
-// A deletion vector applies to the data file that it names, if that is not newer; position deletes to data files of their
-// partition that are not newer, unless there is a vector; equality deletes to older data files of their partition, or to
-// all older ones if their partition spec is unpartitioned.
+// A deletion vector applies to the data file that it names, if that is not newer; position deletes to data files of
+// their partition that are not newer, unless there is a vector; equality deletes to older data files of their
+// partition, or to all older ones if their partition spec is unpartitioned.
 //
 // Format: https://iceberg.apache.org/spec/#scan-planning, #snapshot-references and #column-projection
 #pragma once
@@ -31,7 +31,8 @@ struct IcebergOptions {
     std::optional<int64_t> timestamp_ms;  // what was current then, milliseconds since 1970
     std::string ref;                      // a branch or a tag
     std::string version;                  // see FindIcebergMetadata
-    bool allow_moved_paths = false;  // files are below the folder that was asked for, wherever the metadata says they are
+    bool allow_moved_paths =
+        false;  // files are below the folder that was asked for, wherever the metadata says they are
 };
 
 struct PartitionField {
@@ -92,6 +93,5 @@ class IcebergSnapshot {
     std::unordered_map<std::string, std::vector<size_t>> by_path_, by_partition_;
     std::vector<size_t> everywhere_;
 };
-
 
 }  // namespace ivy::lake

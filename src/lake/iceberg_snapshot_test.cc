@@ -22,10 +22,12 @@ constexpr char kSchema[] = R"json({"type":"struct","schema-id":0,"fields":[
 // A metadata file. "more" goes before its end.
 std::string Metadata(const std::string& more = "", const std::string& schema = kSchema) {
     return R"({"format-version":2,"table-uuid":"9c12d441-03fe-4693-9a96-a0705ddf69c1","location":"/t",
-        "last-sequence-number":9,"last-updated-ms":1000,"last-column-id":8,"current-schema-id":0,"schemas":[)" + schema +
-        R"(],"default-spec-id":0,"partition-specs":[{"spec-id":0,"fields":[]},
+        "last-sequence-number":9,"last-updated-ms":1000,"last-column-id":8,"current-schema-id":0,"schemas":[)" +
+           schema +
+           R"(],"default-spec-id":0,"partition-specs":[{"spec-id":0,"fields":[]},
             {"spec-id":1,"fields":[{"source-id":1,"field-id":1000,"name":"p","transform":"identity"}]}],
-        "last-partition-id":1000,"default-sort-order-id":0,"sort-orders":[{"order-id":0,"fields":[]}])" + more + "}";
+        "last-partition-id":1000,"default-sort-order-id":0,"sort-orders":[{"order-id":0,"fields":[]}])" +
+           more + "}";
 }
 
 // A snapshot with these files. Manifests are written by the iceberg library (for unpartitioned specs).
@@ -99,8 +101,9 @@ TEST_F(IcebergSnapshotTest, Columns) {
     EXPECT_EQ(columns[3].children[1].scale, 2);
     EXPECT_TRUE(snapshot->data().empty());
     for (const char* type : {"geometry", "variant", "who"}) {
-        io_.Put("/t/metadata/v1.metadata.json",
-                Metadata("", R"({"type":"struct","schema-id":0,"fields":[{"id":1,"name":"odd","required":false,"type":")" +
+        io_.Put(
+            "/t/metadata/v1.metadata.json",
+            Metadata("", R"({"type":"struct","schema-id":0,"fields":[{"id":1,"name":"odd","required":false,"type":")" +
                              std::string(type) + R"("}]})"));
         const auto refused = Load();
         ASSERT_FALSE(refused.ok());
@@ -117,9 +120,10 @@ TEST_F(IcebergSnapshotTest, WhichDeletesApply) {
     vector.content_offset = 4;
     vector.content_size = 40;
     Put(7, {File("/t/a.parquet", Content::kData, 4), File("/t/b.parquet", Content::kData, 4),
-            File("/t/new.parquet", Content::kData, 6), File("/t/pos.parquet", Content::kPositionDeletes, 5), by_path, vector,
-            File("/t/eq.parquet", Content::kEqualityDeletes, 6), File("/t/old-eq.parquet", Content::kEqualityDeletes, 4),
-            File("/t/part.parquet", Content::kData, 4, 1), File("/t/part-eq.parquet", Content::kEqualityDeletes, 9, 1)});
+            File("/t/new.parquet", Content::kData, 6), File("/t/pos.parquet", Content::kPositionDeletes, 5), by_path,
+            vector, File("/t/eq.parquet", Content::kEqualityDeletes, 6),
+            File("/t/old-eq.parquet", Content::kEqualityDeletes, 4), File("/t/part.parquet", Content::kData, 4, 1),
+            File("/t/part-eq.parquet", Content::kEqualityDeletes, 9, 1)});
     const auto snapshot = Load();
     ASSERT_TRUE(snapshot.ok()) << snapshot.error().message;
     EXPECT_EQ(Applied(*snapshot, "/t/a.parquet"), "; /t/pos.parquet /t/only.parquet; /t/eq.parquet");
@@ -208,8 +212,9 @@ TEST_F(IcebergSnapshotTest, TimeTravel) {
     const std::string snapshot = R"("sequence-number":1,"manifests":[],"summary":{"operation":"append"}})";
     io_.Put("/t/metadata/v1.metadata.json",
             Metadata(R"(,"current-snapshot-id":3,"snapshots":[{"snapshot-id":1,"timestamp-ms":100,)" + snapshot +
-                     R"(,{"snapshot-id":2,"timestamp-ms":200,)" + snapshot + R"(,{"snapshot-id":3,"timestamp-ms":300,)" +
-                     snapshot + R"(],"snapshot-log":[{"snapshot-id":1,"timestamp-ms":100},{"snapshot-id":3,"timestamp-ms":300},
+                     R"(,{"snapshot-id":2,"timestamp-ms":200,)" + snapshot +
+                     R"(,{"snapshot-id":3,"timestamp-ms":300,)" + snapshot +
+                     R"(],"snapshot-log":[{"snapshot-id":1,"timestamp-ms":100},{"snapshot-id":3,"timestamp-ms":300},
                      {"snapshot-id":1,"timestamp-ms":400}],"refs":{"main":{"snapshot-id":3,"type":"branch"},
                      "t":{"snapshot-id":2,"type":"tag"}})"));
     const auto chosen = [this](const IcebergOptions& options) -> int64_t {
@@ -230,21 +235,25 @@ TEST_F(IcebergSnapshotTest, TimeTravel) {
 
 // Damaged metadata, manifest lists and manifests give errors or tables, never anything worse.
 TEST_F(IcebergSnapshotTest, DamagedFiles) {
-    Put(7, {File("/t/a.parquet", Content::kData, 4), File("/t/p.parquet", Content::kPositionDeletes, 5),
-            File("/t/e.parquet", Content::kEqualityDeletes, 5)},
+    Put(7,
+        {File("/t/a.parquet", Content::kData, 4), File("/t/p.parquet", Content::kPositionDeletes, 5),
+         File("/t/e.parquet", Content::kEqualityDeletes, 5)},
         R"(,"properties":{"schema.name-mapping.default":"[{\"field-id\":1,\"names\":[\"id\"]}]"})");
     ASSERT_TRUE(Load().ok());
     const auto good = io_.files;
     for (const auto& [path, content] : good) {
-        Damage(content, 700, [&, &path = path](const Bytes& bad) {
-            io_.files[path] = bad;
-            const auto loaded = Load();
-            if (!loaded.ok()) {
-                EXPECT_EQ(loaded.error().sqlstate.size(), 5u);
-                return;
-            }
-            for (const IcebergEntry& entry : loaded->data()) (void)loaded->DeletesOf(entry.file);
-        }, 7);
+        Damage(
+            content, 700,
+            [&, &path = path](const Bytes& bad) {
+                io_.files[path] = bad;
+                const auto loaded = Load();
+                if (!loaded.ok()) {
+                    EXPECT_EQ(loaded.error().sqlstate.size(), 5u);
+                    return;
+                }
+                for (const IcebergEntry& entry : loaded->data()) (void)loaded->DeletesOf(entry.file);
+            },
+            7);
         io_.files[path] = content;
     }
 }

@@ -60,8 +60,7 @@ Result<std::string> ResolvePath(const std::string& table, std::string_view path)
     }
     if (!HasScheme(normal) && normal.front() != '/') return WithoutSlash(table) + "/" + normal;
     if (IsLocal(normal) != IsLocal(table)) {
-        return Status::Make(sqlstate::kFeatureNotSupported,
-                            "table \"" + table + "\" names the file \"" + normal + "\"",
+        return Status::Make(sqlstate::kFeatureNotSupported, "table \"" + table + "\" names the file \"" + normal + "\"",
                             "A table on the network cannot have local files, nor a local table files on the network.");
     }
     return normal;

@@ -27,7 +27,8 @@ class MemoryIo : public TableIo {
     Result<Bytes> ReadRange(const std::string& path, int64_t offset, int64_t size) override {
         IVY_ASSIGN_OR_RETURN(const Bytes all, ReadFile(path));
         const auto length = static_cast<int64_t>(all.size());
-        if (offset < 0 || size < 0 || offset > length || size > length - offset) return Status::Corrupt("short " + path);
+        if (offset < 0 || size < 0 || offset > length || size > length - offset)
+            return Status::Corrupt("short " + path);
         return Bytes(all.begin() + offset, all.begin() + offset + size);
     }
     Result<bool> Exists(const std::string& path) override { return files.contains(path); }
@@ -47,8 +48,9 @@ class MemoryIo : public TableIo {
     Result<int64_t> ModifiedMs(const std::string& path) override { return modified[path]; }
     Status ReadRows(const std::string& path, const std::vector<std::string>&, const TakeRow& take) override {
         IVY_ASSIGN_OR_RETURN(const Bytes all, ReadFile(path));
-        IVY_ASSIGN_OR_RETURN(const iceberg::Json rows,
-                             iceberg::ParseJson(std::string_view(reinterpret_cast<const char*>(all.data()), all.size()), path));
+        IVY_ASSIGN_OR_RETURN(
+            const iceberg::Json rows,
+            iceberg::ParseJson(std::string_view(reinterpret_cast<const char*>(all.data()), all.size()), path));
         for (const auto& row : rows) IVY_RETURN_IF_ERROR(take(row));
         return Status::Ok();
     }
