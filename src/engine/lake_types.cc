@@ -6,6 +6,7 @@
 #include <duckdb/storage/statistics/string_stats.hpp>
 
 #include <algorithm>
+#include <limits>
 
 #include "engine/error_map.h"
 
@@ -227,9 +228,9 @@ std::optional<Value> LakeValueFromText(const Column& column, const std::string& 
     return value ? std::optional<Value>(std::move(*value)) : std::nullopt;
 }
 
-duckdb::unique_ptr<duckdb::BaseStatistics> MakeStatistics(const LogicalType& type, const std::optional<Value>& lower,
-                                                          const std::optional<Value>& upper,
-                                                          std::optional<int64_t> nulls, std::optional<int64_t> values) {
+duckdb::unique_ptr<duckdb::BaseStatistics> MakeStatistics(const LogicalType& type, std::optional<Value> lower,
+                                                          std::optional<Value> upper, std::optional<int64_t> nulls,
+                                                          std::optional<int64_t> values) {
     auto statistics = duckdb::BaseStatistics::CreateUnknown(type);
     bool known = false;
     if (nulls && *nulls == 0) {
@@ -241,6 +242,12 @@ duckdb::unique_ptr<duckdb::BaseStatistics> MakeStatistics(const LogicalType& typ
     }
     switch (duckdb::BaseStatistics::GetStatsType(type)) {
         case duckdb::StatisticsType::NUMERIC_STATS:
+            // Bounds count together only. NaN is the largest of the floating-point numbers.
+            if (type.id() == LogicalTypeId::DOUBLE && lower && !upper) {
+                upper = Value::DOUBLE(std::numeric_limits<double>::quiet_NaN());
+            } else if (type.id() == LogicalTypeId::FLOAT && lower && !upper) {
+                upper = Value::FLOAT(std::numeric_limits<float>::quiet_NaN());
+            }
             if (lower) duckdb::NumericStats::SetMin(statistics, *lower);
             if (upper) duckdb::NumericStats::SetMax(statistics, *upper);
             break;

@@ -34,8 +34,8 @@ std::optional<duckdb::Value> LakeValueFromText(const lake::Column& column, const
 // Statistics from what a table's metadata say of one column of one file. "nulls" and "values" (NULLs included) are
 // counts, as far as they are known; bounds are of the column's type. Null if nothing follows from them.
 duckdb::unique_ptr<duckdb::BaseStatistics> MakeStatistics(const duckdb::LogicalType& type,
-                                                          const std::optional<duckdb::Value>& lower,
-                                                          const std::optional<duckdb::Value>& upper,
+                                                          std::optional<duckdb::Value> lower,
+                                                          std::optional<duckdb::Value> upper,
                                                           std::optional<int64_t> nulls, std::optional<int64_t> values);
 
 }  // namespace ivy::engine
