@@ -12,6 +12,7 @@ namespace {
 
 // Key in an exception's extra information under which our own functions leave their SQLSTATE.
 constexpr char kSqlstateKey[] = "ivy_sqlstate";
+constexpr char kDetailKey[] = "ivy_detail", kHintKey[] = "ivy_hint";
 
 // DuckDB reports values that do not parse and values out of range as the same kind; only the text tells them apart.
 const char* ConversionState(const std::string& message) {
@@ -98,6 +99,12 @@ Error ErrorFromDuck(const duckdb::ErrorData& data) {
         error.detail.resize(place);
         while (!error.detail.empty() && error.detail.back() == '\n') error.detail.pop_back();
     }
+    const auto text = [&data](const char* key) {
+        const auto found = data.ExtraInfo().find(key);
+        return found == data.ExtraInfo().end() ? std::string() : std::string(found->second);
+    };
+    if (std::string detail = text(kDetailKey); !detail.empty()) error.detail = std::move(detail);
+    error.hint = text(kHintKey);
     while (!message.empty() && (message.back() == '.' || message.back() == '!')) message.pop_back();
     // A lower-case start, unless the first word is all capitals or the message is ours.
     if (own == data.ExtraInfo().end() && message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) &&
@@ -115,8 +122,12 @@ Status StatusFromException(const std::exception& exception) {
     return ErrorFromDuck(duckdb::ErrorData(exception));
 }
 
-void ThrowSqlError(const char* sqlstate, const std::string& message) {
-    throw duckdb::Exception({{kSqlstateKey, sqlstate}}, duckdb::ExceptionType::OUT_OF_RANGE, message);
+void ThrowSqlError(const char* sqlstate, const std::string& message, const std::string& detail,
+                   const std::string& hint) {
+    std::unordered_map<std::string, std::string> more{{kSqlstateKey, sqlstate}};
+    if (!detail.empty()) more[kDetailKey] = detail;
+    if (!hint.empty()) more[kHintKey] = hint;
+    throw duckdb::Exception({more.begin(), more.end()}, duckdb::ExceptionType::OUT_OF_RANGE, message);
 }
 
 }  // namespace ivy::engine

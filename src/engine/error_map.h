@@ -33,7 +33,8 @@ Error ErrorFromDuck(const duckdb::ErrorData& data);
 // For catch blocks around DuckDB calls: its exceptions and the standard library's (std::bad_alloc: out of memory).
 Status StatusFromException(const std::exception& exception);
 
-// Throws a DuckDB exception that ErrorFromDuck turns into exactly this SQLSTATE and message.
-[[noreturn]] void ThrowSqlError(const char* sqlstate, const std::string& message);
+// Throws a DuckDB exception that ErrorFromDuck turns into exactly this error.
+[[noreturn]] void ThrowSqlError(const char* sqlstate, const std::string& message, const std::string& detail = "",
+                                const std::string& hint = "");
 
 }  // namespace ivy::engine

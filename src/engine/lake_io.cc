@@ -78,12 +78,8 @@ iceberg::Json ToJson(const duckdb::Value& value) {
 }  // namespace
 
 void ThrowError(const Error& error) {
-    std::string text = error.message;
-    for (const std::string& more : {error.detail, error.hint}) {
-        if (!more.empty()) text += "\n" + more;
-    }
     if (error.sqlstate == sqlstate::kQueryCanceled) throw duckdb::InterruptException();
-    ThrowSqlError(error.sqlstate.c_str(), text);
+    ThrowSqlError(error.sqlstate.c_str(), error.message, error.detail, error.hint);
 }
 
 Result<Bytes> LakeIo::ReadFile(const std::string& path) {
