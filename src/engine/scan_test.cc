@@ -220,7 +220,7 @@ TEST_F(ScanTest, BadReferences) {
 
 TEST_F(ScanTest, MissingFile) {
     view_->files_.push_back(delta::FileView{0, folder_ + "/warehouse/nothing.parquet", 10, 100, nullptr});
-    EXPECT_EQ(Run("SELECT count(*) FROM ivy_files('0')").substr(0, 6), "!58030");
+    EXPECT_EQ(Run("SELECT count(*) FROM ivy_files('0')").substr(0, 6), "!58P01");
     view_->files_[0].path = folder_ + "/elsewhere.parquet";
     EXPECT_EQ(Run("SELECT count(*) FROM ivy_files('0')").substr(0, 1), "!");
 }
