@@ -27,8 +27,8 @@ constexpr uint64 kConfirmStep = 16 << 20;              // bytes that are worth a
 constexpr int kSmallConfirmEveryUs = 10 * 1000 * 1000;
 constexpr uint64 kSmallConfirmStep = 64 << 10;         // ...and after some time
 constexpr int kRetainedEveryUs = 2 * 1000 * 1000;
-constexpr uint64 kStuckBytes = 64 << 20;               // held back although nothing needs it
-constexpr uint64 kLogSnapshotEvery = 32 << 20;         // bytes of WAL between two attempts to end that
+constexpr uint64 kStuckBytes = 32 << 20;               // held back although nothing needs it
+constexpr uint64 kLogSnapshotEvery = 16 << 20;         // bytes of WAL between two attempts to end that
 
 }  // namespace
 

@@ -42,6 +42,7 @@ constexpr int kProgressEveryUs = 1000;          // while there is always more WA
 constexpr int kHorizonEveryUs = 10 * 1000;
 constexpr uint64_t kFlushWalBytes = 96ull << 20;  // mirrors with changes that far back in the WAL are flushed...
 constexpr uint64_t kForceWalBytes = 1ull << 30;   // ...and here although some snapshot does not see those changes yet
+constexpr int kHopelessFailures = 3;              // runs in a row that could not decode
 constexpr int kUnstreamedMs = 60 * 1000;        // at least, once streaming has failed
 
 // Leaves the failed state as the server's own main loops do.
@@ -158,6 +159,12 @@ void CaptureWorker::Fail() {
             });
             if (again) PauseForLock();
         }
+    } else if (mooncake::WorkerFailures() >= kHopelessFailures) {
+        // The server can't decode what is there: "could not map filenumber" after ALTER DATABASE SET TABLESPACE, say.
+        ereport(LOG, (errmsg("the mirrors of database %u are given up and will be copied anew", database_),
+                      errdetail("The WAL from their replication slot on can't be decoded.")));
+        RestartAllCopies("the WAL could not be decoded");
+        DropSlot(slot_);
     }
     proc_exit(1);
 }

@@ -292,7 +292,7 @@ Status TableImpl::Unidentified() const {
 Status TableImpl::AppendRows(const ColumnChunkView& rows) {
     for (size_t done = 0; done < rows.rows;) {
         if (end_ / kChunkRows - first_chunk_ == chunks_.size()) {
-            auto chunk = std::make_shared<DeltaChunk>(types_, key_columns_);
+            auto chunk = std::make_shared<DeltaChunk>(types_, key_columns_, options_.memory);
             const std::lock_guard lock(mutex_);
             chunks_.push_back(std::move(chunk));
             chunk_list_ = nullptr;

@@ -14,11 +14,27 @@ using duckdb::FlatVector;
 using duckdb::string_t;
 using duckdb::Vector;
 
-DeltaChunk::DeltaChunk(const duckdb::vector<duckdb::LogicalType>& types, const std::vector<size_t>& key_columns)
-    : validity_(std::make_unique<Validity[]>(types.size())) {
+namespace {
+
+// A flat vector, with its strings, in an allocator's memory. Types of the delta are never nested.
+Vector MakeVector(const duckdb::LogicalType& type, duckdb::Allocator& allocator) {
+    const duckdb::capacity_t capacity(kChunkRows);
+    if (type.InternalType() == duckdb::PhysicalType::VARCHAR) {
+        return Vector(type, duckdb::make_buffer<duckdb::VectorStringBuffer>(allocator, capacity));
+    }
+    const auto width = duckdb::GetTypeIdSize(type.InternalType());
+    return Vector(type, duckdb::make_buffer<duckdb::StandardVectorBuffer>(allocator, capacity, width));
+}
+
+}  // namespace
+
+DeltaChunk::DeltaChunk(const duckdb::vector<duckdb::LogicalType>& types, const std::vector<size_t>& key_columns,
+                       std::shared_ptr<FileMemory> memory)
+    : memory_(std::move(memory)), validity_(std::make_unique<Validity[]>(types.size())) {
+    duckdb::Allocator& allocator = memory_ ? memory_->allocator() : duckdb::Allocator::DefaultAllocator();
     columns_.reserve(types.size());
     for (size_t c = 0; c < types.size(); c++) {
-        columns_.emplace_back(types[c], kChunkRows);
+        columns_.push_back(MakeVector(types[c], allocator));
         widths_.push_back(duckdb::GetTypeIdSize(types[c].InternalType()));
         validity_[c].fill(~uint64_t{0});
         bytes_ += kChunkRows * widths_.back() + sizeof(Validity);

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "base/snapshot.h"
+#include "delta/file_memory.h"
 #include "delta/key_columns.h"
 #include "duckdb/common/types/data_chunk.hpp"
 #include "duckdb/common/types/selection_vector.hpp"
@@ -42,8 +43,9 @@ struct InsertRuns {
 
 class DeltaChunk {
   public:
-    // Throws what DuckDB throws when memory is short.
-    DeltaChunk(const duckdb::vector<duckdb::LogicalType>& types, const std::vector<size_t>& key_columns);
+    // Values are kept in "memory", or in ordinary memory if it is null. Throws what DuckDB throws when memory is short.
+    DeltaChunk(const duckdb::vector<duckdb::LogicalType>& types, const std::vector<size_t>& key_columns,
+               std::shared_ptr<FileMemory> memory);
     ~DeltaChunk();
     DeltaChunk(const DeltaChunk&) = delete;
     DeltaChunk& operator=(const DeltaChunk&) = delete;
@@ -87,6 +89,7 @@ class DeltaChunk {
     void SetValidity(size_t column, size_t begin, size_t count, const ColumnView& from, size_t offset);
     void SetValid(size_t column, size_t row, bool valid);
 
+    const std::shared_ptr<FileMemory> memory_;  // of the columns, which go before it does
     duckdb::vector<duckdb::Vector> columns_;
     std::vector<size_t> widths_;
     std::vector<FlatColumn> key_;

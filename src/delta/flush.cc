@@ -23,6 +23,12 @@ void SetBits(uint64_t* words, size_t begin, size_t end) {
 
 }  // namespace
 
+bool FlushCut::FileDeletes::Emptied() const { return deleted->cardinality() == static_cast<uint64_t>(file_rows); }
+
+bool FlushCut::RemovesFiles() const {
+    return truncated || std::any_of(deletes.begin(), deletes.end(), [](const auto& file) { return file.Emptied(); });
+}
+
 std::optional<uint64_t> TableImpl::ActiveCut::RowNumber(uint64_t position) const {
     if (position < cut.begin_position || position >= cut.end_position) return std::nullopt;
     const CutChunk& chunk = chunks[(position - chunks_position) / kChunkRows];
@@ -203,6 +209,9 @@ Status TableImpl::FinishFlush(const FlushCut& cut, const NewFile* file) {
     std::erase_if(known_files_, [&](const auto& known) {
         return known.second->dropped_by != kInvalidLsn && known.second->dropped_by <= flushed_lsn_;
     });
+    for (const FlushCut::FileDeletes& deletes : active->cut.deletes) {
+        if (deletes.Emptied()) Forget(deletes.slot);
+    }
     if (added) {
         // A TRUNCATE after the cut, published or not, has already emptied the file.
         next_slot_++;
@@ -221,6 +230,14 @@ Status TableImpl::FinishFlush(const FlushCut& cut, const NewFile* file) {
                         active->cut.unseen_xids.end());
     DropFlushedRows(active->cut.end_position);
     return Status::Ok();
+}
+
+// Holding both. Nothing refers to a row of the file any more: each was deleted by a transaction that is in files.
+void TableImpl::Forget(uint32_t slot) {
+    const auto is_it = [slot](const FilePtr& file) { return file->slot == slot; };
+    known_files_.erase(slot);
+    std::erase_if(live_files_, is_it);
+    std::erase_if(lookup_files_, is_it);
 }
 
 // Holding apply_mutex_. Deletes of the cut's rows by later transactions become pending deletes of the file. So far as

@@ -20,6 +20,7 @@
 
 #include "base/snapshot.h"
 #include "base/status.h"
+#include "delta/file_memory.h"
 #include "delta/index_builder.h"
 #include "delta/read_view.h"
 #include "protocol/messages.h"
@@ -60,6 +61,7 @@ struct FlushCut {
         std::string path;
         int64_t file_rows;
         std::shared_ptr<const RowSet> deleted;
+        bool Emptied() const;  // no row is left: the file goes from the mirror
     };
     std::vector<FileDeletes> deletes;
     // Once this cut is published: transactions in files that some snapshot may not see yet, ascending. Keep them with
@@ -68,6 +70,7 @@ struct FlushCut {
     // Nothing to write. (A cut of transactions whose changes cancel out is empty but has an id: finish it all the
     // same.)
     bool Empty() const { return rows == 0 && deletes.empty() && !truncated; }
+    bool RemovesFiles() const;
 };
 
 class MirrorTable {
@@ -75,6 +78,7 @@ class MirrorTable {
     struct Options {
         MirrorOpen open;              // columns, key, flushed_lsn, ...
         std::string index_folder;     // local folder for key index segments; must exist
+        std::shared_ptr<FileMemory> memory;  // of the delta's values; null: ordinary memory
         RowReader* row_reader = nullptr;  // must outlive the table; null only for append-only mirrors and some tests
         std::vector<Xid> flushed_xids;    // FlushCut::unseen_xids of the last published flush
         uint64_t hash_mask = ~uint64_t{0};  // tests only: bits of key hashes to use, to make keys collide
@@ -120,7 +124,8 @@ class MirrorTable {
     virtual void ScanCut(const FlushCut& cut, uint64_t* position, duckdb::DataChunk& out) = 0;
     // Writes the key index segment for the file that the cut's rows go to; returns its path, or "" if there is no key.
     virtual Result<std::string> WriteIndexSegment(const FlushCut& cut, const std::string& data_file) = 0;
-    // The cut is published: its rows are now in "file" (null if it had none), its deletes in deletion vectors. Deletes
+    // The cut is published: its rows are now in "file" (null if it had none), its deletes in deletion vectors (files that it
+    // emptied are forgotten). Deletes
     // that were applied to its rows meanwhile are carried over to the file. On an error nothing has changed: the
     // segment of NewFile::index_path could not be opened, say. A cut without id is ignored.
     virtual Status FinishFlush(const FlushCut& cut, const NewFile* file) = 0;

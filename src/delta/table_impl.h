@@ -143,6 +143,7 @@ class TableImpl final : public MirrorTable {
     template <typename Visit>
     Status VisitLiveRows(File* file, uint64_t hash, Visit&& visit);
     void Delete(const RowAddress& address, uint64_t hash);
+    void Forget(uint32_t slot);
     void NoteSubstitute(uint64_t position);
     void Truncate(uint64_t position, Part* part);
     Status ResolveAmbiguous(Part* part);

@@ -107,7 +107,7 @@ Status CaptureSession::Open(const MirrorOpen& open) {
     }
     auto mirror = std::make_shared<Mirror>(context_, open);
     const Status loaded = mirror->Load();
-    if (!loaded.ok()) mirror->Fail(loaded.error());
+    if (!loaded.ok()) mirror->FailForGood(loaded.error());
     if (oldest_xmin_ != kInvalidXid) mirror->SetOldestXmin(oldest_xmin_);
     open_[open.id] = mirror;
     if (open.has_copy_snapshot && mirrors_.applied_lsn() > open.flushed_lsn) {

@@ -5,11 +5,11 @@
 
 #include <algorithm>
 
-#include <duckdb/common/types/uuid.hpp>
 #include <duckdb/main/query_result_stream.hpp>
 
 #include "delta/chunk_convert.h"
 #include "engine/error_map.h"
+#include "iceberg/metadata.h"
 
 namespace ivy::engine {
 namespace {
@@ -84,7 +84,7 @@ Result<std::vector<size_t>> KeyOrdinals(const std::vector<MirrorColumn>& columns
 }
 
 std::string NewDataPath(const std::string& location, const std::string& extension) {
-    return location + "/data/" + duckdb::UUID::ToString(duckdb::UUID::GenerateRandomUUID()) + extension;
+    return location + "/data/" + iceberg::NewFileId() + extension;
 }
 
 Result<std::unique_ptr<DataFileWriter>> DataFileWriter::Open(Instance& instance, const std::string& location,

@@ -70,7 +70,7 @@ class DuckFileIo : public iceberg::FileIo {
             if (exists) return Status::Make(sqlstate::kIoError, "file \"" + path + "\" exists already");
         }
         static std::atomic<uint64_t> counter{0};
-        const std::string target = local ? path + ".tmp" + std::to_string(counter++) : path;
+        const std::string target = local ? FolderOf(path) + "/.tmp" + std::to_string(counter++) : path;
         Result<bool> written = Guarded<bool>([&]() -> Result<bool> {
             auto handle = files_.OpenFile(
                 target, duckdb::FileFlags::FILE_FLAGS_WRITE | duckdb::FileFlags::FILE_FLAGS_FILE_CREATE_NEW);

@@ -64,6 +64,7 @@ void Flusher::Run() {
         for (const auto& mirror : mirrors_.All()) {
             try {
                 more = mirror->Work(oldest_xmin, may_flush, session_lsn) || more;
+                if (mirror->SweepIsDue() && !HasReaders(mirror->location())) mirror->Sweep();
             } catch (const std::exception& exception) {
                 mirror->Fail(StatusFromException(exception).error());
             }
@@ -96,6 +97,13 @@ void Flusher::SendPersisted() {
     if (lsn <= persisted_) return;
     persisted_ = lsn;
     context_.events.Send(Persisted{lsn});
+}
+
+// Whether a mirror that was closed still has readers in the location.
+bool Flusher::HasReaders(const std::string& location) {
+    std::lock_guard guard(mutex_);
+    std::erase_if(graves_, [](const Grave& grave) { return grave.Empty(); });
+    return std::any_of(graves_.begin(), graves_.end(), [&](const Grave& grave) { return grave.location == location; });
 }
 
 void Flusher::RemoveDueFiles() {

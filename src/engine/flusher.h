@@ -49,6 +49,7 @@ class Flusher {
 
     void Run();
     void SendPersisted();
+    bool HasReaders(const std::string& location);
     void RemoveDueFiles();
 
     Mirrors& mirrors_;

@@ -35,7 +35,9 @@ struct Ingest::Impl {
         : options(std::move(given)),
           io(MakeDuckFileIo(instance.database())),
           policy(options),
-          context{instance, *io, events, options, policy},
+          reloads(options.reload),
+          memory(std::make_shared<delta::FileMemory>(options.folder + "/tmp", options.delta_memory)),
+          context{instance, *io, events, options, policy, reloads, memory},
           flusher(std::make_unique<Flusher>(mirrors, context)) {}
 
     const IngestOptions options;
@@ -43,6 +45,8 @@ struct Ingest::Impl {
     Events events;
     Mirrors mirrors;
     FlushPolicy policy;
+    ReloadHistory reloads;
+    const std::shared_ptr<delta::FileMemory> memory;
     MirrorContext context;
     std::unique_ptr<Flusher> flusher;
 

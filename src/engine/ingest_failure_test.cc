@@ -99,7 +99,7 @@ TEST_F(IngestTest, RebuildsLostIndexes) {
     ASSERT_TRUE(engine_->ingest().Flush(101, source.lsn(), {}).ok());
     worker_.Disconnect();
     engine_.reset();
-    std::filesystem::remove_all(folder_ + "/engine/index");
+    std::filesystem::remove_all(folder_ + "/engine/pgsql_tmp_index");
     StartEngine();
     Capture(source);
     for (int i = 0; i < 200; i++) {

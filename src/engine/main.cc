@@ -109,7 +109,7 @@ Status Run(const Options& options, int* exit_code) {
     IVY_RETURN_IF_ERROR(LockFolder(options.folder, exit_code));
 
     Instance::Config config;
-    config.temp_folder = options.folder + "/temp";
+    config.temp_folder = options.folder + "/" + kScratchPrefix + "duckdb";
     config.memory_limit = options.memory_limit;
     config.temp_limit = options.temp_limit;
     config.threads = options.threads;

@@ -247,7 +247,12 @@ void Mirror::Fail(const Error& error) {
     FailLocked(error);
 }
 
-void Mirror::FailLocked(const Error& error) {
+void Mirror::FailForGood(const Error& error) {
+    std::lock_guard ingest(ingest_mutex_);
+    FailLocked(error, true);
+}
+
+void Mirror::FailLocked(const Error& error, bool for_good) {
     if (closed_ || state_ == State::kFailed) return;
     LogError(LogLevel::kWarning, "mirror \"" + name_ + "\" failed", error);
     failed_lsn_ = OldestUnflushedLocked();
@@ -263,7 +268,13 @@ void Mirror::FailLocked(const Error& error) {
         table_.reset();
         error_ = error;
     }
-    context_.events.Send(MirrorFailed{id_, error, {}});
+    if (!for_good && context_.reloads.MayReload(id_)) {
+        const Error reload = {sqlstate::kConnectionFailure,
+                              "mirror \"" + name_ + "\" has failed and is to be loaded again: " + error.message, "", ""};
+        context_.events.Send(ErrorMessage{reload, Unavailable::kNo});
+    } else {
+        context_.events.Send(MirrorFailed{id_, error, {}});
+    }
 }
 
 void Mirror::NoteInexact(const std::vector<uint32_t>& columns) {

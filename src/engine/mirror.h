@@ -42,6 +42,7 @@
 #include "engine/events.h"
 #include "engine/ingest.h"
 #include "engine/mirrors.h"
+#include "engine/reload_history.h"
 #include "iceberg/table.h"
 
 namespace ivy::engine {
@@ -53,6 +54,8 @@ struct MirrorContext {
     Events& events;
     const IngestOptions& options;
     FlushPolicy& policy;
+    ReloadHistory& reloads;
+    const std::shared_ptr<delta::FileMemory>& memory;
 };
 
 // As Postgres writes it, such as "0/016B3748".
@@ -92,7 +95,10 @@ class Mirror {
     void Published(const std::string& metadata_location);
     // Lets go of everything; what other threads still do with it comes to nothing.
     void Close();
+    // The mirror can't go on: it is loaded again by a new session, or its failure is the worker's to know.
     void Fail(const Error& error);
+    // The same for one that could not be loaded: the worker is told.
+    void FailForGood(const Error& error);
 
     // --- queries ---
 
@@ -125,8 +131,14 @@ class Mirror {
     // One step of whatever is due: finishes a publication, applies some backlog, changes columns, flushes (not without
     // a session, whose position "session_lsn" then is). True if there may be more to do at once.
     bool Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn);
+    // Whether files that nothing refers to are still to be looked for, once after the mirror was loaded; and doing so. Not
+    // while an earlier object of the same location has readers, whose files are in no list.
+    bool SweepIsDue() const { return sweep_due_; }
+    void Sweep();
     // Wants everything that committed at or before "lsn" in files soon, whatever became of earlier flushes.
     void RequestFlush(Lsn lsn);
+    // A query could not read a file: all of them are looked at, and the mirror fails if one is damaged or gone.
+    void RequestCheck() { check_requested_ = true; }
 
     // --- any thread ---
 
@@ -171,7 +183,7 @@ class Mirror {
     Status Apply(const ChangeSpool& changes, Xid xid, Lsn lsn);
     void NoteInexact(const std::vector<uint32_t>& columns);
     void SetState(State state);
-    void FailLocked(const Error& error);
+    void FailLocked(const Error& error, bool for_good = false);
     Lsn OldestUnflushedLocked() const;
     bool IsCurrent(const std::string& metadata_location, Lsn flushed_lsn) const;
     void TakeColumns(const MirrorOpen& open);
@@ -197,9 +209,10 @@ class Mirror {
     Status SwitchColumns();
     Result<std::vector<delta::NewFile>> FilesOfTable(const MirrorOpen& open);
     Status MakeTable(const MirrorOpen& open, const std::vector<delta::NewFile>& files);
-    void RemoveStaleIndexes(const std::vector<delta::NewFile>& files);
+    void RemoveStaleIndexes();
     Status NoteFilesToWrite(const std::vector<std::string>& paths);
     void RemoveUnpublishedFiles();
+    void CheckFiles();
     void Retire(iceberg::Expired files);
     void DeleteRetired();
 
@@ -253,12 +266,13 @@ class Mirror {
     std::atomic<uint64_t> scanned_bytes_{0};
     std::atomic<uint64_t> estimated_bytes_{0};
     std::atomic<uint64_t> backlog_size_{0};
+    std::atomic<bool> check_requested_{false}, sweep_due_{false};
     mutable std::atomic<bool> flush_at_once_{false};  // a new request does not wait for next_flush_
 
     // Used by the flusher's thread, and by the others only before it can know the mirror (Load) or while it leaves the
     // mirror alone (a copy).
     std::unique_ptr<iceberg::Table> iceberg_;
-    Clock::time_point next_flush_{};
+    Clock::time_point next_flush_{}, next_check_{};
     struct Retired {
         std::vector<std::weak_ptr<const void>> readers;
         iceberg::Expired files;

@@ -25,6 +25,7 @@
 #include "engine/mirror.h"
 #include "iceberg/deletion_vector.h"
 #include "index/segment.h"
+#include "protocol/engine_process.h"
 
 namespace ivy::engine {
 namespace {
@@ -38,6 +39,7 @@ constexpr auto kDrainSlice = 50ms;
 constexpr auto kBlockedRetry = 250ms;  // a running snapshot keeps everything in memory
 constexpr auto kRequestRetry = 20ms;
 constexpr auto kLongestBackoff = 60s;
+constexpr auto kCheckPause = 60s;  // between two checks of all files
 
 // A MirrorTable with what has to outlive it.
 struct OpenTable {
@@ -83,7 +85,7 @@ int64_t LiveBytes(const iceberg::Table& table) {
 }  // namespace
 
 std::string Mirror::IndexRoot(const std::string& engine_folder, uint32_t id, const std::string& location) {
-    return engine_folder + "/index/" + std::to_string(id) + "-" +
+    return engine_folder + "/" + kScratchPrefix + "index/" + std::to_string(id) + "-" +
            std::to_string(Crc32(location.data(), location.size()));
 }
 
@@ -113,7 +115,8 @@ Status Mirror::Load() {
     IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open_));
     IVY_RETURN_IF_ERROR(MakeTable(open_, files));
     RemoveUnpublishedFiles();
-    RemoveStaleIndexes(files);
+    RemoveStaleIndexes();
+    sweep_due_ = true;
     std::lock_guard ingest(ingest_mutex_);
     SetState(State::kLive);
     return Status::Ok();
@@ -125,9 +128,12 @@ MirrorOpen Mirror::Description() const {
 }
 
 // Segments of files that a crash left behind, or that have gone from the table.
-void Mirror::RemoveStaleIndexes(const std::vector<delta::NewFile>& files) {
+void Mirror::RemoveStaleIndexes() {
+    const std::vector<uint32_t> key = Description().key;
     std::set<std::string> used = {kNotedFiles + 1};
-    for (const delta::NewFile& file : files) used.insert(std::filesystem::path(file.index_path).filename());
+    for (const iceberg::DataFile& file : iceberg_->data_files()) {
+        used.insert(std::filesystem::path(delta::IndexPathFor(index_folder_, file.path, key)).filename());
+    }
     std::error_code error;
     for (const auto& entry : std::filesystem::directory_iterator(index_folder_, error)) {
         if (!used.contains(entry.path().filename())) std::filesystem::remove(entry.path(), error);
@@ -154,6 +160,27 @@ void Mirror::RemoveUnpublishedFiles() {
     for (std::string path; std::getline(in, path);) {
         if (!live.contains(path)) (void)context_.io.DeleteFile(path);
     }
+}
+
+void Mirror::Sweep() {
+    sweep_due_ = false;
+    if (closed() || state() != State::kLive) return;
+    const Result<std::set<std::string>> referenced = iceberg_->ReferencedFiles();
+    size_t removed = 0;
+    for (const char* folder : {"/data", "/metadata"}) {
+        const Result<std::vector<std::string>> files = context_.io.List(location_ + folder);
+        if (!referenced.ok() || !files.ok()) {
+            LogError(LogLevel::kLog, "could not look for orphans of \"" + name_ + "\"",
+                     referenced.ok() ? files.error() : referenced.error());
+            return;
+        }
+        for (const std::string& file : *files) {
+            if (referenced->contains(file) || file.ends_with("/version-hint.text")) continue;
+            removed += context_.io.DeleteFile(file).ok() ? 1 : 0;
+        }
+    }
+    if (removed == 0) return;
+    Log(LogLevel::kLog, "deleted " + std::to_string(removed) + " files that mirror \"" + name_ + "\" does not refer to");
 }
 
 Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open) {
@@ -186,7 +213,9 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open)
         }
         if (!key.empty()) {
             file.index_path = delta::IndexPathFor(index_folder_, data.path, open.key);
-            if (!index::Segment::Open(file.index_path, static_cast<uint64_t>(file.rows)).ok()) {
+            // Pages of a segment are checked when they are read. One that may be the reason of a failure is not trusted.
+            if (context_.reloads.HasFailed(id_) ||
+                !index::Segment::Open(file.index_path, static_cast<uint64_t>(file.rows)).ok()) {
                 Log(LogLevel::kLog, "rebuilding the key index of \"" + data.path + "\"");
                 IVY_RETURN_IF_ERROR(reader.RebuildIndex(data.path, data.record_count, key_columns, file.index_path));
             }
@@ -201,6 +230,7 @@ Status Mirror::MakeTable(const MirrorOpen& open, const std::vector<delta::NewFil
     delta::MirrorTable::Options options;
     options.open = open;
     options.index_folder = index_folder_;
+    options.memory = context_.memory;
     options.row_reader = &open_table->reader;
     const auto& summary = iceberg_->snapshot_summary();
     if (const auto found = summary.find(kUnseenXids); found != summary.end()) {
@@ -238,6 +268,7 @@ bool Mirror::Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn) {
         return finished.ok();
     }
     const bool more = DrainBacklog();
+    if (check_requested_ && !waiting && table) CheckFiles();
     if (waiting || !table || !may_flush) return more;
     const delta::MirrorTable::Stats stats = table->GetStats();
     if (reorganizing && stats.oldest_unflushed_lsn == kInvalidLsn) {
@@ -414,7 +445,10 @@ Status Mirror::WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, c
     if (!cut.deletes.empty()) {
         IVY_FAULT_POINT("flush-before-vectors");
         std::vector<std::pair<std::string, const iceberg::DeletedRows*>> vectors;
-        for (const auto& file : cut.deletes) vectors.emplace_back(file.path, file.deleted.get());
+        for (const auto& file : cut.deletes) {
+            if (!file.Emptied()) vectors.emplace_back(file.path, file.deleted.get());
+        }
+        if (vectors.empty()) return Status::Ok();
         IVY_ASSIGN_OR_RETURN(written->deletion_vectors,
                              iceberg::WriteDeletionVectors(&context_.io, vectors_path, vectors));
     }
@@ -434,6 +468,9 @@ Status Mirror::CommitCut(const delta::FlushCut& cut, const MirrorOpen& open, con
         if (written.file) change.added.push_back(*written.file);
         if (cut.truncated) {
             for (const iceberg::DataFile& file : iceberg_->data_files()) change.removed.push_back(file.path);
+        }
+        for (const auto& file : cut.deletes) {
+            if (file.Emptied()) change.removed.push_back(file.path);
         }
         change.deletion_vectors = written.deletion_vectors;
         change.summary[kFlushedLsn] = LsnText(cut.flushed_lsn);
@@ -502,11 +539,12 @@ Status Mirror::FinishPublication() {
         // Not publication.files: the key may have changed since they were written.
         IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open));
         IVY_RETURN_IF_ERROR(MakeTable(open, files));
-        RemoveStaleIndexes(files);
+        RemoveStaleIndexes();
     }
     const Status hinted = iceberg_->Publish();
     if (!hinted.ok()) LogError(LogLevel::kWarning, "could not write version hint of \"" + name_ + "\"", hinted.error());
     Retire(std::move(publication.expired));
+    if (publication.cut && publication.cut->RemovesFiles()) RemoveStaleIndexes();
     const bool was_copy = !publication.cut;
     std::lock_guard ingest(ingest_mutex_);
     current_metadata_ = publication.ready.metadata_location;
@@ -541,6 +579,34 @@ Status Mirror::SwitchColumns() {
     if (!next_open_) SetState(State::kLive);
     UpdateReadable();
     return Status::Ok();
+}
+
+// Whoever asked has read what is damaged, if something is; the row table has answered meanwhile.
+void Mirror::CheckFiles() {
+    if (Clock::now() < next_check_) return;
+    check_requested_ = false;
+    next_check_ = Clock::now() + kCheckPause;
+    Log(LogLevel::kLog, "checking the files of mirror \"" + name_ + "\"");
+    const std::vector<MirrorColumn> columns = Description().columns;
+    const DataFileReader reader(context_.instance);
+    for (const iceberg::DataFile& file : iceberg_->data_files()) {
+        int64_t rows = 0;
+        Status status;
+        const Result<int64_t> size = context_.io.FileSize(file.path);
+        if (!size.ok()) {
+            status = size.status();
+        } else if (*size == file.file_size) {
+            status = reader.Scan(file.path, columns, [&](uint64_t, duckdb::DataChunk& chunk) {
+                rows += static_cast<int64_t>(chunk.size());
+                return closed() ? Status::Internal("closed") : Status::Ok();
+            });
+        }
+        if (closed()) return;
+        if (status.ok() && rows != file.record_count) status = Status::Corrupt("it does not have what was written");
+        if (status.ok()) continue;
+        FailForGood(status.Prepend("data file \"" + file.path + "\" is damaged").error());
+        return;
+    }
 }
 
 void Mirror::Retire(iceberg::Expired files) {

@@ -80,6 +80,7 @@ Result<Options> Options::Parse(const std::vector<std::string>& given) {
     }
     if (options.socket.empty()) options.socket = options.folder + "/" + kEngineSocketName;
     options.ingest.folder = options.folder;
+    if (options.memory_limit > 0) options.ingest.delta_memory = options.memory_limit / 2;
     if (options.parent_fd < 0 && fcntl(kLifelineFd, F_GETFD) >= 0) options.parent_fd = kLifelineFd;
     return options;
 }

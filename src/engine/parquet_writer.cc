@@ -20,7 +20,8 @@ namespace ivy::engine {
 namespace {
 
 constexpr uint64_t kRowGroupRows = 122880;
-constexpr uint64_t kRowGroupBytes = 128ull << 20;  // of the rows in memory
+constexpr uint64_t kRowGroupBytes = 128ull << 20;  // of the rows in memory...
+constexpr uint64_t kRowGroupShare = 16;            // ...and at most this part of all memory
 
 void IntervalsToText(const duckdb::Vector& from, duckdb::idx_t count, duckdb::Vector* to) {
     duckdb::UnifiedVectorFormat format;
@@ -54,6 +55,7 @@ struct ParquetWriter::State {
     duckdb::unique_ptr<duckdb::ColumnDataCollection> rows;
     duckdb::ColumnDataAppendState append;
     duckdb::DataChunk stored;  // a chunk with stored types
+    uint64_t row_group_bytes = kRowGroupBytes;
 
     duckdb::ClientContext& context() { return *connection->context; }
     void NewRowGroup() {
@@ -95,6 +97,7 @@ Result<std::unique_ptr<ParquetWriter>> ParquetWriter::Open(Instance& instance, c
 void ParquetWriter::Start(Instance& instance) {
     State& state = *state_;
     state.connection = instance.Connect();
+    state.row_group_bytes = std::clamp<uint64_t>(instance.GetUsage().memory_limit / kRowGroupShare, 1 << 20, kRowGroupBytes);
     duckdb::ClientContext& context = state.context();
     context.RunFunctionInTransaction([&] {
         auto& entry = duckdb::Catalog::GetSystemCatalog(context).GetEntry<duckdb::CopyFunctionCatalogEntry>(
@@ -152,7 +155,7 @@ Status ParquetWriter::Append(duckdb::DataChunk& chunk) {
         ToStored(chunk);
         state.rows->Append(state.append, state.stored);
         rows_ += chunk.size();
-        if (state.rows->Count() >= kRowGroupRows || state.rows->SizeInBytes() >= kRowGroupBytes) WriteRowGroup();
+        if (state.rows->Count() >= kRowGroupRows || state.rows->SizeInBytes() >= state.row_group_bytes) WriteRowGroup();
     } catch (const std::exception& exception) {
         return StatusFromException(exception).Prepend("could not write \"" + path_ + "\"");
     }

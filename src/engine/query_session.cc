@@ -14,6 +14,7 @@
 #include "delta/chunk_convert.h"
 #include "engine/error_map.h"
 #include "engine/instance.h"
+#include "engine/mirror.h"
 #include "engine/mirrors.h"
 #include "engine/query_inputs.h"
 #include "engine/row_source.h"
@@ -131,6 +132,12 @@ Status AppendChunk(const duckdb::DataChunk& chunk, size_t offset, size_t count, 
     return Status::Ok();
 }
 
+// Whether a damaged file below "location" may be the reason.
+bool MayBeDamage(const Error& error, const std::string& location) {
+    return error.message.find(location) != std::string::npos || error.sqlstate == sqlstate::kIoError || error.sqlstate == sqlstate::kDataCorrupted ||
+           error.sqlstate == sqlstate::kInternalError;
+}
+
 // Profiling of one connection, for the time of one query.
 class Profiling {
   public:
@@ -238,7 +245,13 @@ Status QuerySession::Answer(const Query& query) {
     inputs_->Clear();
     services_.queries_running--;
     services_.queries_done++;
-    if (failure) services_.queries_failed++;
+    if (failure) {
+        services_.queries_failed++;
+        for (const uint32_t id : query.mirrors) {
+            const auto mirror = services_.mirrors->Find(id);
+            if (mirror && MayBeDamage(failure->error, mirror->location())) mirror->RequestCheck();
+        }
+    }
     services_.instance->ExitIfBroken();
     IVY_RETURN_IF_ERROR(sent);
     if (failure) return channel_.SendError(failure->error, failure->unavailable);

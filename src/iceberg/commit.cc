@@ -264,7 +264,7 @@ Status Committer::WriteManifests() {
     header_.partition_spec_id = metadata_.default_spec_id();
     IVY_ASSIGN_OR_RETURN(const Json schema, SchemaToJson(metadata_.schema()));
     IVY_ASSIGN_OR_RETURN(header_.schema_json, DumpJson(schema));
-    manifest_prefix_ = metadata_.location() + "/metadata/" + NewUuid();
+    manifest_prefix_ = metadata_.location() + "/metadata/" + NewFileId();
 
     kinds_[0].added = change_.added;
     kinds_[1].added = change_.deletion_vectors;

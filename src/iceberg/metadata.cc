@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iceberg/metadata.h"
 
+#include <cstdio>
 #include <zlib.h>
 
 #include <algorithm>
@@ -310,6 +311,20 @@ std::vector<std::string> TableMetadata::PushMetadataLog(const std::string& locat
     return dropped;
 }
 
+std::vector<std::string> TableMetadata::OtherFiles() const {
+    std::vector<std::string> files;
+    for (const auto& [list, member] : {std::pair{"metadata-log", "metadata-file"},
+                                       std::pair{"statistics", "statistics-path"},
+                                       std::pair{"partition-statistics", "statistics-path"}}) {
+        const auto found = document_.find(list);
+        if (found == document_.end() || !found->is_array()) continue;
+        for (const Json& entry : *found) {
+            if (Result<std::string> file = RequiredString(entry, member); file.ok()) files.push_back(std::move(*file));
+        }
+    }
+    return files;
+}
+
 void TableMetadata::SetLastUpdated(int64_t timestamp_ms) {
     last_updated_ms_ = timestamp_ms;
     document_["last-updated-ms"] = timestamp_ms;
@@ -387,6 +402,13 @@ void TableMetadata::TrimSnapshotLog(const std::vector<int64_t>& expired) {
         else left.clear();
     }
     *found = std::move(left);
+}
+
+std::string NewFileId() {
+    std::random_device random;
+    char text[17];
+    std::snprintf(text, sizeof text, "%08x%08x", random(), random());
+    return text;
 }
 
 std::string NewUuid() {

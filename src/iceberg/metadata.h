@@ -65,6 +65,8 @@ class TableMetadata {
     void AddSnapshot(const TableSnapshot& snapshot, int64_t next_row_id);
     // Enters the metadata file that this one replaces. Returns the locations that fell off the log's end.
     std::vector<std::string> PushMetadataLog(const std::string& location, int64_t timestamp_ms);
+    // The metadata files that came before this one, as far as they are kept, and files of statistics.
+    std::vector<std::string> OtherFiles() const;
     void SetLastUpdated(int64_t timestamp_ms);
 
     struct ExpiredSnapshots {
@@ -97,6 +99,9 @@ class TableMetadata {
     std::optional<int64_t> current_snapshot_id_;
 };
 
+// A new random part of a file's name, 16 characters: base backups, being tar files, refuse paths of 100 characters or more,
+// so a UUID is a luxury here.
+std::string NewFileId();
 // A new random (version 4) UUID as text.
 std::string NewUuid();
 // A new random snapshot id, positive.

@@ -124,6 +124,32 @@ class TableImpl : public Table {
 
     Result<CommitResult> Commit(const Change& change) override { return CommitChange(io_, &state_, change); }
 
+    Result<std::set<std::string>> ReferencedFiles() const override {
+        std::set<std::string> files;
+        const auto add_metadata = [&files](const std::string& path) {
+            files.insert(path);
+            files.insert(PublishedName(path));
+        };
+        add_metadata(state_.metadata_location);
+        for (const std::string& path : state_.metadata.OtherFiles()) add_metadata(path);
+        for (const TableSnapshot& snapshot : state_.metadata.snapshots()) {
+            std::vector<ManifestFile> manifests;
+            if (!snapshot.manifest_list.empty()) {
+                files.insert(snapshot.manifest_list);
+                IVY_ASSIGN_OR_RETURN(const Bytes list, io_->ReadFile(snapshot.manifest_list));
+                IVY_ASSIGN_OR_RETURN(manifests, ReadManifestList(list));
+            }
+            for (const std::string& path : snapshot.manifests) manifests.emplace_back().path = path;
+            for (const ManifestFile& manifest : manifests) {
+                if (!files.insert(manifest.path).second) continue;
+                IVY_ASSIGN_OR_RETURN(const Bytes content, io_->ReadFile(manifest.path));
+                IVY_ASSIGN_OR_RETURN(const std::vector<ManifestEntry> entries, ReadManifest(content, manifest));
+                for (const ManifestEntry& entry : entries) files.insert(entry.file.path);
+            }
+        }
+        return files;
+    }
+
     Status Publish() override {
         const std::string& from = state_.metadata_location;
         const std::string copy = PublishedName(from), version = std::to_string(state_.version);
@@ -167,7 +193,7 @@ Result<std::string> WriteMetadata(FileIo* io, const TableMetadata& metadata, int
     IVY_ASSIGN_OR_RETURN(const Bytes content, metadata.Serialize());
     char number[24];
     std::snprintf(number, sizeof number, "%05lld", static_cast<long long>(version));
-    const std::string location = metadata.location() + "/metadata/" + number + "-" + NewUuid() + ".metadata.json";
+    const std::string location = metadata.location() + "/metadata/" + number + "-" + NewFileId() + ".metadata.json";
     IVY_RETURN_IF_ERROR(io->WriteFile(location, content, /*exclusive=*/false));
     return location;
 }

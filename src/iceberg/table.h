@@ -14,6 +14,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -111,6 +112,10 @@ class Table {
     // removed. A caller that then fails to make the metadata file current must Load() the old one: nothing that a later
     // commit writes collides with the files of the lost one.
     virtual Result<CommitResult> Commit(const Change& change) = 0;
+
+    // Every file that the table needs, now or for an older snapshot that it keeps: data, deletes, manifests, metadata. All
+    // others in its folder are orphans, of lost commits and crashes. Reads the manifests of all snapshots.
+    virtual Result<std::set<std::string>> ReferencedFiles() const = 0;
 
     // Lets readers that know only the table's path find the current state: writes v<N>.metadata.json, a copy of the metadata
     // file, and then version-hint.text. Call once the metadata file is current in the catalog, and after Load() if a crash

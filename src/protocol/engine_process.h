@@ -22,6 +22,9 @@ inline constexpr char kEngineListening = 'L';
 inline constexpr int kExitFolderInUse = 3;
 
 // Files below --folder.
+// Names of files and folders that begin like this are left out of base backups. What the engine can make again goes there.
+inline constexpr char kScratchPrefix[] = "pgsql_tmp_";
+
 inline constexpr char kEngineSocketName[] = "engine.sock";
 inline constexpr char kEngineLockName[] = "engine.lock";
 

@@ -31,7 +31,10 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import workload  # noqa: E402
 from ivy_server import Server, compare, wait_live  # noqa: E402
 
+# A fast shutdown that is requested while the server starts afresh after a crash may find no I/O worker yet and never ends
+# (18.6): hence io_method.
 CONF = """
+io_method = sync
 logical_decoding_work_mem = 64kB
 max_prepared_transactions = 20
 max_locks_per_transaction = 256

@@ -45,7 +45,8 @@ class Server:
             pass
         crashed = self.crashes()
         if kind or crashed:
-            print(self.log()[-6000:], file=sys.stderr)
+            lines = [line for line in self.log().splitlines() if "the database system is" not in line]
+            print("\n".join(lines)[-12000:], file=sys.stderr)
         shutil.rmtree(self.dir, ignore_errors=True)
         if crashed and not kind:
             raise AssertionError("a server process crashed: " + crashed[0])
@@ -57,7 +58,13 @@ class Server:
         self.run("start")
 
     def stop(self, mode="fast"):
-        self.run("stop", mode)
+        try:
+            self.run("stop", mode)
+        except subprocess.CalledProcessError:
+            print("the server does not stop; what is left:", file=sys.stderr)
+            for pid, args in self.descendants():
+                print("  %d %s" % (pid, args), file=sys.stderr)
+            raise
 
     def connect(self, dbname="postgres", user="postgres", **kwargs):
         return psycopg.connect(host=self.dir, port=PORT, user=user, dbname=dbname, **kwargs)

@@ -27,6 +27,7 @@ void PauseNamed(const char* name, bool forget) {
 }  // namespace
 
 void PrepareDatabaseCommand(const Node* node) {
+    if (IsBinaryUpgrade) return;  // there are no launchers
     switch (nodeTag(node)) {
         case T_DropdbStmt:
             PauseNamed(reinterpret_cast<const DropdbStmt*>(node)->dbname, true);
@@ -67,6 +68,7 @@ Oid DroppedDatabase(const Node* node) {
 }
 
 void RemoveDatabase(Oid database) {
+    if (IsBinaryUpgrade) return;
     Api().request_engine(database, false);
     const char* folder = psprintf("pg_mooncake/%u", database);
     struct stat status;

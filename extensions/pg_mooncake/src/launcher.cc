@@ -512,6 +512,13 @@ void PauseWorker(Oid database, bool forget) {
     EndWaitForWorkerChange();
 }
 
+int WorkerFailures(void) {
+    LWLockAcquire(lock, LW_SHARED);
+    const int failures = my_entry ? my_entry->failures : 0;
+    LWLockRelease(lock);
+    return failures;
+}
+
 uint64 CatalogVersion(void) {
     LWLockAcquire(lock, LW_SHARED);
     const uint64 version = my_entry ? my_entry->catalog_version : 0;

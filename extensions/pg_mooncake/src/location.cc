@@ -29,9 +29,9 @@ char* OwnFolder() {
 char* DefaultFolder() { return psprintf("%s/pg_mooncake/%u/", DataDir, MyDatabaseId); }
 
 // pg_basebackup takes no path of more than 99 bytes below the data directory. Our longest file names are those of
-// metadata: "/metadata/000042-<uuid>.metadata.json".
+// metadata: "/metadata/0000042-<16 digits>.metadata.json".
 constexpr int kLongestPath = 99;
-constexpr int kLongestFile = 67;
+constexpr int kLongestFile = 48;
 
 // Readers take locations for URIs: anything but plain letters and digits is replaced. At most "room" bytes.
 void AppendPlain(StringInfo out, const char* name, int room) {

@@ -19,6 +19,7 @@ extern "C" {
 #include "nodes/execnodes.h"
 }
 
+#include "catalog.h"
 #include "mirror_relation.h"
 #include "provider.h"
 #include "source.h"
@@ -92,6 +93,12 @@ bool scan_getnextslot(TableScanDesc base, ScanDirection direction, TupleTableSlo
     ExecClearTuple(slot);
     if (scan->empty) return false;
     if (!ScanDirectionIsForward(direction)) RefuseRowAccess(base->rs_rd, "backward scans");
+    if (!scan->rows && !FindMirror(RelationGetRelid(base->rs_rd))) {
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("\"%s\" is a mirror without a source", RelationGetRelationName(base->rs_rd)),
+                errdetail("It was restored from a dump without the rows of \"mooncake.mirrors\"."),
+                errhint("Drop it and make it again with CALL mooncake.create_table."));
+    }
     if (!scan->rows) scan->rows = Api().begin_table_scan(base->rs_rd, base->rs_snapshot);
     return Api().next_table_row(scan->rows, slot);
 }

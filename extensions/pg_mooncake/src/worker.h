@@ -33,6 +33,9 @@ void SlotName(Oid database, char* name);
 // the capture worker's process only.
 uint64 CatalogVersion(void);
 
+// How often the capture worker of this process's database has failed in a row before this run.
+int WorkerFailures(void);
+
 // Starts a copy worker, a process of its own in this database. The handle is palloc'ed; null if no background worker is
 // free. The caller is notified (SIGUSR1, its latch) when it starts and ends.
 BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation);
