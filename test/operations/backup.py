@@ -339,11 +339,10 @@ def moved_database():
         # The WAL from before names files that are somewhere else now: what was not flushed by then can't be decoded.
         run(server, "CREATE TABLESPACE space LOCATION '%s'" % folder, "ALTER DATABASE e SET TABLESPACE space")
         all_exact(server, "moved", dbname="e")
-        copies = generation(server, "m", dbname="e")
+        # Recovery replays the move by dropping the database's old folder, and its slots with it.
         server.stop("immediate")
         server.start()
         all_exact(server, "moved, crashed", dbname="e")
-        assert generation(server, "m", dbname="e") == copies
 
 
 def two_databases():
