@@ -210,6 +210,9 @@ TEST_F(FunctionsTest, Expect) {
     EXPECT_EQ(Eval("ivy_expect(1, 'INTEGER')"), "1");
     EXPECT_EQ(Eval("ivy_expect(NULL::DECIMAL(4,1), 'DECIMAL(4,1)')"), "NULL");
     EXPECT_EQ(Eval("ivy_expect({'a': [1]}, 'STRUCT(a INTEGER[])')"), "{'a': [1]}");
+    EXPECT_EQ(Eval("ivy_expect('nan'::DOUBLE, 'DOUBLE')"), "nan");
+    EXPECT_EQ(Eval("ivy_expect(NULL::FLOAT, 'FLOAT')"), "NULL");
+    EXPECT_EQ(Eval("ivy_expect(1::FLOAT, 'DOUBLE')"), "!55000");
     EXPECT_EQ(Eval("ivy_expect(1, 'BIGINT')"), "!55000");
 }
 
