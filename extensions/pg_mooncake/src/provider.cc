@@ -4,6 +4,7 @@
 
 extern "C" {
 #include "access/sysattr.h"
+#include "access/xlog.h"
 #include "optimizer/optimizer.h"
 #include "utils/hsearch.h"
 #include "utils/inval.h"
@@ -166,6 +167,12 @@ bool Ready(Oid relid, const char** reason) {
     return false;
 }
 
+// A restored or upgraded server may have neither a slot nor a folder that tells the launcher of this database's mirrors.
+void RequestMissingWorker() {
+    if (!enable_bgworker || wal_level < WAL_LEVEL_LOGICAL || RecoveryInProgress()) return;
+    if (GetWorkerState(MyDatabaseId) == WorkerState::kNone) RequestWorker(MyDatabaseId);
+}
+
 const ColumnRelationProvider kProvider = {LookupMirror, Ready, MirrorAccessMethod};
 
 }  // namespace
@@ -173,6 +180,7 @@ const ColumnRelationProvider kProvider = {LookupMirror, Ready, MirrorAccessMetho
 bool LookupMirror(Oid relid, ColumnRelation* out) {
     const Entry* entry = GetEntry(relid);
     if (!entry->is_mirror) return false;
+    RequestMissingWorker();
     *out = {relid, entry->source, entry->usable, entry->usable ? nullptr : pstrdup(entry->reason),
             bms_copy(entry->row_only)};
     return true;
