@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 SET timezone = 'UTC';
 SET search_path = mirror, public;
 \pset tuples_only on

@@ -1,3 +1,4 @@
+-- SPDX-License-Identifier: Apache-2.0
 -- Tables that the other tests translate queries over: those in schema mirror count as mirrors. Nothing is executed.
 CREATE SCHEMA mirror;
 CREATE FUNCTION ivy_translate(text) RETURNS text LANGUAGE c STRICT AS 'ivy_translate_test';
