@@ -5,28 +5,11 @@ CREATE EXTENSION IF NOT EXISTS pg_mooncake CASCADE;
 CREATE SCHEMA dd;
 SET search_path = dd, public;
 \set SHOW_CONTEXT never
-
--- "same": the mirror answers what the source answers; generation: how often it was copied.
-CREATE FUNCTION compare(mirror regclass, OUT same boolean, OUT state text, OUT generation int) LANGUAGE plpgsql AS $$
-DECLARE
-    source regclass;
-BEGIN
-    SELECT m.source, m.state, m.generation INTO source, state, generation FROM mooncake.mirrors m WHERE m.mirror = compare.mirror;
-    EXECUTE format('SELECT (SELECT array_agg(mirror_row::text ORDER BY mirror_row::text) FROM %s mirror_row) IS NOT DISTINCT FROM
-                           (SELECT array_agg(source_row::text ORDER BY source_row::text) FROM %s source_row)',
-                   mirror, source) INTO same;
-END $$;
-CREATE PROCEDURE wait_live(mirror regclass) LANGUAGE plpgsql AS $$
-BEGIN
-    FOR i IN 1..1000 LOOP
-        IF EXISTS (SELECT FROM mooncake.mirror_status s WHERE s.table_name = mirror AND s.state = 'live' AND s.engine_state = 'live') THEN
-            RETURN;
-        END IF;
-        COMMIT;
-        PERFORM pg_sleep(0.02);
-    END LOOP;
-    RAISE 'mirror does not become live';
-END $$;
+\getenv abs_srcdir PG_ABS_SRCDIR
+\set file :abs_srcdir '/include/compare.sql'
+\set ECHO none
+\i :file
+\set ECHO all
 
 CREATE TABLE src (id int PRIMARY KEY, n numeric(10, 2), t text, v int GENERATED ALWAYS AS (id * 2) VIRTUAL,
                   s int GENERATED ALWAYS AS (id + 1) STORED);
