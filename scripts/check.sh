@@ -10,6 +10,8 @@ cd "$root"
 fast=
 [ "${1:-}" != --fast ] || fast=1
 jobs=$(nproc)
+# What tests sort and print is nobody's locale.
+export LC_ALL=C.UTF-8 LANG=C.UTF-8
 
 say() { printf '\n== %s (%s s)\n' "$*" "$SECONDS"; }
 

@@ -13,7 +13,7 @@
 #
 # PG_CONFIG  the server (default: PostgreSQL 18's)       IVY_BUILD  the build folder (default: build/check, build/release)
 # IVY_CONF   extra lines for postgresql.conf             IVY_LITE   if set, preload pg_duckdb alone, without wal_level
-# IVY_INITDB extra words for initdb
+# IVY_INITDB extra words for initdb, whose encoding and locale are not the caller's: UTF8 and C.UTF-8
 set -euo pipefail
 
 root=$(cd "$(dirname "$0")/.." && pwd)
@@ -58,7 +58,8 @@ init() {
     [ "$(id -u)" -ne 0 ] || chown -R "$user" "$dir"
     [ ! -e "$dir/data/PG_VERSION" ] || return 0
     # shellcheck disable=SC2086  # IVY_INITDB is a list of words
-    as_server_user "$bindir/initdb" -D "$dir/data" -U postgres -A trust --no-sync ${IVY_INITDB:-} >"$dir/initdb.log" 2>&1 ||
+    as_server_user "$bindir/initdb" -D "$dir/data" -U postgres -A trust --no-sync \
+        --encoding=UTF8 --locale=C.UTF-8 ${IVY_INITDB:-} >"$dir/initdb.log" 2>&1 ||
         { cat "$dir/initdb.log" >&2; exit 1; }
     {
         printf "listen_addresses = ''\nunix_socket_directories = '%s'\nport = %s\n" "$dir" "$port"

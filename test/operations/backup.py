@@ -272,7 +272,8 @@ def upgrade(same_path):
         shutil.chown(server.dir, *owner_of(old))
         config = open(old + "/postgresql.conf").read()
         subprocess.run(["runuser", "-u", "postgres", "--"][:4 * (os.getuid() == 0)] +
-                       [program("initdb"), "-D", new, "-U", "postgres", "-A", "trust", "--no-sync"], check=True, capture_output=True, cwd="/")
+                       [program("initdb"), "-D", new, "-U", "postgres", "-A", "trust", "--no-sync", "--encoding=UTF8", "--locale=C.UTF-8"],
+                       check=True, capture_output=True, cwd="/")
         # LOAD '$libdir/...', which pg_upgrade tries, must find the modules where they were preloaded from.
         for folder in old, new:
             with open(folder + "/postgresql.conf", "w") as conf:
