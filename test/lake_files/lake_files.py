@@ -23,9 +23,16 @@ import time
 import urllib.request
 import uuid
 
-import psycopg
-import pyarrow as pa
-import pyarrow.parquet as pq
+try:
+    import deltalake
+    import moto.server  # noqa: F401
+    import psycopg
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    import pyiceberg  # noqa: F401
+except ImportError as error:
+    print("SKIPPED: the Python environment lacks %s (scripts/venv.sh installs it)" % error.name)
+    sys.exit(77)
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 from ivy_server import Server  # noqa: E402
@@ -309,7 +316,6 @@ def test_mirror_as_iceberg(c):
 
 
 def test_foreign_tables(c):
-    import deltalake
     from pyiceberg.catalog.sql import SqlCatalog
     first, second = pa.table({"id": [1, 2], "s": ["a", "b"]}), pa.table({"id": [3], "s": ["c"]})
     catalog = SqlCatalog("x", uri="sqlite:///" + c.path("catalog.db"), warehouse="file://" + c.folder)

@@ -21,22 +21,9 @@ CREATE FUNCTION mooncake.lake_row_subscript(pg_catalog.internal) RETURNS pg_cata
 CREATE TYPE mooncake.lake_row (
     INPUT = mooncake.lake_row_in, OUTPUT = mooncake.lake_row_out, RECEIVE = mooncake.lake_row_recv,
     SEND = mooncake.lake_row_send, SUBSCRIPT = mooncake.lake_row_subscript, LIKE = pg_catalog.jsonb);
+-- While a statement is analysed, this one has the columns of a file (lake_analysis.h).
+CREATE TYPE mooncake.lake_columns AS ();
 CREATE CAST (mooncake.lake_row AS pg_catalog.jsonb) WITHOUT FUNCTION AS ASSIGNMENT;
--- For INSERT INTO t SELECT *: "*" is a row until the statement is analysed a second time (lake_analysis.h).
-CREATE CAST (mooncake.lake_row AS pg_catalog.bool) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.int2) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.int4) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.int8) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.numeric) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.float4) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.float8) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.date) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.timestamp) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.timestamptz) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.time) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.uuid) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.bytea) WITH INOUT AS ASSIGNMENT;
-CREATE CAST (mooncake.lake_row AS pg_catalog.interval) WITH INOUT AS ASSIGNMENT;
 
 CREATE FUNCTION mooncake.read_parquet(
     path pg_catalog.text, filename pg_catalog.bool DEFAULT NULL, hive_partitioning pg_catalog.bool DEFAULT NULL,

@@ -5,6 +5,7 @@
 #include "columnar_scan.h"
 #include "control.h"
 #include "lake_analysis.h"
+#include "lake_arguments.h"
 #include "lake_copy.h"
 #include "lake_plan.h"
 #include "launcher.h"
@@ -53,6 +54,7 @@ void _PG_init(void) {
     duck::InstallPlanner();
     duck::InstallLakePlanning();
     duck::InstallLakeAnalysis();
+    duck::InstallLakeArguments();
     duck::InstallLakeCopy();
     duck::InstallStatistics();
     duck::InstallExplain();

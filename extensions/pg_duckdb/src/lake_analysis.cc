@@ -4,24 +4,27 @@
 
 #include "lake_columns.h"
 #include "lake_function.h"
+#include "lake_raw.h"
 #include "lake_row.h"
 
 extern "C" {
 #include "access/heapam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
+#include "access/xact.h"
 #include "catalog/indexing.h"
 #include "catalog/pg_collation.h"
 #include "catalog/pg_proc.h"
+#include "catalog/pg_type.h"
 #include "nodes/extensible.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/analyze.h"
+#include "parser/parse_expr.h"
 #include "parser/parse_node.h"
 #include "parser/parse_relation.h"
-#include "parser/parser.h"
-#include "parser/parsetree.h"
 #include "utils/builtins.h"
+#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(duckdb_settle_row_types);
 }
@@ -38,106 +41,6 @@ void (*parser_callback)(void*);  // what the parser pushes on the error context 
 List* filled_calls;              // places of calls that the second analysis, under way, gave a column definition list
 char* bare_text;                 // of the statement in which a call without column definition list was last seen (a copy: an error may have ended it)
 
-// --- the raw statement -----------------------------------------------------------------------------------------------
-
-// The statement inside a utility statement, or the statement itself.
-Node* InnerStatement(Node* statement) {
-    switch (nodeTag(statement)) {
-        case T_RawStmt: return InnerStatement(reinterpret_cast<RawStmt*>(statement)->stmt);
-        case T_ExplainStmt: return InnerStatement(reinterpret_cast<ExplainStmt*>(statement)->query);
-        case T_CreateTableAsStmt: return reinterpret_cast<CreateTableAsStmt*>(statement)->query;
-        case T_DeclareCursorStmt: return reinterpret_cast<DeclareCursorStmt*>(statement)->query;
-        case T_ViewStmt: return reinterpret_cast<ViewStmt*>(statement)->query;
-        case T_PrepareStmt: return reinterpret_cast<PrepareStmt*>(statement)->query;
-        case T_CopyStmt: return reinterpret_cast<CopyStmt*>(statement)->query;
-        default: return statement;
-    }
-}
-
-struct CallSearch {
-    int location;
-    RangeFunction* found;
-};
-
-bool CallSearchWalker(Node* node, void* arg) {
-    auto* search = static_cast<CallSearch*>(arg);
-    if (!node) return false;
-    if (IsA(node, RangeFunction)) {
-        auto* range = reinterpret_cast<RangeFunction*>(node);
-        ListCell* cell;
-        foreach (cell, range->functions) {
-            auto* call = static_cast<Node*>(linitial(lfirst_node(List, cell)));
-            if (!IsA(call, FuncCall) || reinterpret_cast<FuncCall*>(call)->location != search->location) continue;
-            search->found = range;
-            return true;
-        }
-    }
-    return raw_expression_tree_walker(node, CallSearchWalker, arg);
-}
-
-// Looks for the call in a statement. False if the statement is of a kind that raw_expression_tree_walker doesn't know.
-bool SearchStatement(Node* statement, CallSearch* search) {
-    if (!statement) return true;
-    if (IsA(statement, List)) {
-        bool known = true;
-        ListCell* cell;
-        foreach (cell, reinterpret_cast<List*>(statement)) {
-            known = SearchStatement(static_cast<Node*>(lfirst(cell)), search) && known;
-        }
-        return known;
-    }
-    Node* inner = InnerStatement(statement);
-    switch (nodeTag(inner)) {
-        case T_SelectStmt:
-        case T_InsertStmt:
-        case T_UpdateStmt:
-        case T_DeleteStmt:
-        case T_MergeStmt:
-        case T_PLAssignStmt:
-            CallSearchWalker(inner, search);
-            return true;
-        case T_CreateFunctionStmt: return SearchStatement(reinterpret_cast<CreateFunctionStmt*>(inner)->sql_body, search);
-        case T_ReturnStmt: CallSearchWalker(reinterpret_cast<ReturnStmt*>(inner)->returnval, search); return true;
-        case T_RuleStmt: return SearchStatement(reinterpret_cast<Node*>(reinterpret_cast<RuleStmt*>(inner)->actions), search);
-        default: return false;
-    }
-}
-
-RangeFunction* FindCall(List* statements, int location) {
-    CallSearch search{location, nullptr};
-    SearchStatement(reinterpret_cast<Node*>(statements), &search);
-    return search.found;
-}
-
-// The raw statements of a text in one mode, or NIL if it can't be parsed so.
-List* ParseIn(RawParseMode mode, const char* text) {
-    List* volatile statements = NIL;
-    MemoryContext context = CurrentMemoryContext;
-    ErrorContextCallback* const callbacks = error_context_stack;
-    PG_TRY();
-    {
-        error_context_stack = nullptr;
-        statements = raw_parser(text, mode);
-    }
-    PG_CATCH();
-    {
-        MemoryContextSwitchTo(context);
-        FlushErrorState();
-    }
-    PG_END_TRY();
-    error_context_stack = callbacks;
-    return statements;
-}
-
-// Parses text that was parsed before, in one of the modes that there are.
-List* ParseAgain(const char* text) {
-    for (const RawParseMode mode : {RAW_PARSE_DEFAULT, RAW_PARSE_PLPGSQL_EXPR, RAW_PARSE_PLPGSQL_ASSIGN1,
-                                    RAW_PARSE_PLPGSQL_ASSIGN2, RAW_PARSE_PLPGSQL_ASSIGN3}) {
-        if (List* statements = ParseIn(mode, text)) return statements;
-    }
-    return NIL;
-}
-
 // --- column names as subscripts ------------------------------------------------------------------------------------------
 
 Node* MakeSubscript(Var* row, const FileColumn* column, Oid row_type) {
@@ -152,6 +55,34 @@ Node* MakeSubscript(Var* row, const FileColumn* column, Oid row_type) {
     return reinterpret_cast<Node*>(ref);
 }
 
+// A column whose name is that of a file's column without regard to case, or null. "call" is that of the entry.
+Node* FindSimilarColumn(const ParseNamespaceItem* item, const FuncExpr* call, const char* name, Index levels_up) {
+    if (call->funcresulttype != LakeColumnsType() && !list_member_int(filled_calls, call->location)) return nullptr;
+    const int columns = list_length(item->p_names->colnames);
+    for (int i = 0; i < columns; i++) {
+        if (pg_strcasecmp(strVal(list_nth(item->p_names->colnames, i)), name) != 0) continue;
+        const ParseNamespaceColumn* column = &item->p_nscolumns[i];
+        return reinterpret_cast<Node*>(makeVar(static_cast<int>(column->p_varno), column->p_varattno, column->p_vartype,
+                                               column->p_vartypmod, column->p_varcollid, levels_up));
+    }
+    return nullptr;
+}
+
+// A column of the rows of type mooncake.lake_row that an entry has, or null.
+Node* FindSubscript(ParseState* level, const ParseNamespaceItem* item, const char* name, Index levels_up, Oid row_type) {
+    const int columns = list_length(item->p_names->colnames);
+    for (int i = 0; i < columns; i++) {
+        const ParseNamespaceColumn* source = &item->p_nscolumns[i];
+        if (source->p_vartype != row_type) continue;
+        const FuncExpr* call = TraceColumn(level, item->p_rte, static_cast<AttrNumber>(i + 1), row_type);
+        const FileColumn* column = call ? FindFileColumn(ColumnsOf(call), name) : nullptr;
+        if (!column) continue;
+        return MakeSubscript(makeVar(static_cast<int>(source->p_varno), source->p_varattno, row_type, -1, InvalidOid, levels_up),
+                             column, row_type);
+    }
+    return nullptr;
+}
+
 // A name that Postgres could not resolve may be that of a column of a file.
 Node* ResolveColumn(ParseState* pstate, ColumnRef* reference, Node* resolved) {
     Node* by_others = previous_columnref ? previous_columnref(pstate, reference, resolved) : nullptr;
@@ -162,51 +93,131 @@ Node* ResolveColumn(ParseState* pstate, ColumnRef* reference, Node* resolved) {
     const char* name = strVal(llast(reference->fields));
     const Oid row_type = LakeRowType();
     if (!OidIsValid(row_type)) return nullptr;
-    int levels_up = 0;
+    Index levels_up = 0;
     for (ParseState* level = pstate; level; level = level->parentParseState, levels_up++) {
         ListCell* cell;
         foreach (cell, level->p_namespace) {
             auto* item = static_cast<ParseNamespaceItem*>(lfirst(cell));
             if (item->p_rte->rtekind == RTE_JOIN) continue;
             if (table && strcmp(item->p_names->aliasname, table) != 0) continue;
-            const int columns = list_length(item->p_names->colnames);
-            for (int i = 0; i < columns; i++) {
-                const ParseNamespaceColumn* source = &item->p_nscolumns[i];
-                if (source->p_vartype != row_type) continue;
-                const FuncExpr* call = TraceColumn(level, item->p_rte, static_cast<AttrNumber>(i + 1), row_type);
-                const FileColumn* column = call ? FindFileColumn(ColumnsOf(call), name) : nullptr;
-                if (!column) continue;
-                Var* row = makeVar(static_cast<int>(source->p_varno), source->p_varattno, row_type, -1, InvalidOid,
-                                   static_cast<Index>(levels_up));
-                row->location = reference->location;
-                markNullableIfNeeded(pstate, row);
-                return MakeSubscript(row, column, row_type);
-            }
+            const FuncExpr* call = LakeCallOfEntry(item->p_rte);
+            Node* found = call ? FindSimilarColumn(item, call, name, levels_up) : nullptr;
+            if (!found) found = FindSubscript(level, item, name, levels_up, row_type);
+            if (!found) continue;
+            auto* var = IsA(found, Var) ? reinterpret_cast<Var*>(found)
+                                        : reinterpret_cast<Var*>(reinterpret_cast<SubscriptingRef*>(found)->refexpr);
+            var->location = reference->location;
+            markNullableIfNeeded(pstate, var);
+            return found;
         }
     }
     return nullptr;
 }
 
+// --- the columns of mooncake.lake_columns -------------------------------------------------------------------------------
+
+TypeCacheEntry* shown_type;  // while it has columns that are not the catalog's
+
+void HideColumns() {
+    if (!shown_type) return;
+    TupleDesc desc = shown_type->tupDesc;
+    shown_type->tupDesc = nullptr;
+    shown_type = nullptr;
+    if (desc && --desc->tdrefcount == 0) FreeTupleDesc(desc);
+}
+
+// Until HideColumns, the composite type has the columns of a file (FileColumn*): in this process's cache of types only. It
+// is what gives a call its columns while a statement is analysed for the first time; nothing keeps values of the type.
+void ShowColumns(Oid type, List* columns) {
+    HideColumns();
+    MemoryContext before = MemoryContextSwitchTo(CacheMemoryContext);
+    TupleDesc desc = CreateTemplateTupleDesc(list_length(columns));
+    AttrNumber number = 0;
+    ListCell* cell;
+    foreach (cell, columns) {
+        const auto* column = static_cast<FileColumn*>(lfirst(cell));
+        TupleDescInitEntry(desc, ++number, column->name, column->type, column->typmod, 0);
+    }
+    MemoryContextSwitchTo(before);
+    desc->tdtypeid = type;
+    desc->tdtypmod = -1;
+    desc->tdrefcount = 1;
+    TypeCacheEntry* entry = lookup_type_cache(type, TYPECACHE_TUPDESC);
+    TupleDesc own = entry->tupDesc;
+    entry->tupDesc = desc;
+    shown_type = entry;
+    if (own && --own->tdrefcount == 0) FreeTupleDesc(own);
+}
+
+void EndAnalysis() {
+    HideColumns();
+    ForgetColumns();
+}
+
+void OnTransactionEnd(XactEvent, void*) { EndAnalysis(); }
+void OnSubtransactionEnd(SubXactEvent, SubTransactionId, SubTransactionId, void*) { EndAnalysis(); }
+
 // --- the row_type node -----------------------------------------------------------------------------------------------------
 
-// The call that is being looked up, if it is in FROM without a column definition list.
-bool IsBareCall() {
+// The columns of a call of which only the raw form is known; NIL if its arguments are no constants.
+List* ColumnsOfRaw(const ParseState* pstate, const FuncCall* call) {
+    ListCell* cell;
+    foreach (cell, call->args) {
+        if (HasVariables(static_cast<Node*>(lfirst(cell)))) return NIL;
+    }
+    List* columns = NIL;
+    List* const outer = filled_calls;
+    ErrorContextCallback* const callbacks = error_context_stack;
+    PG_TRY();
+    {
+        filled_calls = list_append_unique_int(list_copy(outer), call->location);
+        error_context_stack = callbacks->previous;
+        ParseState* state = make_parsestate(nullptr);
+        state->p_sourcetext = pstate->p_sourcetext;
+        Node* analysed = transformExpr(state, static_cast<Node*>(copyObjectImpl(call)), EXPR_KIND_FROM_FUNCTION);
+        if (IsA(analysed, FuncExpr)) columns = ColumnsOf(reinterpret_cast<FuncExpr*>(analysed));
+        free_parsestate(state);
+    }
+    PG_FINALLY();
+    {
+        error_context_stack = callbacks;
+        filled_calls = outer;
+    }
+    PG_END_TRY();
+    return columns;
+}
+
+// The call of a lake function in an entry of FROM, or null if there are several: they would have the same columns.
+const FuncCall* OnlyLakeCall(const RangeFunction* range) {
+    const FuncCall* found = nullptr;
+    ListCell* cell;
+    foreach (cell, range->functions) {
+        const auto* function = static_cast<Node*>(linitial(lfirst_node(List, cell)));
+        if (!IsA(function, FuncCall) || !IsLakeName(reinterpret_cast<const FuncCall*>(function)->funcname)) continue;
+        if (found) return nullptr;
+        found = reinterpret_cast<const FuncCall*>(function);
+    }
+    return found;
+}
+
+// The type that the rows of the call being looked up shall have.
+Oid TypeOfRows() {
     const ErrorContextCallback* callback = error_context_stack;
-    if (!callback || callback->callback != parser_callback) return false;
+    if (!callback || callback->callback != parser_callback) return RECORDOID;
     const auto* parsing = static_cast<const ParseCallbackState*>(callback->arg);
     ParseState* pstate = parsing->pstate;
-    if (!pstate || !pstate->p_sourcetext || parsing->location < 0) return false;
-    if (list_member_int(filled_calls, parsing->location)) return false;
+    if (!pstate || !pstate->p_sourcetext || parsing->location < 0) return RECORDOID;
+    const int location = parsing->location;
+    if (list_member_int(filled_calls, location)) return RECORDOID;
     List* statements = ParseAgain(pstate->p_sourcetext);
-    if (statements == NIL) return false;
-    CallSearch search{parsing->location, nullptr};
-    const bool seen = SearchStatement(reinterpret_cast<Node*>(statements), &search);
-    if (!search.found && !seen) return false;  // somewhere in a utility statement: the stricter form is expected there
-    if (search.found) {
-        if (search.found->coldeflist != NIL) return false;
+    if (statements == NIL) return RECORDOID;
+    const CallPlace place = FindCall(statements, location);
+    if (!place.range && !place.seen) return RECORDOID;  // somewhere in a utility statement: the stricter form is expected there
+    if (place.range) {
+        if (place.range->coldeflist != NIL) return RECORDOID;
         ListCell* cell;
-        foreach (cell, search.found->functions) {
-            if (lsecond(lfirst_node(List, cell))) return false;
+        foreach (cell, place.range->functions) {
+            if (lsecond(lfirst_node(List, cell))) return RECORDOID;
         }
     }
     if (bare_text) pfree(bare_text);
@@ -217,13 +228,21 @@ bool IsBareCall() {
         previous_columnref = level->p_post_columnref_hook;
         level->p_post_columnref_hook = ResolveColumn;
     }
-    return true;
+    const Oid columns_type = LakeColumnsType();
+    const FuncCall* call = place.range && place.is_analysed ? OnlyLakeCall(place.range) : nullptr;
+    if (call && OidIsValid(columns_type)) {
+        List* columns = ColumnsOfRaw(pstate, call);
+        if (columns != NIL) {
+            ShowColumns(columns_type, columns);
+            return columns_type;
+        }
+    }
+    return LakeRowType();
 }
 
 void read_row_type(ExtensibleNode* node) {
     // The node becomes another in place: it is at least as large as a Const.
-    Oid type = RECORDOID;
-    if (IsBareCall()) type = LakeRowType();
+    const Oid type = TypeOfRows();
     auto* constant = reinterpret_cast<Const*>(node);
     memset(constant, 0, sizeof(Const));
     NodeSetTag(constant, T_Const);
@@ -249,76 +268,38 @@ const ExtensibleNodeMethods kRowTypeMethods = {
 
 // --- the second analysis -----------------------------------------------------------------------------------------------------
 
+// Finds the calls (FuncExpr*) whose rows have type mooncake.lake_columns.
 struct BareCalls {
-    Oid row_type;
-    List* calls;  // FuncExpr*
+    Oid type;
+    List* calls;
 };
 
 bool BareCallWalker(Node* node, void* arg) {
     auto* found = static_cast<BareCalls*>(arg);
     if (!node) return false;
-    if (IsA(node, RangeTblEntry)) {
-        if (FuncExpr* call = RowCallOf(reinterpret_cast<RangeTblEntry*>(node), found->row_type)) {
-            found->calls = lappend(found->calls, call);
-        }
-        return false;
+    if (IsA(node, FuncExpr) && reinterpret_cast<FuncExpr*>(node)->funcresulttype == found->type &&
+        IsLakeFunction(reinterpret_cast<FuncExpr*>(node)->funcid)) {
+        found->calls = lappend(found->calls, node);
     }
     if (IsA(node, Query)) {
         auto* query = reinterpret_cast<::Query*>(node);
         if (query->utilityStmt) return BareCallWalker(InnerStatement(query->utilityStmt), arg);
-        return query_tree_walker(query, BareCallWalker, arg, QTW_EXAMINE_RTES_BEFORE);
+        return query_tree_walker(query, BareCallWalker, arg, 0);
     }
     return expression_tree_walker(node, BareCallWalker, arg);
 }
 
 // Gives a call in FROM its column definition list.
 bool FillColumns(RangeFunction* range, const FuncExpr* call) {
-    if (list_length(range->functions) != 1 || range->ordinality) return false;
-    List* columns = ColumnsOf(call);
-    if (columns == NIL) return false;
+    List* definitions = NIL;
     ListCell* cell;
-    foreach (cell, columns) {
+    foreach (cell, ColumnsOf(call)) {
         const auto* column = static_cast<FileColumn*>(lfirst(cell));
-        range->coldeflist = lappend(range->coldeflist, makeColumnDef(column->name, column->type, column->typmod,
-                                                                     get_typcollation(column->type)));
+        definitions = lappend(definitions, makeColumnDef(column->name, column->type, column->typmod,
+                                                         get_typcollation(column->type)));
     }
-    if (!range->alias) {
-        auto* name = linitial_node(FuncCall, linitial_node(List, range->functions));
-        range->alias = makeAlias(strVal(llast(name->funcname)), NIL);
-    }
-    return true;
-}
-
-// r['x'] to r.x, for the names that have columns now.
-bool NameColumnsWalker(Node* node, void* arg) {
-    auto* aliases = static_cast<List*>(arg);
-    if (!node) return false;
-    if (IsA(node, A_Indirection)) {
-        auto* indirection = reinterpret_cast<A_Indirection*>(node);
-        auto* first = static_cast<Node*>(linitial(indirection->indirection));
-        if (IsA(indirection->arg, ColumnRef) && IsA(first, A_Indices)) {
-            auto* reference = reinterpret_cast<ColumnRef*>(indirection->arg);
-            const auto* index = reinterpret_cast<A_Indices*>(first);
-            const bool is_name = !index->is_slice && index->uidx && IsA(index->uidx, A_Const) &&
-                                 !reinterpret_cast<A_Const*>(index->uidx)->isnull &&
-                                 IsA(&reinterpret_cast<A_Const*>(index->uidx)->val, String);
-            auto* last = static_cast<Node*>(llast(reference->fields));
-            ListCell* cell;
-            foreach (cell, is_name && IsA(last, String) ? aliases : NIL) {
-                if (strcmp(static_cast<char*>(lfirst(cell)), strVal(last)) != 0) continue;
-                ColumnRef* column = makeNode(ColumnRef);
-                column->fields = list_make2(last, makeString(strVal(&reinterpret_cast<A_Const*>(index->uidx)->val)));
-                column->location = reference->location;
-                indirection->arg = reinterpret_cast<Node*>(column);
-                indirection->indirection = list_delete_first(indirection->indirection);
-                // Without further subscripts the parser would not make such a node: it becomes the column, in place.
-                static_assert(sizeof(ColumnRef) <= sizeof(A_Indirection));
-                if (indirection->indirection == NIL) memcpy(node, column, sizeof(ColumnRef));
-                return false;
-            }
-        }
-    }
-    return raw_expression_tree_walker(node, NameColumnsWalker, arg);
+    if (definitions != NIL) DefineColumns(range, call->location, definitions);
+    return definitions != NIL;
 }
 
 // The raw statement that was analysed into "query".
@@ -328,36 +309,29 @@ Node* RawStatementOf(RawStmt* raw, const ::Query* query) {
 }
 
 void AnalyseAgain(ParseState* pstate, ::Query* query) {
-    BareCalls bare{LakeRowType(), NIL};
+    BareCalls bare{LakeColumnsType(), NIL};
+    if (!OidIsValid(bare.type)) return;
     BareCallWalker(reinterpret_cast<Node*>(query), &bare);
     if (bare.calls == NIL) return;
     List* statements = ParseAgain(pstate->p_sourcetext);
-    List* aliases = NIL;
     List* places = NIL;
     ListCell* cell;
+    RawStmt* raw = StatementOf(statements, static_cast<FuncExpr*>(linitial(bare.calls))->location);
     foreach (cell, bare.calls) {
         const auto* call = static_cast<FuncExpr*>(lfirst(cell));
-        RangeFunction* range = FindCall(statements, call->location);
-        if (!range || !FillColumns(range, call)) continue;
-        aliases = lappend(aliases, range->alias->aliasname);
+        if (list_member_int(places, call->location)) continue;
+        RangeFunction* range = FindCall(statements, call->location).range;
+        if (!raw || !range || !FillColumns(range, call)) elog(ERROR, "call of a lake function was not found again in its statement");
         places = lappend_int(places, call->location);
     }
-    if (aliases == NIL) return;
-    RawStmt* raw = nullptr;
-    foreach (cell, statements) {
-        CallSearch search{static_cast<FuncExpr*>(linitial(bare.calls))->location, nullptr};
-        auto* candidate = lfirst_node(RawStmt, cell);
-        if (CallSearchWalker(InnerStatement(candidate->stmt), &search)) raw = candidate;
-    }
-    if (!raw) return;
-    NameColumnsWalker(InnerStatement(raw->stmt), aliases);
+    NameColumns(InnerStatement(raw->stmt), NamedColumns());
 
     ParseState* again = make_parsestate(nullptr);
     again->p_sourcetext = pstate->p_sourcetext;
     again->p_queryEnv = pstate->p_queryEnv;
     again->p_pre_columnref_hook = pstate->p_pre_columnref_hook;
-    again->p_post_columnref_hook = pstate->p_post_columnref_hook == ResolveColumn ? previous_columnref
-                                                                                  : pstate->p_post_columnref_hook;
+    if (pstate->p_post_columnref_hook != ResolveColumn) previous_columnref = pstate->p_post_columnref_hook;
+    again->p_post_columnref_hook = ResolveColumn;
     again->p_paramref_hook = pstate->p_paramref_hook;
     again->p_coerce_param_hook = pstate->p_coerce_param_hook;
     again->p_ref_hook_state = pstate->p_ref_hook_state;
@@ -388,6 +362,7 @@ void OnAnalyze(ParseState* pstate, ::Query* query, JumbleState* jumble) {
     const bool has_query = query->commandType != CMD_UTILITY || IsA(query->utilityStmt, ExplainStmt) ||
                            IsA(query->utilityStmt, CreateTableAsStmt) || IsA(query->utilityStmt, DeclareCursorStmt);
     if (is_bare && has_query) AnalyseAgain(pstate, query);
+    EndAnalysis();
     if (previous_analyze) previous_analyze(pstate, query, jumble);
 }
 
@@ -399,9 +374,33 @@ void InstallLakeAnalysis() {
     parser_callback = probe.errcallback.callback;
     cancel_parser_errposition_callback(&probe);
     RegisterExtensibleNodeMethods(&kRowTypeMethods);
+    RegisterXactCallback(OnTransactionEnd, nullptr);
+    RegisterSubXactCallback(OnSubtransactionEnd, nullptr);
     previous_analyze = post_parse_analyze_hook;
     post_parse_analyze_hook = OnAnalyze;
 }
+
+}  // namespace ivy::duck
+
+namespace ivy::duck {
+
+namespace {
+
+// Subscripts for mooncake.lake_columns: CREATE TYPE has none for composite types.
+void SettleSubscripts() {
+    HeapTuple row = SearchSysCache1(TYPEOID, ObjectIdGetDatum(LakeRowType()));
+    if (!HeapTupleIsValid(row)) elog(ERROR, "type mooncake.lake_row does not exist");
+    const Oid handler = reinterpret_cast<Form_pg_type>(GETSTRUCT(row))->typsubscript;
+    ReleaseSysCache(row);
+    HeapTuple tuple = SearchSysCacheCopy1(TYPEOID, ObjectIdGetDatum(LakeColumnsType()));
+    if (!HeapTupleIsValid(tuple)) elog(ERROR, "type mooncake.lake_columns does not exist");
+    reinterpret_cast<Form_pg_type>(GETSTRUCT(tuple))->typsubscript = handler;
+    Relation catalog = table_open(TypeRelationId, RowExclusiveLock);
+    CatalogTupleUpdate(catalog, &tuple->t_self, tuple);
+    table_close(catalog, RowExclusiveLock);
+}
+
+}  // namespace
 
 }  // namespace ivy::duck
 
@@ -434,5 +433,6 @@ Datum duckdb_settle_row_types(PG_FUNCTION_ARGS) {
         CatalogTupleUpdate(catalog, &changed->t_self, changed);
     }
     table_close(catalog, RowExclusiveLock);
+    SettleSubscripts();
     PG_RETURN_VOID();
 }

@@ -7,16 +7,17 @@
 //
 //   1. The type of a lake function's rows is that of its last argument, row_type, whose default is a node of our own kind.
 //      Postgres reads that node while it looks the function up, which tells us the place of the call in the statement's
-//      text. With a column definition list there, the node becomes a NULL of type record, as the list needs it; without,
-//      one of type mooncake.lake_row, whose columns are got by subscripts: r['user_id'] has the type that the column has in
-//      the file. A column's bare name is understood as such a subscript.
-//   2. When the analysis is done, the statement's text is parsed once more, the column definition lists that are missing are
-//      filled in from what the files hold, and the statement is analysed anew. So "*" means the columns of the file, and
-//      what is stored in a view does not depend on the file's being there.
+//      text. With a column definition list there, the node becomes a NULL of type record, as the list needs it. Without,
+//      the files are asked for their columns, and it becomes one of the composite type mooncake.lake_columns, which has
+//      just these columns in this process's cache of types until the analysis ends. So the first analysis sees them all:
+//      "*", JOIN ... USING, GROUP BY 2, r['user_id'].
+//   2. When it is done, the statement's text is parsed once more, the column definition lists that are missing are filled
+//      in, and the statement is analysed anew. So what is stored in a view is the columns and not our type, and does not
+//      depend on the file's being there.
 //
-// What fails in the first analysis can't get to the second: there, "*" is one column. docs/lake.md says what that rules
-// out. Where a path is not known at analysis (a parameter) the second does not take place: rows are JSON objects then, and
-// subscripts text.
+// Where the columns can't be known at analysis (the path is a parameter or another table's column), or no second analysis
+// takes place (bodies of functions in BEGIN ATOMIC, rules), rows have type mooncake.lake_row: JSON objects whose columns
+// are got by subscripts, text unless the columns are known. There, a column's bare name is understood as a subscript.
 #pragma once
 
 #include "pg/postgres_api.h"

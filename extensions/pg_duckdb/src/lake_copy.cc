@@ -4,6 +4,7 @@
 
 #include "engine_query.h"
 #include "lake_access.h"
+#include "lake_arguments.h"
 #include "lake_function.h"
 #include "lake_run.h"
 #include "row_upload.h"
@@ -259,6 +260,7 @@ uint64 CopyFrom(const CopyStmt* copy, CopyFormat format) {
 
 void OnUtility(PlannedStmt* stmt, const char* text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo params,
                QueryEnvironment* environment, DestReceiver* dest, QueryCompletion* completion) {
+    const bool is_setting = IsA(stmt->utilityStmt, VariableSetStmt);  // the statement itself may be gone afterwards
     if (IsA(stmt->utilityStmt, CopyStmt)) {
         const auto* copy = reinterpret_cast<const CopyStmt*>(stmt->utilityStmt);
         if (const CopyFormat format = FormatOf(copy); format != CopyFormat::kServer) {
@@ -273,6 +275,7 @@ void OnUtility(PlannedStmt* stmt, const char* text, bool read_only_tree, Process
     } else {
         standard_ProcessUtility(stmt, text, read_only_tree, context, params, environment, dest, completion);
     }
+    if (is_setting) RenewLakeArguments();
 }
 
 }  // namespace

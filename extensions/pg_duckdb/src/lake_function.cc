@@ -178,6 +178,13 @@ bool SameOption(const LakeOption* option, List* among) {
 
 }  // namespace
 
+const LakeReader* FindLakeReader(const char* sql_name) {
+    for (const LakeReader& reader : kReaders) {
+        if (strcmp(reader.sql_name, sql_name) == 0) return &reader;
+    }
+    return nullptr;
+}
+
 bool IsLakeFunction(Oid function) {
     if (function < FirstNormalObjectId) return false;
     HeapTuple tuple = SearchSysCache1(PROCOID, ObjectIdGetDatum(function));
@@ -197,9 +204,7 @@ const LakeFunction* LookupLakeFunction(Oid function) {
     if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for function %u", function);
     auto* found = static_cast<LakeFunction*>(palloc0(sizeof(LakeFunction)));
     const char* name = NameStr(reinterpret_cast<Form_pg_proc>(GETSTRUCT(tuple))->proname);
-    for (const LakeReader& reader : kReaders) {
-        if (strcmp(reader.sql_name, name) == 0) found->reader = &reader;
-    }
+    found->reader = FindLakeReader(name);
     if (!found->reader) elog(ERROR, "function \"%s\" is none of the readers of files", name);
     Oid* types;
     char* modes;
@@ -210,11 +215,19 @@ const LakeFunction* LookupLakeFunction(Oid function) {
     return found;
 }
 
-Oid LakeRowType() {
+namespace {
+
+Oid TypeInSchema(const char* name) {
     const Oid schema = get_namespace_oid("mooncake", true);
     if (!OidIsValid(schema)) return InvalidOid;
-    return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum("lake_row"), ObjectIdGetDatum(schema));
+    return GetSysCacheOid2(TYPENAMENSP, Anum_pg_type_oid, CStringGetDatum(name), ObjectIdGetDatum(schema));
 }
+
+}  // namespace
+
+Oid LakeRowType() { return TypeInSchema("lake_row"); }
+
+Oid LakeColumnsType() { return TypeInSchema("lake_columns"); }
 
 LakeCall* MakeLakeCall(const LakeFunction* function, const Datum* values, const bool* nulls) {
     if (nulls[0]) RaiseNullPath(function);

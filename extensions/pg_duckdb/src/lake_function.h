@@ -34,6 +34,9 @@ struct LakeFunction {
     char** names;
 };
 
+// The reader of a SQL function's name, or null.
+const LakeReader* FindLakeReader(const char* sql_name);
+
 // Whether a function is a lake function: a look into pg_proc's cache.
 bool IsLakeFunction(Oid function);
 // REQUIRES: IsLakeFunction(function)
@@ -41,6 +44,8 @@ const LakeFunction* LookupLakeFunction(Oid function);
 
 // The type of rows whose columns are got by subscripts (mooncake.lake_row), or InvalidOid where the extension is not created.
 Oid LakeRowType();
+// The composite type that has the columns of a file while a statement is analysed (mooncake.lake_columns), or InvalidOid.
+Oid LakeColumnsType();
 
 struct LakeOption {
     const char* name;

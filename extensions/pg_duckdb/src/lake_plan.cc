@@ -3,6 +3,7 @@
 #include "lake_plan.h"
 
 #include "lake_access.h"
+#include "lake_row.h"
 
 extern "C" {
 #include "catalog/namespace.h"
@@ -38,15 +39,6 @@ struct KnownTable {
     const LakeTable* table;
     translate::EngineFunction function;
 };
-
-// The call of an entry that is just that, or null.
-FuncExpr* CallOf(const RangeTblEntry* rte) {
-    if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1 || rte->funcordinality) return nullptr;
-    Node* expression = linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-    if (!IsA(expression, FuncExpr)) return nullptr;
-    auto* call = reinterpret_cast<FuncExpr*>(expression);
-    return IsLakeFunction(call->funcid) ? call : nullptr;
-}
 
 // The call with its arguments folded, parameters of known value included.
 FuncExpr* FoldArguments(const FuncExpr* call) {
@@ -114,7 +106,7 @@ LakePlanning* EnterLakePlanning(LakePlanning* planning) {
 
 bool FindLakeTable(RangeTblEntry* rte, translate::EngineFunction* out, const LakeTable** table) {
     if (!current) return false;
-    const FuncExpr* expression = CallOf(rte);
+    const FuncExpr* expression = rte->funcordinality ? nullptr : LakeCallOfEntry(rte);
     if (!expression) return false;
     TupleDesc declared = DeclaredColumns(linitial_node(RangeTblFunction, rte->functions));
     if (!declared) return false;

@@ -24,14 +24,29 @@ PG_FUNCTION_INFO_V1(duckdb_lake_row_subscript);
 
 namespace ivy::duck {
 
+namespace {
+
+struct KnownColumns {
+    const char* text;
+    List* columns;
+};
+
+List* known_columns;  // KnownColumns*, of the statement being analysed
+List* named_columns;  // NamedColumn*, the same
+MemoryContext known_context;
+TimestampTz known_statement;
+
+}  // namespace
+
+void ForgetColumns() {
+    if (known_columns == NIL) return;
+    known_columns = named_columns = NIL;
+    MemoryContextReset(known_context);
+}
+
+List* NamedColumns() { return named_columns; }
+
 List* ColumnsOf(const FuncExpr* call) {
-    struct Known {
-        TimestampTz statement;
-        char* text;
-        MemoryContext context;
-        List* columns;
-    };
-    static Known known;
     auto* complete = static_cast<FuncExpr*>(copyObjectImpl(call));
     CompleteLakeCall(complete);
     complete->args = reinterpret_cast<List*>(eval_const_expressions(nullptr, reinterpret_cast<Node*>(complete->args)));
@@ -40,24 +55,34 @@ List* ColumnsOf(const FuncExpr* call) {
     CheckLakeCall(lake->function, lake->paths);
     const char* text = LakeCallText(lake);
     const TimestampTz now = GetCurrentStatementStartTimestamp();
-    if (known.text && known.statement == now && strcmp(known.text, text) == 0) return known.columns;
-    if (!known.context) known.context = AllocSetContextCreate(TopMemoryContext, "lake columns", ALLOCSET_SMALL_SIZES);
-    known.text = nullptr;
-    MemoryContextReset(known.context);
-    MemoryContext before = MemoryContextSwitchTo(known.context);
-    known.columns = DescribeFiles(lake);
-    known.text = pstrdup(text);
-    known.statement = now;
+    if (!known_context) known_context = AllocSetContextCreate(TopMemoryContext, "lake columns", ALLOCSET_SMALL_SIZES);
+    if (known_statement != now) ForgetColumns();
+    known_statement = now;
+    ListCell* cell;
+    foreach (cell, known_columns) {
+        const auto* candidate = static_cast<KnownColumns*>(lfirst(cell));
+        if (strcmp(candidate->text, text) == 0) return candidate->columns;
+    }
+    MemoryContext before = MemoryContextSwitchTo(known_context);
+    List* columns = DescribeFiles(lake);
+    auto* entry = static_cast<KnownColumns*>(palloc(sizeof(KnownColumns)));
+    *entry = {pstrdup(text), columns};
+    known_columns = lappend(known_columns, entry);
     MemoryContextSwitchTo(before);
-    return known.columns;
+    return columns;
+}
+
+FuncExpr* LakeCallOfEntry(const RangeTblEntry* rte) {
+    if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1) return nullptr;
+    Node* expression = linitial_node(RangeTblFunction, rte->functions)->funcexpr;
+    if (!IsA(expression, FuncExpr)) return nullptr;
+    auto* call = reinterpret_cast<FuncExpr*>(expression);
+    return IsLakeFunction(call->funcid) ? call : nullptr;
 }
 
 FuncExpr* RowCallOf(const RangeTblEntry* rte, Oid row_type) {
-    if (rte->rtekind != RTE_FUNCTION || list_length(rte->functions) != 1) return nullptr;
-    Node* expression = linitial_node(RangeTblFunction, rte->functions)->funcexpr;
-    if (!IsA(expression, FuncExpr) || exprType(expression) != row_type) return nullptr;
-    auto* call = reinterpret_cast<FuncExpr*>(expression);
-    return IsLakeFunction(call->funcid) ? call : nullptr;
+    FuncExpr* call = LakeCallOfEntry(rte);
+    return call && call->funcresulttype == row_type ? call : nullptr;
 }
 
 FuncExpr* TraceColumn(ParseState* pstate, RangeTblEntry* rte, AttrNumber attno, Oid row_type, int depth) {
@@ -123,10 +148,16 @@ void TransformSubscript(SubscriptingRef* ref, List* indirection, ParseState* pst
     ref->reflowerindexpr = NIL;
     ref->refrestype = list_length(names) > 1 ? JSONBOID : TEXTOID;
     ref->reftypmod = -1;
-    if (list_length(names) > 1 || !IsA(linitial(names), Const) || !IsA(ref->refexpr, Var)) return;
-    const auto* name = linitial_node(Const, names);
+    // With the file's columns known, further subscripts are those of the column's value: the second analysis sees to them.
+    const bool has_columns = ref->refcontainertype == LakeColumnsType();
+    if (list_length(names) > 1 && !has_columns) return;
+    const auto* name = IsA(linitial(names), Const) ? linitial_node(Const, names) : nullptr;
+    if (!name || name->constisnull || !IsA(ref->refexpr, Var)) {
+        if (!has_columns) return;
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("subscript of a row must be a constant where the columns are known"),
+                        parser_errposition(pstate, exprLocation(static_cast<Node*>(linitial(names))))));
+    }
     const auto* row = reinterpret_cast<const Var*>(ref->refexpr);
-    if (name->constisnull) return;
     RangeTblEntry* rte = GetRTEByRangeTablePosn(pstate, row->varno, static_cast<int>(row->varlevelsup));
     const FuncExpr* call = TraceColumn(pstate, rte, row->varattno, ref->refcontainertype);
     List* columns = call ? ColumnsOf(call) : NIL;
@@ -137,6 +168,14 @@ void TransformSubscript(SubscriptingRef* ref, List* indirection, ParseState* pst
         ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" does not exist in the files", wanted),
                         parser_errposition(pstate, exprLocation(reinterpret_cast<const Node*>(name)))));
     }
+    if (has_columns) {
+        MemoryContext before = MemoryContextSwitchTo(known_context);
+        auto* named = static_cast<NamedColumn*>(palloc(sizeof(NamedColumn)));
+        *named = {row->location, column->name};
+        named_columns = lappend(named_columns, named);
+        MemoryContextSwitchTo(before);
+    }
+    if (list_length(names) > 1) return;
     ref->refrestype = column->type;
     ref->reftypmod = column->typmod;
 }

@@ -18,6 +18,18 @@ namespace ivy::duck {
 // The columns (FileColumn*) of a call's files if its arguments are constants, else NIL. Asked once a statement; ereports if
 // the user may not read them.
 List* ColumnsOf(const FuncExpr* call);
+// Ends what ColumnsOf and NamedColumns take for a statement.
+void ForgetColumns();
+
+// A subscript of a row of type mooncake.lake_columns, r['x'], that was analysed: the place of "r" and the column's name.
+struct NamedColumn {
+    int location;
+    const char* name;
+};
+List* NamedColumns();  // NamedColumn*
+
+// The call of a lake function that an entry in FROM is, or null.
+FuncExpr* LakeCallOfEntry(const RangeTblEntry* rte);
 
 // The call that gives an entry's rows of type mooncake.lake_row ("row_type"), or null.
 FuncExpr* RowCallOf(const RangeTblEntry* rte, Oid row_type);
