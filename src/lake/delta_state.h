@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "lake/delta_log.h"
@@ -22,7 +23,7 @@ class DeltaState {
     Status Apply(const Json& action);
 
     // The sidecar files (names or paths) met since the last call.
-    std::vector<std::string> TakeSidecars() { return std::move(sidecars_); }
+    std::vector<std::string> TakeSidecars() { return std::exchange(sidecars_, {}); }
 
     // What the log says after the last action. An error if the protocol or the schema asks for what is not implemented.
     Result<DeltaSnapshot> Finish(int64_t version) &&;
