@@ -32,6 +32,10 @@ void RegisterDateTime(duckdb::ExtensionLoader& loader);
 
 // ivy_zoned_*: what depends on a time zone
 void RegisterZoned(duckdb::ExtensionLoader& loader);
+// percentiles, the mode and arrays of sorted lists: ivy_percentile_*, ivy_mode_row, ivy_array
+void RegisterOrdered(duckdb::ExtensionLoader& loader);
+// aggregates of floats: ivy_float_*, ivy_regr_*, ivy_covar_*, ivy_corr
+void RegisterStatistics(duckdb::ExtensionLoader& loader);
 // ivy_expect (ANY, VARCHAR)
 void RegisterExpect(duckdb::ExtensionLoader& loader);
 

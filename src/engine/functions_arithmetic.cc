@@ -215,6 +215,8 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterCollation(loader);
     RegisterMath(loader);
     RegisterJson(loader);
+    RegisterOrdered(loader);
+    RegisterStatistics(loader);
 }
 
 }  // namespace ivy::engine

@@ -164,6 +164,54 @@ TEST_F(FunctionsTest, Sums) {
               "!22003");
 }
 
+TEST_F(FunctionsTest, Percentiles) {
+    EXPECT_EQ(Eval("ivy_percentile_row(0.5::DOUBLE, 4)"), "2");
+    EXPECT_EQ(Eval("ivy_percentile_row(0.51::DOUBLE, 4)"), "3");
+    EXPECT_EQ(Eval("ivy_percentile_row(0::DOUBLE, 4)"), "1");
+    EXPECT_EQ(Eval("ivy_percentile_row(0.5::DOUBLE, 0)"), "NULL");
+    EXPECT_EQ(Eval("ivy_percentile_row('nan'::DOUBLE, 0)"), "!22003");
+    EXPECT_EQ(Eval("ivy_percentile_cont(0.25::DOUBLE, [1, 2, 4]::DOUBLE[])"), "1.5");
+    EXPECT_EQ(Eval("ivy_percentile_cont(1::DOUBLE, [1, 2, 4]::DOUBLE[])"), "4.0");
+    EXPECT_EQ(Eval("ivy_percentile_cont(0.5::DOUBLE, []::DOUBLE[])"), "NULL");
+    EXPECT_EQ(Eval("ivy_percentile_cont(1.5::DOUBLE, []::DOUBLE[])"), "!22003");
+}
+
+TEST_F(FunctionsTest, Modes) {
+    EXPECT_EQ(Eval("ivy_mode_row(['a', 'b', 'b', 'c', 'c'])"), "2");
+    EXPECT_EQ(Eval("ivy_mode_row([1])"), "1");
+    EXPECT_EQ(Eval("ivy_mode_row([]::INTEGER[])"), "NULL");
+    // Neighbours in different lists are not the same run; lists that share a child vector.
+    EXPECT_EQ(Query("SELECT string_agg(ivy_mode_row(l)::VARCHAR, ' ' ORDER BY i) FROM (VALUES (1, [1, 1, 2]), (2, [2, 2, 1, 1, 1]), "
+                    "(3, [1, 3]), (4, []), (5, NULL)) t(i, l)"),
+              "1 3 1");
+}
+
+TEST_F(FunctionsTest, ArrayTexts) {
+    EXPECT_EQ(Eval("ivy_array(['a', NULL, '', 'NuLL', 'nullx', 'a b', '{', '\"', '\\', ','])"),
+              R"({a,NULL,"","NuLL",nullx,"a b","{","\"","\\",","})");
+    EXPECT_EQ(Eval("ivy_array([]::VARCHAR[])"), "{}");
+}
+
+// Of constants, of values whose sum overflows, of infinities; of several states that are merged.
+TEST_F(FunctionsTest, FloatStatistics) {
+    const auto of = [](const char* aggregate, const char* values) {
+        return Query(std::string("SELECT ") + aggregate + " FROM (VALUES " + values + ") t(y, x)");
+    };
+    EXPECT_EQ(of("ivy_float_var_pop(y)", "(1::DOUBLE, 1::DOUBLE), (3, 1)"), "1.0");
+    EXPECT_EQ(of("ivy_float_stddev_samp(y)", "(1::DOUBLE, 1::DOUBLE)"), "NULL");
+    EXPECT_EQ(of("isnan(ivy_float_stddev_samp(y))", "('inf'::DOUBLE, 1::DOUBLE), (1, 1)"), "true");
+    EXPECT_EQ(of("isnan(ivy_float_var_pop(y))", "('inf'::DOUBLE, 1::DOUBLE)"), "true");
+    EXPECT_EQ(of("ivy_float_var_samp(y)", "(1e308::DOUBLE, 1::DOUBLE), (-1e308, 1)"), "!22003");
+    EXPECT_EQ(of("ivy_corr(y, x)", "(1::DOUBLE, 5::DOUBLE), (2, 5)"), "NULL");
+    EXPECT_EQ(of("ivy_regr_r2(y, x)", "(1::DOUBLE, 5::DOUBLE), (1, 6)"), "1.0");
+    EXPECT_EQ(of("ivy_regr_slope(y, x)", "(1::DOUBLE, 2::DOUBLE), (3, 4), (5, NULL)"), "1.0");
+    EXPECT_EQ(of("ivy_regr_intercept(y, x)", "(1::DOUBLE, 2::DOUBLE), (3, 4)"), "-1.0");
+    EXPECT_EQ(of("isnan(ivy_covar_samp(y, x))", "(1::DOUBLE, 2::DOUBLE), (3, 'inf')"), "true");
+    // The integers to 1,000,000 in many states: variance (n * n - 1) / 12.
+    EXPECT_EQ(Query("SELECT round(ivy_float_var_pop(i::DOUBLE), 3) FROM range(1000000) t(i)"), "83333333333.25");
+    EXPECT_EQ(Query("SELECT round(ivy_covar_pop(i::DOUBLE, -i::DOUBLE), 3) FROM range(1000000) t(i)"), "-83333333333.25");
+}
+
 TEST_F(FunctionsTest, DateTrunc) {
     const std::string when = "2001-02-16 20:38:40.123456";
     EXPECT_EQ(DateTrunc("microseconds", when), "2001-02-16 20:38:40.123456");

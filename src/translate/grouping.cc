@@ -7,12 +7,10 @@
 #include "translate/query_parts.h"
 
 extern "C" {
-#include "catalog/pg_aggregate.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_agg.h"
 #include "parser/parsetree.h"
-#include "utils/fmgroids.h"
 }
 
 namespace ivy::translate {
@@ -30,18 +28,6 @@ int AddText(List** list, const char* text) {
     return index;
 }
 
-// Makes an expression over FROM a column of the inner SELECT.
-void UseArgument(Grouping* grouping, Sql* argument) {
-    const int index = AddText(&grouping->arguments, argument->text);
-    argument->text = psprintf("%s.a%d", grouping->input, index + 1);
-}
-
-// Makes an aggregate a column of the grouped SELECT.
-void UseResult(Grouping* grouping, Sql* result) {
-    const int index = AddText(&grouping->results, result->text);
-    result->text = psprintf("%s.x%d", grouping->output, index + 1);
-}
-
 int GroupIndex(const Query* query, Index ref) {
     int index = 0;
     foreach_node(SortGroupClause, clause, query->groupClause) {
@@ -52,6 +38,16 @@ int GroupIndex(const Query* query, Index ref) {
 }
 
 }  // namespace
+
+void UseArgument(Grouping* grouping, Sql* argument) {
+    const int index = AddText(&grouping->arguments, argument->text);
+    argument->text = psprintf("%s.a%d", grouping->input, index + 1);
+}
+
+void UseResult(Grouping* grouping, Sql* result) {
+    const int index = AddText(&grouping->results, result->text);
+    result->text = psprintf("%s.x%d", grouping->output, index + 1);
+}
 
 bool BeginGrouping(Translator* t) {
     Level* level = t->level;
@@ -170,82 +166,6 @@ bool TranslateGroupedVar(Translator* t, Level* level, RangeTblEntry* rte, Var* v
     if (!ok) return false;
     UseArgument(grouping, out);
     out->text = psprintf("first(%s)", out->text);
-    UseResult(grouping, out);
-    return true;
-}
-
-bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
-    Level* level = t->level;
-    if (aggregate->agglevelsup != 0) return Refuse(t, "aggregate of an outer query");
-    if (level->grouping == nullptr || !level->above_grouping) return Refuse(t, "aggregate outside of a grouped query");
-    const Signature* signature = FindSignature(aggregate->aggfnoid);
-    const int count = list_length(aggregate->args);
-    if (signature == nullptr || aggregate->aggvariadic || aggregate->aggkind != AGGKIND_NORMAL || count > kMaxArguments ||
-        static_cast<int>(strcspn(signature->types, ">")) != count) {
-        return Refuse(t, "%s", DescribeFunction(aggregate->aggfnoid));
-    }
-    if (aggregate->aggorder != NIL) return Refuse(t, "ORDER BY in an aggregate");
-
-    Grouping* grouping = level->grouping;
-    Sql args[kMaxArguments];
-    List* nodes = NIL;
-    bool ok = true;
-    level->above_grouping = false;
-    int i = 0;
-    foreach_node(TargetEntry, entry, aggregate->args) {
-        Node* node = reinterpret_cast<Node*>(entry->expr);
-        nodes = lappend(nodes, node);
-        ok = TranslateExpression(t, node, &args[i]) && ok;
-        foreach_node(SortGroupClause, clause, aggregate->aggdistinct) {
-            if (!ok || clause->tleSortGroupRef != entry->ressortgroupref) continue;
-            // How many there are can be said of keys too.
-            const char* key = nullptr;
-            ok = CheckGroupable(t, args[i], exprCollation(node), clause->eqop, exprTypmod(node),
-                                aggregate->aggfnoid == F_COUNT_ANY ? &key : nullptr);
-            if (key == nullptr) continue;
-            args[i] = Sql{};
-            args[i].text = key;
-            args[i].rep = Native(TypeKind::kBytes);
-        }
-        i++;
-    }
-    const char* filter = nullptr;
-    if (aggregate->aggfilter != nullptr) {
-        ok = TranslateQual(t, reinterpret_cast<Node*>(aggregate->aggfilter), &filter) && ok;
-    }
-    ok = ok && PrepareArguments(t, *signature, args, count, aggregate->inputcollid);
-    level->above_grouping = true;
-    if (!ok) return false;
-
-    StringInfoData arguments;
-    StringInfoData after;
-    initStringInfo(&arguments);
-    initStringInfo(&after);
-    for (i = 0; i < count; i++) {
-        const char* value = args[i].text;
-        UseArgument(grouping, &args[i]);
-        if (args[i].scale_kind == NumericScale::kByRow) {
-            Sql scale;
-            scale.text = psprintf("CASE WHEN %s IS NOT NULL THEN %s END", value, args[i].scale);
-            UseArgument(grouping, &scale);
-            args[i].scale = scale.text;
-        }
-        appendStringInfo(&arguments, "%s%s", i == 0 ? "" : ", ", args[i].text);
-    }
-    if (aggregate->aggstar) appendStringInfoChar(&arguments, '*');
-    appendStringInfoChar(&after, ')');
-    if (filter != nullptr) {
-        Sql condition;
-        condition.text = filter;
-        UseArgument(grouping, &condition);
-        appendStringInfo(&after, " FILTER (WHERE %s)", condition.text);
-    }
-    Call call{t, signature, nodes, args, count, aggregate->inputcollid, aggregate->aggtype, -1};
-    call.is_distinct = aggregate->aggdistinct != NIL;
-    call.before = call.is_distinct ? "(DISTINCT " : "(";
-    call.after = after.data;
-    call.aggregate = AggregateOf(call, "", arguments.data);
-    if (!ApplySignature(call, out)) return false;
     UseResult(grouping, out);
     return true;
 }

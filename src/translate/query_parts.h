@@ -26,8 +26,11 @@ bool TranslateRowCompare(Translator* t, RowCompareExpr* row, Sql* out);
 bool TranslateRelabel(Translator* t, RelabelType* relabel, Sql* out);
 bool TranslateTextCast(Translator* t, CoerceViaIO* cast, Sql* out);
 
-
 bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out);
+// Makes an expression over FROM a column of the inner SELECT of a grouping, which its text becomes.
+void UseArgument(Grouping* grouping, Sql* argument);
+// Makes an aggregate a column of the grouped SELECT.
+void UseResult(Grouping* grouping, Sql* result);
 // A Var of a grouped level, seen from above the grouping.
 bool TranslateGroupedVar(Translator* t, Level* level, RangeTblEntry* rte, Var* var, Sql* out);
 bool TranslateGroupingFunc(Translator* t, GroupingFunc* grouping, Sql* out);

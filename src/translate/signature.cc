@@ -24,7 +24,7 @@ int sorted_count = 0;
 void SortSignatures() {
     const SignatureTable tables[] = {NumericSignatures(), TextSignatures(),      DatetimeSignatures(),
                                      CastSignatures(),    AggregateSignatures(), WindowSignatures(),
-                                     JsonSignatures()};
+                                     JsonSignatures(),    OrderedSignatures()};
     int count = 0;
     for (const SignatureTable& table : tables) {
         if (count + table.count > kMaxSignatures) elog(ERROR, "too many signatures");
@@ -258,6 +258,18 @@ const char* Expand(const char* sql, const Sql* args, int count, const char* aggr
 
 const char* AggregateOf(const Call& call, const char* name, const char* text) {
     return psprintf("%s%s%s%s", name, call.before, text, call.after);
+}
+
+const char* OrderedOf(const Call& call, const char* name, const char* text) {
+    StringInfoData out;
+    initStringInfo(&out);
+    appendStringInfo(&out, "%s%s%s", name, call.before, text);
+    for (int i = 0; i < call.key_count; i++) {
+        appendStringInfo(&out, "%s%s %s", i == 0 ? " ORDER BY " : ", ", call.keys[i].text,
+                         SortDirection(call.keys[i].descending, call.keys[i].nulls_first));
+    }
+    appendStringInfoString(&out, call.after);
+    return out.data;
 }
 
 const char* NumericTemplate(const char* sql, bool text_form) {

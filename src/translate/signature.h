@@ -31,6 +31,16 @@ enum class Needs : uint8_t {
 
 struct Signature;
 
+// What an aggregate's rows are sorted by.
+struct SortKey {
+    Sql value;          // as Postgres has it
+    const char* text;   // what DuckDB sorts by
+    Oid op;             // the sort operator
+    Oid collation;
+    bool descending;
+    bool nulls_first;
+};
+
 // One call being translated. Arguments have been translated and cast to what the signature says.
 struct Call {
     Translator* t;
@@ -45,6 +55,9 @@ struct Call {
     const char* before = nullptr;  // of an aggregate: "(" or "(DISTINCT "
     const char* after = nullptr;   // ")" with FILTER and OVER
     const char* aggregate = nullptr;  // what $a stands for: before, arguments, after
+    int direct = 0;                   // of an ordered-set aggregate: the first arguments, which aren't aggregated
+    const SortKey* keys = nullptr;    // of an aggregate whose signature is ordered
+    int key_count = 0;
 };
 
 using RewriteFn = bool (*)(const Call& call, Sql* out);
@@ -55,6 +68,7 @@ struct Signature {
     const char* sql;
     Needs needs = Needs::kNothing;
     RewriteFn rewrite = nullptr;
+    bool ordered = false;  // of an aggregate: the result depends on the order of rows, so "rewrite" has to say it
 
     bool IsComparison() const { return sql != nullptr && strchr(sql, '$') == nullptr && rewrite == nullptr; }
 };
@@ -70,6 +84,7 @@ SignatureTable DatetimeSignatures();
 SignatureTable JsonSignatures();
 SignatureTable CastSignatures();
 SignatureTable AggregateSignatures();
+SignatureTable OrderedSignatures();
 SignatureTable WindowSignatures();
 
 // The row for a function, or null. Functions that a server has under OIDs of its own but with the code of a built-in one
@@ -86,6 +101,8 @@ bool ApplySignature(const Call& call, Sql* out);
 const char* Expand(const char* sql, const Sql* args, int count, const char* aggregate = nullptr);
 // "name(text)" as the call's aggregate has it: with its DISTINCT, FILTER and OVER.
 const char* AggregateOf(const Call& call, const char* name, const char* text);
+// The same with the call's keys as ORDER BY.
+const char* OrderedOf(const Call& call, const char* name, const char* text);
 // The template for DECIMALs or for text form, of two with "|" between.
 const char* NumericTemplate(const char* sql, bool text_form);
 // Sets type and rep of a result by its letter. An 'n' is text form.

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Aggregates and window functions. The order of additions of floats is nobody's promise; all other sums are exact.
+// Aggregates. The order of additions of floats is nobody's promise; all other sums are exact.
 #include "translate/signature.h"
 
 extern "C" {
+#include "nodes/nodeFuncs.h"
 #include "utils/fmgroids.h"
 }
 
@@ -54,7 +55,17 @@ bool Average(const Call& call, Sql* out) {
 // Variance and standard deviation come from the count, the sum and the sum of squares, all exact.
 bool Deviation(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
-    if (call.is_distinct) return RefuseCall(call, "DISTINCT");
+    const bool sample = strstr(call.signature->sql, "_samp") != nullptr;
+    if (call.is_distinct) {
+        // Squares of distinct values need not be distinct.
+        const char* values = AggregateOf(call, "list", a.text);
+        const char* texts = psprintf("list_transform(%s, lambda v: CAST(v AS VARCHAR))", values);
+        const char* products = psprintf("list_transform(%s, lambda v: ivy_num_mul_exact(v, v))", texts);
+        *out = NumericText(psprintf("CASE WHEN count%s > %d THEN %s(count%s, list_aggregate(%s, 'ivy_num_sum'), "
+                                    "list_aggregate(%s, 'ivy_num_sum')) END",
+                                    call.aggregate, sample ? 1 : 0, call.signature->sql, call.aggregate, texts, products));
+        return true;
+    }
     const char* squares;
     if (a.rep.kind != TypeKind::kDecimal && !a.text_form) {
         squares = psprintf("CAST(%s AS VARCHAR)",
@@ -68,7 +79,6 @@ bool Deviation(const Call& call, Sql* out) {
         squares = AggregateOf(call, "ivy_num_sum", psprintf("ivy_num_mul_exact(%s, %s)", text, text));
     }
     const char* count = psprintf("count%s", call.aggregate);
-    const bool sample = strstr(call.signature->sql, "_samp") != nullptr;
     *out = NumericText(psprintf("CASE WHEN %s > %d THEN %s(%s, %s, %s) END", count, sample ? 1 : 0, call.signature->sql, count,
                                 SumText(call), squares));
     return true;
@@ -93,22 +103,21 @@ bool MinMaxText(const Call& call, Sql* out) {
     return true;
 }
 
-// Window functions that give one of their argument's values.
-bool SameAsArgument(const Call& call, Sql* out) {
-    *out = call.args[0];
-    out->is_null = false;
-    out->text = Expand(call.signature->sql, call.args, call.count, call.aggregate);
+// Without trailing blanks, which don't count; with the same length, equal ones are the same.
+bool MinMaxPadded(const Call& call, Sql* out) {
+    const Node* node = static_cast<Node*>(linitial(call.nodes));
+    if (exprTypmod(node) < VARHDRSZ) return RefuseCall(call, "character of varying length");
+    const char* text = call.args[0].text;
+    const char* arguments = psprintf("%s, rtrim(%s, ' ')", text, text);
+    SetResult(call, 'p', AggregateOf(call, psprintf("arg_%s", call.signature->sql), arguments), out);
     return true;
 }
 
-// lag and lead with a default.
-bool SameAsArgumentOrDefault(const Call& call, Sql* out) {
-    const Sql sides[2] = {call.args[0], call.args[2]};
-    if (!CommonType(call.t, sides, 2, "default of a window function", out)) return false;
-    if (out->rep != call.args[0].rep) {
-        return RefuseCall(call, "default of another representation");
-    }
-    return SameAsArgument(call, out);
+// regr_count: the pairs without NULLs.
+bool CountPairs(const Call& call, Sql* out) {
+    const char* pair = psprintf("CASE WHEN %s IS NOT NULL AND %s IS NOT NULL THEN 1 END", call.args[0].text, call.args[1].text);
+    SetResult(call, '8', AggregateOf(call, "count", pair), out);
+    return true;
 }
 
 #define IVY_DEVIATIONS(TYPE, TYPES)                                                     \
@@ -118,6 +127,14 @@ bool SameAsArgumentOrDefault(const Call& call, Sql* out) {
         {F_STDDEV_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation},    \
         {F_STDDEV_SAMP_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation}, \
         {F_STDDEV_POP_##TYPE, TYPES, "ivy_num_stddev_pop", Needs::kNothing, Deviation}
+
+#define IVY_FLOAT_DEVIATIONS(TYPE)                                   \
+    {F_VARIANCE_##TYPE, "d>d", "ivy_float_var_samp$a"},              \
+        {F_VAR_SAMP_##TYPE, "d>d", "ivy_float_var_samp$a"},          \
+        {F_VAR_POP_##TYPE, "d>d", "ivy_float_var_pop$a"},            \
+        {F_STDDEV_##TYPE, "d>d", "ivy_float_stddev_samp$a"},         \
+        {F_STDDEV_SAMP_##TYPE, "d>d", "ivy_float_stddev_samp$a"},    \
+        {F_STDDEV_POP_##TYPE, "d>d", "ivy_float_stddev_pop$a"}
 
 constexpr Signature kAggregates[] = {
     {F_COUNT_, ">8", "count$a"},
@@ -137,10 +154,25 @@ constexpr Signature kAggregates[] = {
     {F_SUM_FLOAT8, "d>d", IVY_FINITE("sum$a")},
     {F_AVG_FLOAT4, "d>d", IVY_FINITE("avg$a")},
     {F_AVG_FLOAT8, "d>d", IVY_FINITE("avg$a")},
+    IVY_FLOAT_DEVIATIONS(FLOAT4),
+    IVY_FLOAT_DEVIATIONS(FLOAT8),
+    {F_COVAR_POP, "dd>d", "ivy_covar_pop$a"},
+    {F_COVAR_SAMP, "dd>d", "ivy_covar_samp$a"},
+    {F_CORR, "dd>d", "ivy_corr$a"},
+    {F_REGR_COUNT, "dd>8", "count", Needs::kNothing, CountPairs},
+    {F_REGR_SXX, "dd>d", "ivy_regr_sxx$a"},
+    {F_REGR_SYY, "dd>d", "ivy_regr_syy$a"},
+    {F_REGR_SXY, "dd>d", "ivy_regr_sxy$a"},
+    {F_REGR_AVGX, "dd>d", "ivy_regr_avgx$a"},
+    {F_REGR_AVGY, "dd>d", "ivy_regr_avgy$a"},
+    {F_REGR_R2, "dd>d", "ivy_regr_r2$a"},
+    {F_REGR_SLOPE, "dd>d", "ivy_regr_slope$a"},
+    {F_REGR_INTERCEPT, "dd>d", "ivy_regr_intercept$a"},
 
     {F_MIN_INT2, "2>2", "min$a"},
     {F_MIN_INT4, "4>4", "min$a"},
     {F_MIN_INT8, "8>8", "min$a"},
+    {F_MIN_BYTEA, "y>y", "min$a"},
     {F_MIN_FLOAT4, "f>f", "min$a"},
     {F_MIN_FLOAT8, "d>d", "min$a"},
     {F_MIN_NUMERIC, "n>n", "min|ivy_num_min", Needs::kNothing, MinMaxNumeric},
@@ -150,9 +182,11 @@ constexpr Signature kAggregates[] = {
     {F_MIN_TIMESTAMPTZ, "z>z", "min$a"},
     {F_MIN_TEXT, "t>t", "min", Needs::kDeterministic, MinMaxText},
     {F_MIN_OID, "8>8", "min$a"},
+    {F_MIN_BPCHAR, "p>p", "min", Needs::kBytes, MinMaxPadded},
     {F_MAX_INT2, "2>2", "max$a"},
     {F_MAX_INT4, "4>4", "max$a"},
     {F_MAX_INT8, "8>8", "max$a"},
+    {F_MAX_BYTEA, "y>y", "max$a"},
     {F_MAX_FLOAT4, "f>f", "max$a"},
     {F_MAX_FLOAT8, "d>d", "max$a"},
     {F_MAX_NUMERIC, "n>n", "max|ivy_num_max", Needs::kNothing, MinMaxNumeric},
@@ -162,6 +196,7 @@ constexpr Signature kAggregates[] = {
     {F_MAX_TIMESTAMPTZ, "z>z", "max$a"},
     {F_MAX_TEXT, "t>t", "max", Needs::kDeterministic, MinMaxText},
     {F_MAX_OID, "8>8", "max$a"},
+    {F_MAX_BPCHAR, "p>p", "max", Needs::kBytes, MinMaxPadded},
 
     {F_BOOL_AND, "b>b", "bool_and$a"},
     {F_BOOL_OR, "b>b", "bool_or$a"},
@@ -177,27 +212,8 @@ constexpr Signature kAggregates[] = {
     {F_BIT_XOR_INT8, "8>8", "bit_xor$a"},
 };
 
-constexpr Signature kWindows[] = {
-    {F_ROW_NUMBER, ">8", "row_number$a"},
-    {F_RANK_, ">8", "rank$a"},
-    {F_DENSE_RANK_, ">8", "dense_rank$a"},
-    {F_PERCENT_RANK_, ">d", "percent_rank$a"},
-    {F_CUME_DIST_, ">d", "cume_dist$a"},
-    {F_NTILE, "4>4", "CAST(ntile$a AS INTEGER)"},
-    {F_LAG_ANYELEMENT, "?>*", "lag$a", Needs::kNothing, SameAsArgument},
-    {F_LAG_ANYELEMENT_INT4, "?4>*", "lag$a", Needs::kNothing, SameAsArgument},
-    {F_LAG_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lag$a", Needs::kNothing, SameAsArgumentOrDefault},
-    {F_LEAD_ANYELEMENT, "?>*", "lead$a", Needs::kNothing, SameAsArgument},
-    {F_LEAD_ANYELEMENT_INT4, "?4>*", "lead$a", Needs::kNothing, SameAsArgument},
-    {F_LEAD_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lead$a", Needs::kNothing, SameAsArgumentOrDefault},
-    {F_FIRST_VALUE, "?>*", "first_value$a", Needs::kNothing, SameAsArgument},
-    {F_LAST_VALUE, "?>*", "last_value$a", Needs::kNothing, SameAsArgument},
-    {F_NTH_VALUE, "?4>*", "nth_value$a", Needs::kNothing, SameAsArgument},
-};
-
 }  // namespace
 
 SignatureTable AggregateSignatures() { return {kAggregates, lengthof(kAggregates)}; }
-SignatureTable WindowSignatures() { return {kWindows, lengthof(kWindows)}; }
 
 }  // namespace ivy::translate

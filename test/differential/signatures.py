@@ -2,7 +2,7 @@
 """Every shippable signature over edge values: each expression is computed for all rows, or all pairs of rows, of a row
 table and of its mirror in one snapshot, and text form, type and errors must be equal.
 
-    signatures.py [--only TEXT] [--zones] [--verbose]
+    signatures.py [--only TEXT] [--aggregates] [--zones] [--verbose]
 
 "wrong"    the mirror's answer differs, or it answers where the row table raises an error: never allowed.
 "refused"  the engine raised an error where the row table doesn't: Postgres would answer by itself, so only slow.
@@ -308,6 +308,50 @@ AGGREGATES = (["%s(x.%s)" % (f, c) for f in ("min", "max", "count") for c in ("i
               + ["%s(x.%s)" % (f, c) for f in ("bit_and", "bit_or", "bit_xor") for c in ("i2", "i4", "i8")])
 
 
+FLOAT_AGGREGATES = ["variance", "var_samp", "var_pop", "stddev", "stddev_samp", "stddev_pop"]
+PAIR_AGGREGATES = ["covar_pop", "covar_samp", "corr", "regr_count", "regr_sxx", "regr_syy", "regr_sxy", "regr_avgx", "regr_avgy", "regr_r2", "regr_slope",
+                   "regr_intercept"]
+SORTABLE = ["i2", "i4", "i8", "f4", "f8", "n", "m", "w", "z", "c", "d", "ts", "tz", "tm", "u", "y", "b", "o", "un"]
+# Types with edge values that are equal but look different (0 and -0, numerics of other scales): any of them may be shown.
+DISTINCT_LOOKS = ["i2", "i4", "i8", "n", "m", "w", "z", "c", "d", "ts", "tm", "u", "y", "b", "p"]
+AGGREGATES += (
+    ["%s(x.%s)" % (f, c) for f in FLOAT_AGGREGATES for c in ("f4", "f8")]
+    + ["%s(x.f8) FILTER (WHERE abs(x.f8) < 1e6)" % f for f in FLOAT_AGGREGATES]
+    + ["%s(x.f8, x.f4)" % f for f in PAIR_AGGREGATES]
+    + ["%s(x.i4, x.i2) FILTER (WHERE x.id < 8)" % f for f in PAIR_AGGREGATES]
+    + ["%s(x.f8, x.i4) FILTER (WHERE abs(x.f8) < 1e6)" % f for f in PAIR_AGGREGATES]
+    + ["%s(x.i4, 1) FILTER (WHERE x.i4 < 1000)" % f for f in PAIR_AGGREGATES]
+    + ["%s(DISTINCT x.%s)" % (f, c) for f in ("stddev", "var_pop", "var_samp", "stddev_pop") for c in ("i2", "i4", "n", "w")]
+    + ["percentile_disc(%s) WITHIN GROUP (ORDER BY x.%s%s)" % (f, c, o) for c in SORTABLE for f, o in ((0.5, ""), (0, ""), (1, " DESC"), (0.37, " DESC NULLS LAST"))]
+    + ["mode() WITHIN GROUP (ORDER BY %s%s)" % ("abs(x.%s)" % c if c[0] == "f" else "x." + c, o) for c in SORTABLE for o in ("", " DESC")]
+    + ["mode() WITHIN GROUP (ORDER BY x.%s %% 3 DESC)" % c for c in ("i2", "i4", "n", "un")]
+    + ["percentile_cont(%s) WITHIN GROUP (ORDER BY x.%s)" % (f, c) for c in ("i2", "i4", "i8", "f4", "f8", "n", "w", "un") for f in (0, 0.5, 0.123, 1)]
+    + ["percentile_cont(%s) WITHIN GROUP (ORDER BY x.f8 DESC) FILTER (WHERE x.i4 > 0)" % f for f in (0.5, "'NaN'", 1.5, -0.1, "NULL")]
+    + ["percentile_disc(%s) WITHIN GROUP (ORDER BY x.i4)" % f for f in ("'NaN'", 1.5, -0.1, "NULL::float8")]
+    + ["percentile_disc('{0,0.25,NULL,1}'::float8[]) WITHIN GROUP (ORDER BY x.%s)" % c for c in DISTINCT_LOOKS if c not in ("p",)]
+    + ["percentile_cont('{0,0.25,NULL,0.9,1}'::float8[]) WITHIN GROUP (ORDER BY x.%s)" % c for c in ("i4", "f8", "n")]
+    + ["percentile_cont('{}'::float8[]) WITHIN GROUP (ORDER BY x.i4)", "percentile_cont('{0.5,2}'::float8[]) WITHIN GROUP (ORDER BY x.i4)",
+       "percentile_disc(0.5) WITHIN GROUP (ORDER BY x.t COLLATE \"sv-x-icu\")", "mode() WITHIN GROUP (ORDER BY x.t COLLATE \"en-x-icu\" DESC)"]
+    + ["array_agg(x.%s ORDER BY x.id%s)" % (c, o) for c in ("i2", "i4", "i8", "f4", "f8", "n", "m", "w", "z", "c", "t", "v", "p", "d", "ts", "tm", "u", "y", "b", "un", "js", "e", "o")
+       for o in ("", " DESC")]
+    + ["array_agg(DISTINCT x.%s)" % c for c in DISTINCT_LOOKS if c != "p"]
+    + ["array_agg(DISTINCT x.%s ORDER BY x.%s DESC NULLS LAST)" % (c, c) for c in ("i4", "n", "c", "d")]
+    + ["array_agg(x.t ORDER BY x.c DESC, x.i4 NULLS FIRST, x.id)", "array_agg(x.n / 3 ORDER BY x.id)", "array_agg(x.id ORDER BY x.un NULLS FIRST, x.id)",
+       "array_agg(x.t ORDER BY x.t COLLATE \"sv-x-icu\" DESC, x.id)", "array_agg(x.i4 ORDER BY x.id) FILTER (WHERE x.i4 > 0)",
+       "string_agg(x.t, ',' ORDER BY x.id)", "string_agg(x.t, '' ORDER BY x.id DESC)", "string_agg(x.t, NULL ORDER BY x.id)", "string_agg(DISTINCT x.c, ', ')",
+       "string_agg(DISTINCT x.c, ', ' ORDER BY x.c DESC)",
+       "string_agg(x.i4::text, '|' ORDER BY x.i4)", "string_agg(x.v, ',' ORDER BY x.id) FILTER (WHERE x.b)", "any_value(x.i4 ORDER BY x.i4)",
+       "any_value(x.un ORDER BY x.id DESC)", "any_value(x.js ORDER BY x.id)", "any_value(1)", "sum(x.n ORDER BY x.id)", "count(x.t ORDER BY x.c)", "max(x.i4 ORDER BY x.id)"]
+    + ["%s(%s) WITHIN GROUP (ORDER BY x.%s%s)" % (f, v, c, o) for f in ("rank", "dense_rank", "percent_rank", "cume_dist") for o in ("", " DESC", " NULLS FIRST")
+       for c, v in (("i4", "1"), ("i4", "NULL"), ("n", "1.000"), ("n", "0.007"), ("un", "7"), ("c", "'b'"), ("d", "'2000-01-01'"), ("f8", "0.5"), ("t COLLATE \"sv-x-icu\"", "'b'"))]
+    + ["%s(1, 'b') WITHIN GROUP (ORDER BY x.i4 %% 3 DESC, x.c)" % f for f in ("rank", "dense_rank", "percent_rank", "cume_dist")]
+    + ["%s(x.%s)" % (f, c) for f in ("min", "max") for c in ("y",)]
+    + ["%s(x.p COLLATE \"C\")" % f for f in ("min", "max")])
+# Those that are computed above the engine's scan.
+LOCAL_AGGREGATES = ["array_agg(DISTINCT x.p)", "string_agg(DISTINCT x.t COLLATE \"en-x-icu\", ';' ORDER BY x.t COLLATE \"en-x-icu\")", "array_agg(x.iv ORDER BY x.id)",
+                    "sum(x.f8 ORDER BY x.id)", "string_agg(x.t, x.v ORDER BY x.id)", "array_agg(x.tz ORDER BY x.id)"]
+
+
 ZONES = ["America/New_York", "Australia/Lord_Howe", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Apia", "Africa/Monrovia", "EST5EDT", "+03:30"]
 
 
@@ -401,7 +445,11 @@ class Runner:
                     outcome, detail = result, "x %d: %s" % (i, why)
         self.report(outcome, text, detail)
 
-    def aggregate(self, text):
+    def aggregate(self, text, must_ship):
+        plan = [r[0] for r in self.c.execute("EXPLAIN (VERBOSE, COSTS off) SELECT %s FROM mirror.edge x" % text).fetchall()]
+        whole = any("Columnar Engine: whole query" in line for line in plan)
+        if whole != must_ship:
+            self.report("local" if must_ship else "equal", text, " ".join(l.strip() for l in plan if "ot " in l)[:200])
         for tail in [" FROM edge x", " FROM edge x WHERE x.id < 0", " FROM edge x GROUP BY x.g ORDER BY x.g"]:
             outcome, detail = self.check("SELECT " + text + tail, "")
             self.report("equal" if outcome == "error" else outcome, text + tail, detail)
@@ -410,6 +458,7 @@ class Runner:
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
+    parser.add_argument("--aggregates", action="store_true", help="only these")
     parser.add_argument("--zones", action="store_true", help="all time zones, not just one")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
@@ -424,17 +473,17 @@ def main():
         runner = Runner(c, options.verbose)
         # IvorySQL's || depends on the session's mode (whether NULL counts as an empty string): Postgres evaluates it.
         ivorysql = c.execute("SELECT 1 FROM pg_settings WHERE name = 'ivorysql.compatible_mode'").fetchone()
-        for text, must_ship in expressions():
+        for text, must_ship in [] if options.aggregates else expressions():
             if options.only in text:
                 if ivorysql and " || " in text:
                     must_ship = None
                 runner.expression(text, must_ship)
-        for text in AGGREGATES:
+        for text in AGGREGATES + LOCAL_AGGREGATES:
             if options.only in text:
-                runner.aggregate(text)
+                runner.aggregate(text, text not in LOCAL_AGGREGATES)
         # What depends on the session's time zone, in zones with daylight saving time in either half of the year, with
         # offsets of minutes, with days left out, and with rules only.
-        for zone in ZONES if options.zones else ZONES[:1]:
+        for zone in [] if options.aggregates else ZONES if options.zones else ZONES[:1]:
             c.execute("SET TimeZone = '%s'" % zone)
             print("time zone %s" % zone)
             for text, must_ship in expressions():

@@ -55,6 +55,14 @@ SELECT ivy_translate('SELECT id FROM a WHERE NOT (id, t) IN (SELECT a_id, t FROM
 SELECT ivy_translate('SELECT id, (SELECT sum(n) FROM "B b" WHERE a_id = a.id) FROM a WHERE n > ALL (SELECT n FROM "B b")');
 SELECT ivy_translate('SELECT count(*), (SELECT max(id) FROM "B b" WHERE t = a.t) FROM a GROUP BY t');
 SELECT ivy_translate('SELECT id = ANY (SELECT a_id FROM "B b") OR bo FROM a');
+-- Aggregates that depend on the order of rows
+SELECT ivy_translate('SELECT bo, array_agg(id ORDER BY n DESC), string_agg(DISTINCT c, '','') FROM a GROUP BY bo');
+SELECT ivy_translate('SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY f8), mode() WITHIN GROUP (ORDER BY c) FROM a');
+SELECT ivy_translate('SELECT percentile_disc(ARRAY[0.1, NULL]) WITHIN GROUP (ORDER BY d DESC) FILTER (WHERE bo) FROM a');
+SELECT ivy_translate('SELECT dense_rank(1, ''x'') WITHIN GROUP (ORDER BY id, c DESC NULLS LAST) FROM a');
+SELECT ivy_translate('SELECT array_agg(id) FROM (SELECT id FROM a ORDER BY t) s');
+SELECT ivy_translate('WITH s AS (SELECT id FROM a ORDER BY d) SELECT array_agg(id) FROM s');
+SELECT ivy_translate('SELECT corr(f8, id), stddev(f8) FILTER (WHERE bo), sum(f8 ORDER BY id) FROM a');
 -- Window functions
 SELECT ivy_translate('SELECT id, row_number() OVER (PARTITION BY bo ORDER BY d DESC), lag(n, 2) OVER w, sum(n) OVER (w ROWS 3 PRECEDING) FROM a WINDOW w AS (ORDER BY id)');
 SELECT ivy_translate('SELECT bo, sum(sum(n)) OVER (ORDER BY bo) FROM a GROUP BY bo');
