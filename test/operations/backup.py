@@ -278,6 +278,9 @@ def upgrade(same_path):
         for folder in old, new:
             with open(folder + "/postgresql.conf", "w") as conf:
                 conf.write(config + "\ndynamic_library_path = '$libdir'\n")
+        if os.path.exists(old + "/ivorysql.conf"):  # read last: it has the list of preloaded modules
+            shutil.copy(old + "/ivorysql.conf", new)
+            shutil.chown(new + "/ivorysql.conf", *owner_of(old))
         scratch = tempfile.mkdtemp(dir=server.dir)
         shutil.chown(scratch, *owner_of(old))
         programs = installed(server)

@@ -23,7 +23,8 @@ CREATE VIEW mooncake.mirror_options AS
               FROM pg_catalog.unnest(m.key) WITH ORDINALITY AS k(attribute, ordinal)
               JOIN pg_catalog.pg_attribute AS a ON a.attrelid = m.source::pg_catalog.oid AND a.attnum = k.attribute) AS key_columns,
            m.stored_columns,
-           m.flush_interval_ms * pg_catalog.interval '1 ms' AS flush_interval,
+           -- Not by an interval's literal: IvorySQL reads those by its mode, and pg_upgrade restores views in another one.
+           pg_catalog.make_interval(secs => m.flush_interval_ms / 1000.0::pg_catalog.float8) AS flush_interval,
            m.flush_rows,
            m.flush_bytes,
            m.warehouse,
