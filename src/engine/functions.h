@@ -4,8 +4,12 @@
 // all are strict (a NULL argument gives NULL) and deterministic.
 #pragma once
 
+#include <cstdint>
+#include <string_view>
+
 namespace duckdb {
 class ExtensionLoader;
+struct interval_t;
 }
 
 namespace ivy::engine {
@@ -36,9 +40,25 @@ void RegisterZoned(duckdb::ExtensionLoader& loader);
 void RegisterOrdered(duckdb::ExtensionLoader& loader);
 // aggregates of floats: ivy_float_*, ivy_regr_*, ivy_covar_*, ivy_corr
 void RegisterStatistics(duckdb::ExtensionLoader& loader);
+// to text and from text: ivy_<type>_text, ivy_<type>_of_text
+void RegisterCasts(duckdb::ExtensionLoader& loader);
+// to_char: ivy_<type>_format
+void RegisterFormats(duckdb::ExtensionLoader& loader);
+// ivy_interval_* (with an aggregate, ivy_interval_one), ivy_justify_*, ivy_make_interval, ivy_time_add and so on
+void RegisterIntervals(duckdb::ExtensionLoader& loader);
+// ivy_encode, ivy_decode, ivy_lower, ivy_upper, ivy_initcap
+void RegisterBytes(duckdb::ExtensionLoader& loader);
 // ivy_expect (ANY, VARCHAR)
 void RegisterExpect(duckdb::ExtensionLoader& loader);
 
 void RegisterScalarFunctions(duckdb::ExtensionLoader& loader);
+
+struct TextStamp;
+// Throws unless a setting's value (DateStyle, IntervalStyle) begins with the style that is known here.
+void RequireStyle(std::string_view setting, std::string_view known);
+// Microseconds from 1970-01-01 of a finite one, or an error about the text.
+int64_t StampMicros(const TextStamp& stamp, std::string_view text);
+// 1 or -1 for an infinite interval.
+int IntervalInfinity(duckdb::interval_t interval);
 
 }  // namespace ivy::engine

@@ -217,6 +217,10 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterJson(loader);
     RegisterOrdered(loader);
     RegisterStatistics(loader);
+    RegisterCasts(loader);
+    RegisterFormats(loader);
+    RegisterIntervals(loader);
+    RegisterBytes(loader);
 }
 
 }  // namespace ivy::engine

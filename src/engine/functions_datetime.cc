@@ -13,6 +13,7 @@
 #include "engine/calendar.h"
 #include "engine/error_map.h"
 #include "engine/functions.h"
+#include "engine/scalar_function.h"
 
 namespace ivy::engine {
 namespace {
@@ -89,19 +90,44 @@ void ToTimestamp(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vect
     });
 }
 
+// Microseconds of the day, as make_time and make_timestamp take them.
+int64_t TimeOfDay(int32_t hour, int32_t minute, double second) {
+    const double micros = std::rint(second * 1000000.0);
+    if (hour < 0 || hour > 24 || minute < 0 || minute > 59 || std::isnan(second) || micros < 0 || micros > 60000000.0) {
+        ThrowSqlError(sqlstate::kDatetimeOverflow, "time field value out of range");
+    }
+    const int64_t time = (int64_t{hour} * 60 + minute) * 60000000 + static_cast<int64_t>(micros);
+    if (time > kDayMicros) ThrowSqlError(sqlstate::kDatetimeOverflow, "time field value out of range");
+    return time;
+}
+
+// The day, counted from 1970-01-01. Negative years are before Christ.
+int64_t DayOf(int32_t year, int32_t month, int32_t day) {
+    const int64_t astronomical = year < 0 ? int64_t{year} + 1 : year;
+    if (year == 0 || month < 1 || month > 12 || day < 1 || day > DaysInMonth(astronomical, month) ||
+        astronomical < -4713 || astronomical > 5874897) {
+        ThrowSqlError(sqlstate::kDatetimeOverflow, "date field value out of range");
+    }
+    const int64_t days = ToDays({astronomical, month, day});
+    if (days < kFirstDay || days >= 2145042906) ThrowSqlError(sqlstate::kDatetimeOverflow, "date out of range");
+    return days;
+}
+
 // ivy_make_date(year, month, day): negative years are before Christ.
 void MakeDate(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
     duckdb::TernaryExecutor::Execute<int32_t, int32_t, int32_t, duckdb::date_t>(
         args.data[0], args.data[1], args.data[2], result, [](int32_t year, int32_t month, int32_t day) {
-            const int64_t astronomical = year < 0 ? int64_t{year} + 1 : year;
-            if (year == 0 || month < 1 || month > 12 || day < 1 || day > DaysInMonth(astronomical, month) ||
-                astronomical < -4713 || astronomical > 5874897) {
-                ThrowSqlError(sqlstate::kDatetimeOverflow, "date field value out of range");
-            }
-            const int64_t days = ToDays({astronomical, month, day});
-            if (days < kFirstDay || days >= 2145042906) ThrowSqlError(sqlstate::kDatetimeOverflow, "date out of range");
-            return duckdb::date_t(static_cast<int32_t>(days));
+            return duckdb::date_t(static_cast<int32_t>(DayOf(year, month, day)));
         });
+}
+
+timestamp_t MakeTimestamp(int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second) {
+    int64_t micros;
+    if (__builtin_mul_overflow(DayOf(year, month, day), kDayMicros, &micros) ||
+        __builtin_add_overflow(micros, TimeOfDay(hour, minute, second), &micros) || micros == INT64_MAX) {
+        OutOfRange();
+    }
+    return timestamp_t(micros);
 }
 
 // The distance in years, months, days and time of day, each as people count them. A borrowed month has as many days as
@@ -165,6 +191,13 @@ void RegisterDateTime(duckdb::ExtensionLoader& loader) {
     add("ivy_date_bin", {LogicalType::INTERVAL, stamp, stamp}, stamp, DateBin);
     add("ivy_to_timestamp", {LogicalType::DOUBLE}, LogicalType::TIMESTAMP_TZ, ToTimestamp);
     add("ivy_make_date", {integer, integer, integer}, LogicalType::DATE, MakeDate);
+    AddScalar(loader, "ivy_make_timestamp",
+              [](int32_t year, int32_t month, int32_t day, int32_t hour, int32_t minute, double second) -> timestamp_t {
+                  return MakeTimestamp(year, month, day, hour, minute, second);
+              });
+    AddScalar(loader, "ivy_make_time", [](int32_t hour, int32_t minute, double second) -> duckdb::dtime_t {
+        return duckdb::dtime_t(TimeOfDay(hour, minute, second));
+    });
     add("ivy_age", {stamp, stamp}, LogicalType::INTERVAL, AgeOf);
     loader.RegisterFunction(duckdb::ScalarFunction(duckdb::Identifier("ivy_interval_key"),
                                                    duckdb::vector<LogicalType>{LogicalType::INTERVAL},

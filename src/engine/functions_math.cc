@@ -13,6 +13,7 @@
 
 #include "engine/error_map.h"
 #include "engine/functions.h"
+#include "engine/scalar_function.h"
 
 namespace ivy::engine {
 namespace {
@@ -176,6 +177,40 @@ duckdb::ScalarFunction OfIntegers(const LogicalType& type) {
     return function;
 }
 
+// The server leaves shifts to the processor, which takes the count modulo the width of an int, or of a bigint.
+template <typename T>
+T ShiftLeft(T value, int32_t count) {
+    using Wide = std::conditional_t<sizeof(T) == 8, uint64_t, uint32_t>;
+    return static_cast<T>(static_cast<Wide>(value) << (static_cast<uint32_t>(count) % (sizeof(Wide) * 8)));
+}
+template <typename T>
+T ShiftRight(T value, int32_t count) {
+    using Wide = std::conditional_t<sizeof(T) == 8, int64_t, int32_t>;
+    return static_cast<T>(static_cast<Wide>(value) >> (static_cast<uint32_t>(count) % (sizeof(Wide) * 8)));
+}
+
+// The bucket of "count" equal ones between the bounds: 0 before the first, count + 1 behind the last.
+int32_t WidthBucketOf(double value, double low, double high, int32_t count) {
+    constexpr char kInvalidArgument[] = "2201G";
+    if (count <= 0) ThrowSqlError(kInvalidArgument, "count must be greater than zero");
+    if (std::isnan(value) || std::isnan(low) || std::isnan(high)) {
+        ThrowSqlError(kInvalidArgument, "operand, lower bound, and upper bound cannot be NaN");
+    }
+    if (std::isinf(low) || std::isinf(high)) ThrowSqlError(kInvalidArgument, "lower and upper bounds must be finite");
+    if (low == high) ThrowSqlError(kInvalidArgument, "lower bound cannot equal upper bound");
+    const bool ascending = low < high;
+    if (ascending ? value < low : value > low) return 0;
+    if (ascending ? value >= high : value <= high) {
+        if (count == std::numeric_limits<int32_t>::max()) ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
+        return count + 1;
+    }
+    // The difference of the bounds may be too large; that of their halves isn't.
+    const double unit = std::isinf(high - low) ? 2 : 1;
+    const double from_low = ascending ? value / unit - low / unit : low / unit - value / unit;
+    const double width = ascending ? high / unit - low / unit : low / unit - high / unit;
+    return std::min(static_cast<int32_t>(count * (from_low / width)), count - 1) + 1;
+}
+
 }  // namespace
 
 void RegisterMath(duckdb::ExtensionLoader& loader) {
@@ -218,6 +253,21 @@ void RegisterMath(duckdb::ExtensionLoader& loader) {
     lcm.AddFunction(OfIntegers<int32_t, LeastCommonMultiple<int32_t>>(LogicalType::INTEGER));
     lcm.AddFunction(OfIntegers<int64_t, LeastCommonMultiple<int64_t>>(LogicalType::BIGINT));
     loader.RegisterFunction(std::move(lcm));
+    AddScalar(loader, "ivy_shl2", [](int16_t a, int32_t count) -> int16_t { return ShiftLeft(a, count); });
+    AddScalar(loader, "ivy_shl4", [](int32_t a, int32_t count) -> int32_t { return ShiftLeft(a, count); });
+    AddScalar(loader, "ivy_shl8", [](int64_t a, int32_t count) -> int64_t { return ShiftLeft(a, count); });
+    AddScalar(loader, "ivy_shr2", [](int16_t a, int32_t count) -> int16_t { return ShiftRight(a, count); });
+    AddScalar(loader, "ivy_shr4", [](int32_t a, int32_t count) -> int32_t { return ShiftRight(a, count); });
+    AddScalar(loader, "ivy_shr8", [](int64_t a, int32_t count) -> int64_t { return ShiftRight(a, count); });
+    AddScalar(loader, "ivy_float_of_double", [](double value) -> float {
+        const auto narrow = static_cast<float>(value);
+        if (std::isinf(narrow) && !std::isinf(value)) Overflow();
+        if (narrow == 0 && value != 0) Underflow();
+        return narrow;
+    });
+    AddScalar(loader, "ivy_width_bucket", [](double value, double low, double high, int32_t count) -> int32_t {
+        return WidthBucketOf(value, low, high, count);
+    });
 }
 
 }  // namespace ivy::engine

@@ -12,6 +12,7 @@
 #include "engine/error_map.h"
 #include "engine/functions.h"
 #include "engine/number.h"
+#include "engine/scalar_function.h"
 
 namespace ivy::engine {
 namespace {
@@ -265,6 +266,21 @@ void RegisterNumeric(duckdb::ExtensionLoader& loader) {
     add("ivy_num_var_pop", {LogicalType::BIGINT, text, text}, text, DeviationOf<false, false>);
     add("ivy_num_stddev_samp", {LogicalType::BIGINT, text, text}, text, DeviationOf<true, true>);
     add("ivy_num_stddev_pop", {LogicalType::BIGINT, text, text}, text, DeviationOf<false, true>);
+    AddScalar(loader, "ivy_num_trim_scale", [](std::string_view a) -> std::string { return TrimScale(Number::Parse(a)).Text(); });
+    AddScalar(loader, "ivy_num_min_scale", [](std::string_view a) -> std::optional<int32_t> {
+        const Number number = TrimScale(Number::Parse(a));
+        if (!number.IsFinite()) return {};
+        return number.scale;
+    });
+    add("ivy_num_gcd", {text, text}, text, Binary<GreatestCommonDivisor>);
+    add("ivy_num_lcm", {text, text}, text, Binary<LeastCommonMultiple>);
+    AddScalar(loader, "ivy_factorial", [](int64_t n) -> std::string { return Factorial(n).Text(); });
+    AddScalar(loader, "ivy_num_width_bucket",
+              [](std::string_view value, std::string_view low, std::string_view high, int32_t count) -> int32_t {
+                  const int64_t bucket = WidthBucket(Number::Parse(value), Number::Parse(low), Number::Parse(high), count);
+                  if (bucket > std::numeric_limits<int32_t>::max()) ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
+                  return static_cast<int32_t>(bucket);
+              });
     RegisterAggregate<SumAggregate>(loader, "ivy_num_sum");
     RegisterAggregate<ChooseAggregate<Smaller>>(loader, "ivy_num_min");
     RegisterAggregate<ChooseAggregate<Larger>>(loader, "ivy_num_max");

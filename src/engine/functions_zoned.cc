@@ -9,13 +9,15 @@
 #include <duckdb/main/extension/extension_loader.hpp>
 #include <duckdb/planner/expression/bound_function_expression.hpp>
 
-#include <limits>
 #include <memory>
 
 #include "engine/calendar.h"
+#include "engine/date_format.h"
 #include "engine/error_map.h"
 #include "engine/functions.h"
+#include "engine/scalar_function.h"
 #include "engine/time_zone.h"
+#include "engine/value_text.h"
 
 namespace ivy::engine {
 namespace {
@@ -69,14 +71,6 @@ int64_t Truncate(const TimeZone& zone, Unit unit, int64_t utc) {
     const int64_t truncated = TruncateMicros(unit, local);
     // The offset of the day's begin may be another one; that of the hour's is kept.
     return Checked(unit >= Unit::kDay ? zone.ToUtc(truncated) : utc - (local - truncated));
-}
-
-// 1, -1, or 0 for a finite one.
-int Infinity(duckdb::interval_t interval) {
-    constexpr int32_t kMax = std::numeric_limits<int32_t>::max();
-    constexpr int32_t kMin = std::numeric_limits<int32_t>::min();
-    if (interval.months == kMax && interval.days == kMax && interval.micros == INT64_MAX) return 1;
-    return interval.months == kMin && interval.days == kMin && interval.micros == INT64_MIN ? -1 : 0;
 }
 
 timestamp_t AddInfinity(timestamp_t value, int sign) {
@@ -134,7 +128,7 @@ void ZonedAdd(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::V
     const TimeZone& zone = Zone(state);
     duckdb::BinaryExecutor::Execute<timestamp_t, duckdb::interval_t, timestamp_t>(
         args.data[0], args.data[1], result, args.size(), [&](timestamp_t value, duckdb::interval_t interval) {
-            if (const int sign = Infinity(interval)) return AddInfinity(value, sign);
+            if (const int sign = IntervalInfinity(interval)) return AddInfinity(value, sign);
             return value.IsFinite() ? timestamp_t(AddInterval(zone, value.value, interval)) : value;
         });
 }
@@ -146,6 +140,45 @@ void Offset(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vec
         args.data[0], result, args.size(), [&](timestamp_t value) -> duckdb::optional<int32_t> {
             if (!value.IsFinite()) return {};
             return static_cast<int32_t>((zone.ToLocal(value.value) - value.value) / 1000000);
+        });
+}
+
+// --- text ------------------------------------------------------------------------------------------------------------------
+
+void ZonedText(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vector& result) {
+    const TimeZone& zone = Zone(state);
+    scalar::Run<std::string, timestamp_t, std::string_view>(args, result, [&](timestamp_t value, std::string_view style) -> std::string {
+        RequireStyle(style, "ISO");
+        if (!value.IsFinite()) return value.value > 0 ? "infinity" : "-infinity";
+        const int64_t local = zone.ToLocal(value.value);
+        return StampText(local, OffsetText((local - value.value) / 1000000));
+    });
+}
+
+void ZonedOfText(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vector& result) {
+    const TimeZone& zone = Zone(state);
+    scalar::Run<timestamp_t, std::string_view>(args, result, [&](std::string_view text) -> timestamp_t {
+        const TextStamp stamp = StampFromText(text, "timestamp with time zone");
+        if (stamp.infinity != 0) return stamp.infinity > 0 ? timestamp_t::infinity() : timestamp_t::ninfinity();
+        const int64_t local = StampMicros(stamp, text);
+        const int64_t utc = stamp.has_offset ? local - stamp.offset * 1000000 : zone.ToUtc(local);
+        if (utc < kFirstMicros || utc == INT64_MAX) {
+            ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp out of range: \"" + std::string(text) + "\"");
+        }
+        return timestamp_t(utc);
+    });
+}
+
+void ZonedFormat(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vector& result) {
+    const TimeZone& zone = Zone(state);
+    scalar::Run<std::optional<std::string>, timestamp_t, std::string_view>(
+        args, result, [&](timestamp_t value, std::string_view text) -> std::optional<std::string> {
+            const auto& format = Known<DateFormat>(text);
+            if (text.empty() || !value.IsFinite()) return {};
+            const int64_t local = zone.ToLocal(value.value);
+            DateParts parts = DateParts::OfTimestamp(local);
+            parts.offset = (local - value.value) / 1000000;
+            return format.Format(parts);
         });
 }
 
@@ -175,6 +208,10 @@ void RegisterZoned(duckdb::ExtensionLoader& loader) {
     Register<1>(loader, "ivy_zoned_instant", {local}, instant, ToInstant);
     Register<2>(loader, "ivy_zoned_trunc", {LogicalType::VARCHAR, instant}, instant, ZonedTrunc);
     Register<2>(loader, "ivy_zoned_add", {instant, LogicalType::INTERVAL}, instant, ZonedAdd);
+    const LogicalType text = LogicalType::VARCHAR;
+    Register<2>(loader, "ivy_zoned_text", {instant, text}, text, ZonedText);
+    Register<1>(loader, "ivy_zoned_of_text", {text}, instant, ZonedOfText);
+    Register<2>(loader, "ivy_zoned_format", {instant, text}, text, ZonedFormat);
     Register<1>(loader, "ivy_zoned_offset", {instant}, LogicalType::INTEGER, Offset);
 }
 

@@ -389,6 +389,54 @@ int Compare(const Number& a, const Number& b) {
     return cmp(Shift(a.digits, a.scale, scale, false), Shift(b.digits, b.scale, scale, false));
 }
 
+Number TrimScale(Number a) {
+    while (a.IsFinite() && a.scale > 0 && mpz_divisible_ui_p(a.digits.get_mpz_t(), 10)) {
+        a.digits /= 10;
+        a.scale--;
+    }
+    return a;
+}
+
+Number GreatestCommonDivisor(const Number& a, const Number& b) {
+    if (!a.IsFinite() || !b.IsFinite()) return Number::NaN();
+    Number result;
+    result.scale = std::max(a.scale, b.scale);
+    result.digits = gcd(Shift(a.digits, a.scale, result.scale, false), Shift(b.digits, b.scale, result.scale, false));
+    return result;
+}
+
+Number LeastCommonMultiple(const Number& a, const Number& b) {
+    if (!a.IsFinite() || !b.IsFinite()) return Number::NaN();
+    Number result;
+    result.scale = std::max(a.scale, b.scale);
+    result.digits = lcm(Shift(a.digits, a.scale, result.scale, false), Shift(b.digits, b.scale, result.scale, false));
+    return Checked(std::move(result));
+}
+
+Number Factorial(int64_t n) {
+    constexpr int64_t kLargest = 32177;  // whose factorial has not too many digits
+    if (n < 0) ThrowSqlError(sqlstate::kNumericOutOfRange, "factorial of a negative number is undefined");
+    if (n > kLargest) ThrowSqlError(sqlstate::kNumericOutOfRange, "value overflows numeric format");
+    Number result;
+    mpz_fac_ui(result.digits.get_mpz_t(), static_cast<unsigned long>(n));
+    return result;
+}
+
+int64_t WidthBucket(const Number& value, const Number& low, const Number& high, int32_t count) {
+    constexpr char kInvalidArgument[] = "2201G";
+    if (count <= 0) ThrowSqlError(kInvalidArgument, "count must be greater than zero");
+    if (value.IsNaN() || low.IsNaN() || high.IsNaN()) {
+        ThrowSqlError(kInvalidArgument, "operand, lower bound, and upper bound cannot be NaN");
+    }
+    if (!low.IsFinite() || !high.IsFinite()) ThrowSqlError(kInvalidArgument, "lower and upper bounds must be finite");
+    const int order = Compare(low, high);
+    if (order == 0) ThrowSqlError(kInvalidArgument, "lower bound cannot equal upper bound");
+    if (Compare(value, low) * order > 0) return 0;
+    if (Compare(value, high) * order <= 0) return int64_t{count} + 1;
+    const Number distance = MultiplyExactly(Subtract(value, low), Number::FromInteger(count));
+    return DivideToInteger(distance, Subtract(high, low)).digits.get_si() + 1;
+}
+
 Number Deviation(const Number& count, const Number& sum, const Number& squares, bool sample, bool root) {
     if (!sum.IsFinite() || !squares.IsFinite()) return Number::NaN();
     // The sum's scale is the largest of the values', so nothing here has more than twice as many digits.

@@ -62,6 +62,13 @@ Number Truncate(const Number& a, int digits);
 Number Ceiling(const Number& a);
 Number Floor(const Number& a);
 int Compare(const Number& a, const Number& b);
+// Without zeros at the end of the fraction.
+Number TrimScale(Number a);
+Number GreatestCommonDivisor(const Number& a, const Number& b);
+Number LeastCommonMultiple(const Number& a, const Number& b);
+Number Factorial(int64_t n);
+// The bucket of "count" equal ones between the bounds that a value is in: 0 before the first, count + 1 behind the last.
+int64_t WidthBucket(const Number& value, const Number& low, const Number& high, int32_t count);
 
 // Variance or standard deviation of "count" values, from their sum and the sum of their squares. REQUIRES: count > 1, or
 // count > 0 for the population's.

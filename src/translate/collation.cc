@@ -2,6 +2,9 @@
 // What collations mean to DuckDB, which knows bytes, and to the engine's functions, which know ICU and the C library.
 #include "translate/translator.h"
 
+#include <gnu/libc-version.h>
+#include <wctype.h>
+
 extern "C" {
 #include "catalog/pg_collation.h"
 #include "catalog/pg_database.h"
@@ -53,6 +56,35 @@ bool SortsByBytes(Oid collation) {
 bool HasAsciiCase(Oid collation) {
     if (!OidIsValid(collation)) return false;
     return pg_newlocale_from_collation(collation)->ctype_is_c;
+}
+
+const char* CaseName(Oid collation) {
+    if (!OidIsValid(collation) || GetDatabaseEncoding() != PG_UTF8) return nullptr;
+    const pg_locale_t locale = pg_newlocale_from_collation(collation);
+    const char* name = nullptr;
+    if (locale->ctype_is_c) {
+        name = "c";
+    } else if (locale->provider == COLLPROVIDER_LIBC) {
+        const char* ctype = CatalogText(collation, Anum_pg_database_datctype, Anum_pg_collation_collctype);
+        if (ctype != nullptr) name = psprintf("libc|%s|%s", gnu_get_libc_version(), ctype);
+    } else if (locale->provider == COLLPROVIDER_ICU) {
+        const char* icu = CatalogText(collation, Anum_pg_database_datlocale, Anum_pg_collation_colllocale);
+        const char* version = icu != nullptr ? get_collation_actual_version(COLLPROVIDER_ICU, icu) : nullptr;
+        if (version != nullptr) name = psprintf("icu|%s|%s", version, icu);
+    }
+    return name != nullptr ? LiteralFor(TEXTOID, -1, CStringGetTextDatum(name), false) : nullptr;
+}
+
+bool HasPlainAsciiCase(Oid collation) {
+    if (!OidIsValid(collation) || GetDatabaseEncoding() != PG_UTF8) return false;
+    const pg_locale_t locale = pg_newlocale_from_collation(collation);
+    if (locale->ctype_is_c || locale->provider == COLLPROVIDER_ICU) return true;
+    if (locale->provider != COLLPROVIDER_LIBC) return false;
+    for (wint_t c = 'a'; c <= 'z'; c++) {
+        const wint_t capital = c - 'a' + 'A';
+        if (towupper_l(c, locale->info.lt) != capital || towlower_l(capital, locale->info.lt) != c) return false;
+    }
+    return true;
 }
 
 const char* CollationName(Oid collation, bool* has_keys) {

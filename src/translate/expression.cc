@@ -6,7 +6,6 @@ extern "C" {
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
-#include "utils/fmgroids.h"
 }
 
 namespace ivy::translate {
@@ -102,37 +101,6 @@ bool TranslateCall(Translator* t, const Signature* signature, List* nodes, Oid c
 
 namespace {
 
-// concat and concat_ws of arguments whose text is the same in both systems. Both leave NULLs out.
-bool TranslateConcat(Translator* t, FuncExpr* function, Sql* out) {
-    const bool with_separator = function->funcid == F_CONCAT_WS;
-    StringInfoData text;
-    initStringInfo(&text);
-    if (function->funcvariadic) return Refuse(t, "%s of an array", DescribeFunction(function->funcid));
-    foreach_ptr(Node, node, function->args) {
-        Sql argument;
-        const Oid type = getBaseType(exprType(node));
-        if (type == UNKNOWNOID && IsA(node, Const)) {
-            const auto* constant = castNode(Const, node);
-            const char* string = constant->constisnull ? "" : DatumGetCString(constant->constvalue);
-            appendStringInfo(&text, "%s%s", text.len == 0 ? "" : ", ",
-                             LiteralFor(TEXTOID, -1, CStringGetTextDatum(string), constant->constisnull));
-            continue;
-        }
-        if (type != TEXTOID && type != VARCHAROID && type != BPCHAROID && type != INT2OID && type != INT4OID && type != INT8OID &&
-            type != NUMERICOID && type != UUIDOID) {
-            return Refuse(t, "%s of type %s", DescribeFunction(function->funcid), format_type_be(type));
-        }
-        if (!TranslateExpression(t, node, &argument)) return false;
-        if (IsNumeric(argument)) argument = ToNumericText(argument);
-        appendStringInfo(&text, "%s%s", text.len == 0 ? "" : ", ", CastTo(argument, Native(TypeKind::kText)));
-    }
-    *out = Sql{};
-    out->text = psprintf("%s(%s)", with_separator ? "concat_ws" : "concat", text.data);
-    out->type = TEXTOID;
-    out->rep = Native(TypeKind::kText);
-    return true;
-}
-
 bool TranslateFunction(Translator* t, FuncExpr* function, Sql* out) {
 #ifdef PACKAGE_IVORYSQL_VERSION
     if (!FUNC_EXPR_FROM_PG_PROC(function->function_from)) {
@@ -140,7 +108,7 @@ bool TranslateFunction(Translator* t, FuncExpr* function, Sql* out) {
     }
 #endif
     if (function->funcretset) return Refuse(t, "set-returning %s", DescribeFunction(function->funcid));
-    if (function->funcid == F_CONCAT || function->funcid == F_CONCAT_WS) return TranslateConcat(t, function, out);
+    if (IsConcatenation(function->funcid)) return TranslateConcatenation(t, function, out);
     const Signature* signature = FindSignature(function->funcid);
     if (signature == nullptr || function->funcvariadic ||
         static_cast<int>(strcspn(signature->types, ">")) != list_length(function->args)) {
@@ -321,7 +289,12 @@ bool CheckGroupable(Translator* t, const Sql& e, Oid collation, Oid equality_ope
     if (signature == nullptr || !signature->IsComparison() || strcmp(signature->sql, "=") != 0) {
         return Refuse(t, "grouping by type %s", format_type_be(e.type));
     }
-    if (signature->types[0] == 'i') return Refuse(t, "grouping by intervals, which may be equal and yet differ");
+    // Equal intervals may differ, as numerics may.
+    if (signature->types[0] == 'i') {
+        if (key == nullptr) return Refuse(t, "grouping by intervals, which may be equal and yet differ");
+        *key = psprintf("ivy_interval_key(%s)", e.text);
+        return true;
+    }
     // Padded to one length they differ in no trailing blanks.
     if (signature->types[0] == 'c' && typmod < VARHDRSZ) return Refuse(t, "grouping by character of varying length");
     Sql args[2] = {e, e};

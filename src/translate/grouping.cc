@@ -83,7 +83,7 @@ bool BeginGrouping(Translator* t) {
         Sql* group = &grouping->groups[i];
         ok = TranslateExpression(t, node, group) &&
              CheckGroupable(t, *group, exprCollation(node), clause->eqop, exprTypmod(node), &grouping->keys[i]) && ok;
-        if (ok && grouping->keys[i] != nullptr) *group = ToNumericText(*group);
+        if (ok && grouping->keys[i] != nullptr && group->type == NUMERICOID) *group = ToNumericText(*group);
     }
     return ok;
 }
@@ -152,7 +152,7 @@ bool TranslateGroupedVar(Translator* t, Level* level, RangeTblEntry* rte, Var* v
         }
         // The group's value, if all rows have the very same one. Grouping sets without it show NULL.
         UseArgument(grouping, out);
-        out->text = psprintf("ivy_num_one(%s)", out->text);
+        out->text = psprintf("%s(%s)", out->type == INTERVALOID ? "ivy_interval_one" : "ivy_num_one", out->text);
         if (level->query->groupingSets != NIL) {
             out->text = psprintf("CASE WHEN GROUPING(%s.g%d) = 0 THEN %s END", grouping->input, var->varattno, out->text);
         }

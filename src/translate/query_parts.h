@@ -25,6 +25,11 @@ bool TranslateScalarArray(Translator* t, ScalarArrayOpExpr* expression, Sql* out
 bool TranslateRowCompare(Translator* t, RowCompareExpr* row, Sql* out);
 bool TranslateRelabel(Translator* t, RelabelType* relabel, Sql* out);
 bool TranslateTextCast(Translator* t, CoerceViaIO* cast, Sql* out);
+// The text that the type's output function gives. Refuses if that isn't known.
+bool TextOf(Translator* t, const Sql& e, Sql* out);
+// concat, concat_ws and format (concatenation.cc).
+bool IsConcatenation(Oid function);
+bool TranslateConcatenation(Translator* t, FuncExpr* function, Sql* out);
 
 bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out);
 // Makes an expression over FROM a column of the inner SELECT of a grouping, which its text becomes.

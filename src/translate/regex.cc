@@ -57,6 +57,7 @@ struct Piece {
 struct Parser {
     const char* at;
     bool ascii_classes;
+    bool ignore_case;
     StringInfoData out;
     int groups = 0;
     int depth = 0;
@@ -69,6 +70,9 @@ struct Parser {
 void Emit(Parser* p, const char* bytes, int count) { appendBinaryStringInfo(&p->out, bytes, count); }
 
 bool IsAlphanumeric(char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+
+bool IsLetter(uint32 c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
+uint32 OtherCase(uint32 c) { return c ^ 0x20; }
 
 // Takes one character, as a literal in or outside of brackets.
 uint32 TakeLiteral(Parser* p) {
@@ -114,7 +118,9 @@ const Class* TakeClass(Parser* p) {
     for (const Class& known : kClasses) {
         const size_t length = strlen(known.name);
         if (strncmp(p->at, known.name, length) != 0) continue;
-        if (!p->ascii_classes) return nullptr;
+        if (!p->ascii_classes || (p->ignore_case && (strcmp(known.name, "[:upper:]") == 0 || strcmp(known.name, "[:lower:]") == 0))) {
+            return nullptr;
+        }
         p->at += length;
         return &known;
     }
@@ -134,6 +140,20 @@ uint32 TakeEscape(Parser* p) {
     if (c == '\0' || IsAlphanumeric(c) || static_cast<unsigned char>(c) >= 128 || c <= ' ') return 0;
     p->at++;
     return TakeLiteral(p);
+}
+
+// In brackets, ignoring case: the counterparts of a range's letters. False if that isn't a range.
+bool AddOtherCase(Parser* p, uint32 low, uint32 high, CharSet* set) {
+    if (high >= 128) return false;
+    if (IsLetter(low) && IsLetter(high) && (low & 0x20) == (high & 0x20)) {
+        appendStringInfo(&p->out, "%c-%c", static_cast<char>(OtherCase(low)), static_cast<char>(OtherCase(high)));
+        for (uint32 c = low; c <= high; c++) set->Add(OtherCase(c));
+        return true;
+    }
+    for (uint32 c = low; c <= high; c++) {
+        if (IsLetter(c)) return false;
+    }
+    return true;
 }
 
 bool ParseBrackets(Parser* p, CharSet* set) {
@@ -167,6 +187,7 @@ bool ParseBrackets(Parser* p, CharSet* set) {
             high = TakeLiteral(p);
             if (high < low) return false;
         }
+        if (p->ignore_case && !AddOtherCase(p, low, high, set)) return false;
         for (uint32 c = low; c <= Min(high, 128U); c++) set->Add(c);
         if (high >= 128) set->others = true;
     }
@@ -213,6 +234,20 @@ bool ParseQuantifier(Parser* p, bool* present, int* min, int* max) {
     return strchr("*+?{", *p->at) == nullptr || *p->at == '\0';
 }
 
+bool ParseCharacter(Parser* p, Piece* piece) {
+    const int start = p->out.len;
+    const uint32 c = TakeLiteral(p);
+    piece->first.Add(c);
+    if (!p->ignore_case) return true;
+    if (c >= 128) return false;
+    if (IsLetter(c)) {
+        p->out.len = start;
+        appendStringInfo(&p->out, "[%c%c]", static_cast<char>(c), static_cast<char>(OtherCase(c)));
+        piece->first.Add(OtherCase(c));
+    }
+    return true;
+}
+
 bool ParseAtom(Parser* p, Piece* piece, bool* is_group) {
     *is_group = false;
     switch (*p->at) {
@@ -253,7 +288,7 @@ bool ParseAtom(Parser* p, Piece* piece, bool* is_group) {
             return c != 0;
         }
         case '*': case '+': case '?': case '{': case '^': case '$': return false;
-        default: piece->first.Add(TakeLiteral(p)); return true;
+        default: return ParseCharacter(p, piece);
     }
 }
 
@@ -310,29 +345,47 @@ bool ParseAlternatives(Parser* p, bool top) {
     return true;
 }
 
-// How many quantified pieces could end at several places.
-int CountAmbiguous(const List* pieces) {
-    int ambiguous = 0;
-    for (int i = 0; i < list_length(pieces); i++) {
-        const auto* piece = static_cast<const Piece*>(list_nth(pieces, i));
-        if (!piece->variable) continue;
-        CharSet next;
-        for (int j = i + 1; j < list_length(pieces); j++) {
-            const auto* following = static_cast<const Piece*>(list_nth(pieces, j));
-            next.Unite(following->first);
-            if (!following->optional) break;
-        }
-        if (piece->first.Meets(next)) ambiguous++;
+// Whether a quantified piece could end at several places.
+bool IsAmbiguous(const List* pieces, int index) {
+    const auto* piece = static_cast<const Piece*>(list_nth(pieces, index));
+    CharSet next;
+    for (int i = index + 1; i < list_length(pieces); i++) {
+        const auto* following = static_cast<const Piece*>(list_nth(pieces, i));
+        next.Unite(following->first);
+        if (!following->optional) break;
     }
-    return ambiguous;
+    return piece->variable && piece->first.Meets(next);
+}
+
+// Whether both engines find the same match: see the header.
+bool MatchesOneWay(const Parser& p) {
+    int ambiguous = 0;
+    bool last = true;  // no quantified piece behind this one
+    bool only_last = true;
+    for (int i = list_length(p.pieces) - 1; i >= 0; i--) {
+        if (IsAmbiguous(p.pieces, i)) {
+            ambiguous++;
+            only_last &= last;
+        }
+        if (static_cast<const Piece*>(list_nth(p.pieces, i))->variable) last = false;
+    }
+    return p.simple && ambiguous <= 1 && (only_last || (p.starts_at_begin && p.ends_at_end));
+}
+
+bool MayBeEmpty(const List* pieces) {
+    foreach_ptr(Piece, piece, pieces) {
+        if (!piece->optional) return false;
+    }
+    return true;
 }
 
 }  // namespace
 
-bool ParseRegex(const char* pattern, bool ascii_classes, Regex* out) {
+bool ParseRegex(const char* pattern, bool ascii_classes, bool ignore_case, Regex* out) {
     Parser p{};
     p.at = pattern;
     p.ascii_classes = ascii_classes;
+    p.ignore_case = ignore_case;
     p.simple = true;
     initStringInfo(&p.out);
     appendStringInfoString(&p.out, "(?s)");  // a point is any character
@@ -341,7 +394,8 @@ bool ParseRegex(const char* pattern, bool ascii_classes, Regex* out) {
     if (!ParseAlternatives(&p, true) || *p.at != '\0') return false;
     out->text = p.out.data;
     out->groups = p.groups;
-    out->one_way = p.simple && p.starts_at_begin && p.ends_at_end && CountAmbiguous(p.pieces) <= 1;
+    out->one_way = MatchesOneWay(p);
+    out->may_be_empty = MayBeEmpty(p.pieces);
     return true;
 }
 

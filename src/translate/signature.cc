@@ -24,7 +24,8 @@ int sorted_count = 0;
 void SortSignatures() {
     const SignatureTable tables[] = {NumericSignatures(), TextSignatures(),      DatetimeSignatures(),
                                      CastSignatures(),    AggregateSignatures(), WindowSignatures(),
-                                     JsonSignatures(),    OrderedSignatures()};
+                                     JsonSignatures(),    OrderedSignatures(),   IntervalSignatures(),
+                                     FormatSignatures()};
     int count = 0;
     for (const SignatureTable& table : tables) {
         if (count + table.count > kMaxSignatures) elog(ERROR, "too many signatures");
@@ -170,12 +171,6 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
             }
             break;
         }
-        case Needs::kAsciiCase:
-            if (!HasAsciiCase(collation)) {
-                return Refuse(t, "%s under a collation whose letters are not only ASCII's",
-                              DescribeFunction(signature.function));
-            }
-            break;
     }
     // Where the collation isn't that of bytes, its sort keys are compared.
     if (name != nullptr) {
@@ -258,12 +253,6 @@ const char* Expand(const char* sql, const Sql* args, int count, const char* aggr
 
 const char* AggregateOf(const Call& call, const char* name, const char* text) {
     return psprintf("%s%s%s%s", name, call.before, text, call.after);
-}
-
-bool AddsFloats(const Signature& signature) {
-    return strpbrk(signature.types, "fd") != nullptr && signature.sql != nullptr &&
-           (strstr(signature.sql, "sum") != nullptr || strstr(signature.sql, "avg") != nullptr ||
-            strstr(signature.sql, "ivy_") != nullptr);
 }
 
 const char* OrderedOf(const Call& call, const char* name, const char* text) {

@@ -26,7 +26,6 @@ enum class Needs : uint8_t {
     kNothing,
     kDeterministic,  // equal means equal bytes
     kBytes,          // and the order is that of bytes
-    kAsciiCase,      // upper and lower case are known for ASCII only
 };
 
 struct Signature;
@@ -81,6 +80,8 @@ struct SignatureTable {
 SignatureTable NumericSignatures();
 SignatureTable TextSignatures();
 SignatureTable DatetimeSignatures();
+SignatureTable IntervalSignatures();
+SignatureTable FormatSignatures();
 SignatureTable JsonSignatures();
 SignatureTable CastSignatures();
 SignatureTable AggregateSignatures();
@@ -103,8 +104,6 @@ const char* Expand(const char* sql, const Sql* args, int count, const char* aggr
 const char* AggregateOf(const Call& call, const char* name, const char* text);
 // The same with the call's keys as ORDER BY.
 const char* OrderedOf(const Call& call, const char* name, const char* text);
-// Whether an aggregate adds floats, in the order of rows: a given order gives given bits.
-bool AddsFloats(const Signature& signature);
 // The template for DECIMALs or for text form, of two with "|" between.
 const char* NumericTemplate(const char* sql, bool text_form);
 // Sets type and rep of a result by its letter. An 'n' is text form.
@@ -113,6 +112,8 @@ void SetResult(const Call& call, char letter, const char* text, Sql* out);
 // Whether the argument is a Const that isn't NULL.
 bool ConstText(const Call& call, int argument, char** out);
 bool ConstInt(const Call& call, int argument, int32* out);
+// The DTK_ code of the first argument, if it is a constant unit of time in any spelling that Postgres takes, or -1.
+int ConstUnit(const Call& call);
 bool RefuseCall(const Call& call, const char* why);
 
 // "function to_char(timestamp without time zone, text)", "operator ~(text, text)": for reasons.

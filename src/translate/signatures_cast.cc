@@ -56,6 +56,7 @@ constexpr Signature kRows[] = {
     {F_FLOAT8_INT2, "2>d", "CAST($1 AS DOUBLE)"},
     {F_FLOAT8_INT4, "4>d", "CAST($1 AS DOUBLE)"},
     {F_FLOAT8_INT8, "8>d", "CAST($1 AS DOUBLE)"},
+    {F_FLOAT4_FLOAT8, "d>f", "ivy_float_of_double($1)"},
     {F_FLOAT8_FLOAT4, "f>d", "CAST($1 AS DOUBLE)"},
     // Both round to the nearest even integer and refuse what is out of range.
     {F_INT2_FLOAT4, "f>2", "CAST($1 AS SMALLINT)"},

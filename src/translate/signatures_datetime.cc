@@ -26,7 +26,8 @@ namespace {
 
 // --- units -----------------------------------------------------------------------------------------------------------------
 
-// The DTK_ code of a constant unit name in any spelling that Postgres takes, or -1.
+}  // namespace
+
 int ConstUnit(const Call& call) {
     char* name;
     if (!ConstText(call, 0, &name)) return -1;
@@ -36,6 +37,8 @@ int ConstUnit(const Call& call) {
     if (kind == UNKNOWN_FIELD) kind = DecodeSpecial(0, lower, &value);
     return kind == UNITS || (kind == RESERV && value == DTK_EPOCH) ? value : -1;
 }
+
+namespace {
 
 const char* TruncUnitName(int unit) {
     switch (unit) {
@@ -300,7 +303,6 @@ constexpr Signature kRows[] = {
     IVY_COMPARE(F_TIME_, "TT>b"),
     IVY_COMPARE(F_TIMESTAMP_, "ss>b"),
     IVY_COMPARE(F_TIMESTAMPTZ_, "zz>b"),
-    IVY_COMPARE(F_INTERVAL_, "ii>b"),
     IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMP, "Ds>b", CompareDate),
     IVY_COMPARE_CROSS(F_TIMESTAMP_, _DATE, "sD>b", CompareDate),
     IVY_COMPARE_CROSS(F_DATE_, _TIMESTAMPTZ, "Dz>b", CompareZoned),
@@ -318,7 +320,7 @@ constexpr Signature kRows[] = {
     {F_TIMESTAMP_PL_INTERVAL, "si>s", IVY_STAMP("($1 + $2)", ""), Needs::kNothing, AddInterval},
     {F_TIMESTAMP_MI_INTERVAL, "si>s", IVY_STAMP("($1 - $2)", ""), Needs::kNothing, AddInterval},
     {F_TIMESTAMPTZ_PL_INTERVAL, "zi>z", "ivy_zoned_add($1, $2)"},
-    {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", "ivy_zoned_add($1, ivy_neg($2))"},
+    {F_TIMESTAMPTZ_MI_INTERVAL, "zi>z", "ivy_zoned_add($1, ivy_interval_neg($2))"},
     {F_TIMESTAMPTZ_MI, "zz>i",
      "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) "
      "ELSE ($1 AT TIME ZONE 'UTC') - ($2 AT TIME ZONE 'UTC') END"},
@@ -329,9 +331,10 @@ constexpr Signature kRows[] = {
      "(ivy_date_bin($1, $2 AT TIME ZONE 'UTC', $3 AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')"},
     {F_TO_TIMESTAMP_FLOAT8, "d>z", "ivy_to_timestamp($1)"},
     {F_MAKE_DATE, "444>D", "ivy_make_date($1, $2, $3)"},
+    {F_MAKE_TIME, "44d>T", "ivy_make_time($1, $2, $3)"},
+    {F_MAKE_TIMESTAMP, "44444d>s", "ivy_make_timestamp($1, $2, $3, $4, $5, $6)"},
     {F_AGE_TIMESTAMP_TIMESTAMP, "ss>i", "ivy_age($1, $2)"},
     {F_AGE_TIMESTAMPTZ_TIMESTAMPTZ, "zz>i", "ivy_age(ivy_zoned_local($1), ivy_zoned_local($2))"},
-    {F_INTERVAL_UM, "i>i", "ivy_neg($1)"},
     {F_ISFINITE_DATE, "D>b", "isfinite($1)"},
     {F_ISFINITE_TIMESTAMP, "s>b", "isfinite($1)"},
     {F_ISFINITE_TIMESTAMPTZ, "z>b", "isfinite($1)"},
@@ -345,6 +348,9 @@ constexpr Signature kRows[] = {
     {F_DATE_PART_TEXT_TIMESTAMP, "ts>d", "", Needs::kNothing, Extract},
     {F_DATE_PART_TEXT_TIMESTAMPTZ, "tz>d", "", Needs::kNothing, ExtractZoned},
 
+    // An infinite timestamp has no time of day.
+    {F_TIME_TIMESTAMP, "s>T", "CASE WHEN isfinite($1) THEN CAST($1 AS TIME) END"},
+    {F_TIME_TIMESTAMPTZ, "z>T", "CASE WHEN isfinite($1) THEN CAST(ivy_zoned_local($1) AS TIME) END"},
     {F_TIMESTAMP_DATE, "D>s", "CAST($1 AS TIMESTAMP)"},
     {F_DATE_TIMESTAMP, "s>D", "CAST($1 AS DATE)"},
     {F_TIMESTAMPTZ_DATE, "D>z", "ivy_zoned_instant(CAST($1 AS TIMESTAMP))"},

@@ -159,6 +159,10 @@ bool IsDeterministic(Oid collation);
 bool SortsByBytes(Oid collation);
 // Upper and lower case are ASCII's only.
 bool HasAsciiCase(Oid collation);
+// The literal by which the engine's functions know how the collation maps upper to lower case and back, or null.
+const char* CaseName(Oid collation);
+// ASCII letters are each other's upper and lower case, and nobody else's counterpart.
+bool HasPlainAsciiCase(Oid collation);
 // The literal by which the engine's functions know a deterministic collation that doesn't sort by bytes, or null.
 // *has_keys says whether they have sort keys for it, or comparison only.
 const char* CollationName(Oid collation, bool* has_keys);
@@ -175,6 +179,8 @@ Node* Fold(Translator* t, Node* node);
 bool IsValue(Node* node);
 // An expression that is a value. Refuses if its type has no exact literal.
 bool TranslateValue(Translator* t, Node* node, Sql* out);
+// The text of a setting, as it is when the query runs: of what depends on one.
+bool TranslateSetting(Translator* t, const char* name, const char** text);
 bool TranslateVar(Translator* t, Var* var, Sql* out);
 // Whether equality of this expression's values is equality of their representation (GROUP BY, DISTINCT, UNION, IN). With
 // "key" also where it is that of another expression, which *key becomes: equal numerics may differ in their display scale.

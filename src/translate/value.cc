@@ -3,10 +3,13 @@
 #include "translate/query_parts.h"
 
 extern "C" {
+#include "catalog/pg_collation.h"
+#include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "rewrite/rewriteManip.h"
+#include "utils/fmgroids.h"
 #include "utils/numeric.h"
 }
 
@@ -136,6 +139,16 @@ bool TranslateValue(Translator* t, Node* node, Sql* out) {
             out->text = psprintf("CAST(%s AS %s)", out->text, TypeName(out->rep));
         }
     }
+    return true;
+}
+
+bool TranslateSetting(Translator* t, const char* name, const char** text) {
+    Const* argument = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(name), false, false);
+    FuncExpr* setting = makeFuncExpr(F_CURRENT_SETTING_TEXT, TEXTOID, list_make1(argument), InvalidOid,
+                                     DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
+    Sql value;
+    if (!TranslateValue(t, reinterpret_cast<Node*>(setting), &value)) return false;
+    *text = value.text;
     return true;
 }
 

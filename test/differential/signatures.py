@@ -13,11 +13,11 @@ import argparse
 import os
 import sys
 
-import psycopg
-
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "support"))
+import scalar_expressions  # noqa: E402
 from ivy_server import Server, wait_live  # noqa: E402
+from signature_runner import PROBE, Runner  # noqa: E402
 
 # Edge values by column. Columns have the name of their list; shorter lists are padded with NULLs.
 VALUES = {
@@ -61,11 +61,14 @@ VALUES = {
     "js": ("jsonb", ['{"a": 1}', '{"a":1}', "[]", "null", '{"b": {"c": [1, {"d": "x, }]"}]}, "a": "q\\"ä\\n\\u0001"}', '[1, "a", null, [2, 3], {"a": 5}]', '"a"', "1.50",
                         '{"": 0, "a b": true, "\\"k\\"": null}', '{"a": null}', "{}", "true"]),
 }
+for name, texts in scalar_expressions.TEXTS.items():
+    VALUES[name] = ("text", texts)
 COMPARE = ["=", "<>", "<", "<=", ">", ">="]
 
 
 def expressions():
     """(expression over x and y, whether it must be shipped). One that names only x is run over single rows."""
+    yield from scalar_expressions.expressions()
     for left, right in [("i2", "i2"), ("i4", "i4"), ("i8", "i8"), ("i2", "i4"), ("i4", "i2"), ("i2", "i8"), ("i8", "i2"),
                         ("i4", "i8"), ("i8", "i4")]:
         for op in COMPARE + ["+", "-", "*", "/"]:
@@ -352,30 +355,6 @@ LOCAL_AGGREGATES = ["array_agg(DISTINCT x.p)", "string_agg(DISTINCT x.t COLLATE 
                     "sum(x.f8 ORDER BY x.id)", "string_agg(x.t, x.v ORDER BY x.id)", "array_agg(x.tz ORDER BY x.id)"]
 
 
-# Frames over a total order, or with peers where the function doesn't tell them apart.
-FRAMES = ["ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING", "ROWS BETWEEN 3 PRECEDING AND 2 PRECEDING", "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING",
-          "GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING", "GROUPS BETWEEN CURRENT ROW AND 2 FOLLOWING", "RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"]
-EXCLUSIONS = ["", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES", " EXCLUDE NO OTHERS"]
-RANGES = ([("x.%s" % c, o) for c in ("i2", "i4", "i8", "i4 % 5", "n", "m", "w", "z") for o in ("0", "1", "3")] + [("x.i8", "9223372036854775807"), ("x.i4", "5000000000"), ("x.n", "0.01"), ("x.n", "2.005")]
-          + [("x.%s" % c, "%s::float8" % o) for c in ("f4", "f8") for o in ("0", "0.5", "1e300")]
-          + [("x.%s" % c, "interval '%s'" % o) for c in ("d", "ts") for o in ("0", "1 day", "1 year 2 months 3 days 04:05", "500 years")] + [("x.tz", "interval '36 hours'")])
-WINDOWS = (
-    ["%s OVER (PARTITION BY x.g ORDER BY x.i2 %s%s)" % (f, frame, e) for f in ("count(x.t)", "sum(x.n)", "max(x.c)", "avg(x.i8)", "bool_or(x.b)") for frame in FRAMES for e in EXCLUSIONS
-     if not frame.startswith("ROWS")]
-    + ["%s OVER (ORDER BY x.i4 DESC, x.id %s%s)" % (f, frame, e) for f in ("first_value(x.t)", "last_value(x.n)", "nth_value(x.d, 2)", "array_agg(x.id)", "string_agg(x.v, '-')", "stddev(x.n)",
-                                                                      "count(*) FILTER (WHERE x.b)", "any_value(x.id)", "sum(x.un)") for frame in FRAMES for e in EXCLUSIONS]
-    + ["%s OVER (ORDER BY %s%s RANGE BETWEEN %s %s AND %s)" % (f, key, direction, o, side, end.replace("@", o)) for key, o in RANGES for direction in ("", " DESC", " NULLS FIRST")
-       for f, side, end in (("count(*)", "PRECEDING", "CURRENT ROW"), ("sum(x.id)", "PRECEDING", "@ FOLLOWING"), ("min(x.id)", "FOLLOWING", "UNBOUNDED FOLLOWING"),
-                            ("max(x.id)", "PRECEDING", "@ PRECEDING EXCLUDE TIES"))]
-    + ["%s OVER (PARTITION BY x.g)" % f for f in ("count(x.f8)", "stddev(x.i2)", "regr_count(x.f8, x.f4)", "string_agg(x.b::int::text, '')", "max(x.tz)")]
-    + ["%s OVER (PARTITION BY x.id)" % f for f in ("sum(x.f8)", "avg(x.f8)", "var_pop(x.f8)", "corr(x.f8, x.f8)", "avg(x.f4)")]
-    + ["ntile(4) OVER (ORDER BY x.id)", "lag(x.n, 1, 0.125) OVER (ORDER BY x.id)", "lag(x.un, 1, 7) OVER (ORDER BY x.id)", "lag(x.un, 2) OVER (ORDER BY x.id)", "lead(x.n, 1, 0) OVER (ORDER BY x.id)", "lag(x.i4, x.g, 7) OVER (ORDER BY x.id)",
-       "lag(x.t, -1, 'none') OVER (PARTITION BY x.g ORDER BY x.id DESC)", "nth_value(x.js, 3) OVER (ORDER BY x.id)", "cume_dist() OVER (ORDER BY x.i2)", "percent_rank() OVER (ORDER BY x.c DESC)"])
-# Those whose window functions Postgres computes: sums of floats in an order, offsets for which it has an error or that know time zones.
-LOCAL_WINDOWS = ["ntile(x.g + 1) OVER (ORDER BY x.id)", "sum(x.f8) OVER (ORDER BY x.id)", "avg(x.f8) OVER (ORDER BY x.id ROWS 2 PRECEDING)", "count(*) OVER (ORDER BY x.tz RANGE interval '1 day' PRECEDING)",
-                 "count(*) OVER (ORDER BY x.d RANGE interval '-1 day' PRECEDING)", "count(*) OVER (ORDER BY x.un RANGE 1 PRECEDING)"]
-
-
 ZONES = ["America/New_York", "Australia/Lord_Howe", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Apia", "Africa/Monrovia", "EST5EDT", "+03:30"]
 
 
@@ -393,104 +372,10 @@ def schema():
     return lines
 
 
-class Runner:
-    def __init__(self, connection, verbose):
-        self.c = connection
-        self.verbose = verbose
-        self.is_boolean = False  # the last column of the row table's last answer
-        self.counts = {"equal": 0, "wrong": 0, "refused": 0, "local": 0}
-
-    def run(self, schema_name, query):
-        self.c.execute("SAVEPOINT s")
-        try:
-            with self.c.cursor() as cursor:
-                cursor.execute(query.replace("edge", schema_name + ".edge"))
-                result = cursor.pgresult
-                rows = [tuple(result.get_value(i, j) for j in range(result.nfields)) for i in range(result.ntuples)]
-                self.c.execute("RELEASE s")
-                return (rows, [result.ftype(j) for j in range(result.nfields)]), None
-        except psycopg.Error as error:
-            self.c.execute("ROLLBACK TO s")
-            return None, error
-
-    def report(self, kind, text, detail=""):
-        self.counts[kind] += 1
-        if kind != "equal" or self.verbose:
-            print("%-8s %s %s" % (kind, text, detail), flush=True)
-
-    def check(self, query, where):
-        """Compares one query; on errors goes down to single rows and pairs. Returns "equal", "wrong" or "refused"."""
-        heap, heap_error = self.run("heap", query + where)
-        mirror, mirror_error = self.run("mirror", query + where)
-        self.is_boolean = heap_error is None and heap[1][-1] == 16
-        if heap_error is None and mirror_error is None:
-            if heap == mirror:
-                return "equal", ""
-            for a, b in zip(heap[0], mirror[0]):
-                if a != b:
-                    return "wrong", "row table %r, mirror %r" % (a, b)
-            return "wrong", "rows or types differ: %r %r" % (heap, mirror)
-        if heap_error is None:
-            return "refused", str(mirror_error).splitlines()[0]
-        if mirror_error is None:
-            return "wrong", "mirror answers; row table: %s" % heap_error
-        return "error", ""
-
-    def expression(self, text, must_ship):
-        pairs = "y." in text
-        source = "FROM edge x, edge y" if pairs else "FROM edge x"
-        keys = "x.id, y.id" if pairs else "x.id"
-        query = "SELECT %s, %s %s" % (keys, text, source)
-        if must_ship is not None:
-            plan = [r[0] for r in self.c.execute("EXPLAIN (VERBOSE, COSTS off) " + query.replace("edge", "mirror.edge")).fetchall()]
-            whole = any("Columnar Engine: whole query" in line for line in plan)
-            if whole != must_ship:
-                self.report("local" if must_ship else "equal", text, " ".join(l.strip() for l in plan if "ot " in l)[:200])
-                if must_ship:
-                    return
-        order = " ORDER BY 1, 2" if pairs else " ORDER BY 1"
-        outcome, detail = self.check(query, order)
-        if outcome == "equal" and self.is_boolean:
-            # As a filter it meets the engine's optimizer, statistics and pruning.
-            outcome, detail = self.check("SELECT %s %s WHERE %s" % (keys, source, text), order)
-            self.report(outcome if outcome != "error" else "wrong", text, "as a filter: " + detail)
-            return
-        if outcome == "error" or outcome == "refused":
-            rows = [r[0] for r in self.c.execute("SELECT id FROM heap.edge ORDER BY id").fetchall()]
-            outcome = "equal"
-            for i in rows:
-                result, why = self.check(query, " WHERE x.id = %d%s" % (i, order))
-                if result in ("error", "refused") and pairs:
-                    for j in rows:
-                        result, why = self.check(query, " WHERE x.id = %d AND y.id = %d" % (i, j))
-                        if result in ("wrong", "refused") and outcome != "wrong":
-                            outcome, detail = result, "x %d y %d: %s" % (i, j, why)
-                elif result in ("wrong", "refused") and outcome != "wrong":
-                    outcome, detail = result, "x %d: %s" % (i, why)
-        self.report(outcome, text, detail)
-
-    def check_shipped(self, text, must_ship):
-        plan = [r[0] for r in self.c.execute("EXPLAIN (VERBOSE, COSTS off) SELECT %s FROM mirror.edge x" % text).fetchall()]
-        whole = any("Columnar Engine: whole query" in line for line in plan)
-        if whole != must_ship:
-            self.report("local", text, " ".join(l.strip() for l in plan if "ot " in l)[:200])
-
-    def window(self, text, must_ship):
-        self.check_shipped(text, must_ship)
-        outcome, detail = self.check("SELECT x.id, %s FROM edge x" % text, " ORDER BY 1")
-        self.report("equal" if outcome == "error" else outcome, text, detail)
-
-    def aggregate(self, text, must_ship):
-        self.check_shipped(text, must_ship)
-        for tail in [" FROM edge x", " FROM edge x WHERE x.id < 0", " FROM edge x GROUP BY x.g ORDER BY x.g"]:
-            outcome, detail = self.check("SELECT " + text + tail, "")
-            self.report("equal" if outcome == "error" else outcome, text + tail, detail)
-
-
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    parser.add_argument("--aggregates", action="store_true", help="only these and window functions")
+    parser.add_argument("--aggregates", action="store_true", help="only these")
     parser.add_argument("--zones", action="store_true", help="all time zones, not just one")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
@@ -498,6 +383,7 @@ def main():
         for line in schema():
             c.execute(line)
         c.execute("CALL mooncake.create_table('mirror.edge', 'heap.edge')")
+        c.execute(PROBE)
         wait_live(c, "mirror.edge")
         c.execute("ANALYZE")
         c.execute("SET mooncake.fallback = off")
@@ -505,25 +391,17 @@ def main():
         runner = Runner(c, options.verbose)
         # IvorySQL's || depends on the session's mode (whether NULL counts as an empty string): Postgres evaluates it.
         ivorysql = c.execute("SELECT 1 FROM pg_settings WHERE name = 'ivorysql.compatible_mode'").fetchone()
-        for text, must_ship in [] if options.aggregates else expressions():
-            if options.only in text:
-                if ivorysql and " || " in text:
-                    must_ship = None
-                runner.expression(text, must_ship)
-        for text in AGGREGATES + LOCAL_AGGREGATES:
-            if options.only in text:
-                runner.aggregate(text, text not in LOCAL_AGGREGATES)
-        for text in WINDOWS + LOCAL_WINDOWS:
-            if options.only in text:
-                runner.window(text, text not in LOCAL_WINDOWS)
+        wanted = [(text, None if ivorysql and " || " in text else must_ship) for text, must_ship in expressions() if options.only in text]
+        if not options.aggregates:
+            runner.expressions(wanted)
+        runner.aggregates([text for text in AGGREGATES if options.only in text], True)
+        runner.aggregates([text for text in LOCAL_AGGREGATES if options.only in text], False)
         # What depends on the session's time zone, in zones with daylight saving time in either half of the year, with
         # offsets of minutes, with days left out, and with rules only.
         for zone in [] if options.aggregates else ZONES if options.zones else ZONES[:1]:
             c.execute("SET TimeZone = '%s'" % zone)
             print("time zone %s" % zone)
-            for text, must_ship in expressions():
-                if options.only in text and any(name in text for name in ("tz", "timestamptz")):
-                    runner.expression(text, must_ship)
+            runner.expressions([(text, must_ship) for text, must_ship in wanted if "tz" in text or "timestamptz" in text])
         print(", ".join("%s %d" % item for item in runner.counts.items()))
         sys.exit(1 if runner.counts["wrong"] or runner.counts["local"] else 0)
 

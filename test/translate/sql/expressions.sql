@@ -29,7 +29,7 @@ SELECT ivy_literal(ARRAY[1, NULL, 3]), ivy_literal(ARRAY[1.5, 2.25]), ivy_litera
 SELECT ivy_translate('SELECT id FROM a WHERE t = ''x'' AND b = ''ab'' AND v LIKE ''a%'' AND t LIKE ''a\_b'' AND t NOT LIKE v');
 SELECT ivy_translate('SELECT id FROM a WHERE c < ''x'' ORDER BY c');
 SELECT regexp_replace(ivy_translate('SELECT id FROM a WHERE t COLLATE "en-x-icu" < ''x'''), '\|[0-9.]+\|', '|version|', 'g');
-SELECT ivy_translate('SELECT upper(c), upper(t COLLATE "en-x-icu") FROM a');
+SELECT regexp_replace(ivy_translate('SELECT upper(c), upper(t COLLATE "en-x-icu") FROM a'), '\|[0-9.]+\|', '|version|', 'g');
 SELECT ivy_translate('SELECT substring(t, 2, 3), substring(t, -1), left(t, -1) FROM a');
 -- Booleans and choices
 SELECT ivy_translate('SELECT bo IS NOT TRUE, NOT bo, bo AND id > 1 OR f8 IS NULL, nullif(id, 3), greatest(id, 5), id IS DISTINCT FROM 4 FROM a');
@@ -42,10 +42,14 @@ SET timezone = 'Europe/Vienna';
 SELECT ivy_translate('SELECT date_trunc(''quarter'', d), tz::date FROM a');
 SELECT ivy_translate('SELECT id FROM a WHERE tz >= date ''2024-01-01''');
 -- What isn't shipped says why
-SELECT ivy_translate('SELECT to_char(ts, ''YYYY''), t ~ ''x'', js ->> ''a'', arr[1], a, ctid FROM a');
+SELECT ivy_translate('SELECT to_char(ts, ''TMMonth''), t ~ ''x'', js ->> ''a'', arr[1], a, ctid FROM a');
 SELECT ivy_translate('SELECT id FROM a TABLESAMPLE bernoulli (10)');
 SELECT ivy_translate('SELECT id FROM a FOR UPDATE');
 SELECT ivy_translate('SELECT string_agg(t, '','' ORDER BY id), stddev(n), array_agg(id) FROM a');
 SELECT ivy_translate('SELECT generate_series(1, id) FROM a');
 SELECT ivy_translate('SELECT pos + 1, pos::int::positive FROM a');
 SELECT ivy_translate('SELECT js = ''{}'' FROM a GROUP BY js');
+-- Casts by way of text, formats and concatenations ask for settings when the query runs
+SELECT ivy_translate('SELECT t::int, t::date, ts::text, d::text, to_char(ts, ''YYYY-MM'') FROM a');
+SELECT ivy_translate('SELECT concat(d, '' '', b), format(''%s%%'', t) FROM a');
+SELECT ivy_translate('SELECT t COLLATE "C" ILIKE ''a%'', t ~* ''^a.'' FROM a');

@@ -20,7 +20,7 @@ SELECT ivy_translate('SELECT a.id FROM a JOIN generate_series(1, 10) g ON g = a.
 SELECT ivy_translate('SELECT a.id, r.t FROM a JOIN r ON r.id = a.id WHERE r.js ->> ''k'' = ''x'' AND r.i4 > 5 AND a.id + r.i4 > 7');
 SELECT ivy_translate('SELECT a.id, r.t FROM a LEFT JOIN r ON r.id = a.id AND r.t ~ ''^x'' AND a.bo');
 SELECT ivy_translate('SELECT a.id, r.t FROM a LEFT JOIN r ON r.id = a.id WHERE r.t ~ ''^x''');
-SELECT ivy_translate('SELECT a.id, s.m FROM a JOIN (SELECT id, max(js::text) m FROM r GROUP BY id) s ON s.id = a.id');
+SELECT ivy_translate('SELECT a.id, s.m FROM a JOIN (SELECT id, max(quote_ident(js::text)) m FROM r GROUP BY id) s ON s.id = a.id');
 SELECT ivy_translate('SELECT count(*) FROM r');
 -- Grouping
 SELECT ivy_translate('SELECT t, count(*), sum(n) FROM a GROUP BY t HAVING sum(n) > 10 ORDER BY 3 DESC LIMIT 5');

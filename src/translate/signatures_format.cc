@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// to_char with constant formats.
+#include "translate/signature.h"
+
+extern "C" {
+#include "catalog/pg_collation.h"
+#include "nodes/makefuncs.h"
+#include "utils/fmgroids.h"
+#include "utils/numeric.h"
+}
+
+namespace ivy::translate {
+
+namespace {
+
+bool DateFormat(const Call& call, Sql* out) {
+    char* format;
+    if (!ConstText(call, 1, &format)) return RefuseCall(call, "format that is not a constant");
+    bool quoted = false;
+    for (const char* at = format; *at != '\0'; at++) {
+        if (*at == '\\' && at[1] != '\0') {
+            at++;
+            continue;
+        }
+        if (*at == '"') quoted = !quoted;
+        if (quoted) continue;
+        if (strncmp(at, "TM", 2) == 0 || strncmp(at, "tm", 2) == 0) return RefuseCall(call, "localised names");
+        if ((strncmp(at, "TZ", 2) == 0 && at[2] != 'H' && at[2] != 'M') || (strncmp(at, "tz", 2) == 0 && at[2] != 'h' && at[2] != 'm')) {
+            return RefuseCall(call, "abbreviation of the time zone");
+        }
+    }
+    SetResult(call, 't', Expand(call.signature->sql, call.args, 2), out);
+    return true;
+}
+
+// Whether the engine knows all of a picture. *local: it has separators of the locale; *local_point: with its decimal point.
+bool KnownPicture(const char* picture, bool* local, bool* local_point) {
+    constexpr const char* kKnown[] = {"FM", "MI", "PL", "PR", "SG", "TH", "fm", "mi", "pl", "pr", "sg", "th"};
+    bool quoted = false;
+    *local = *local_point = false;
+    for (const char* at = picture; *at != '\0'; at++) {
+        if (*at == '\\' && at[1] != '\0' && (quoted || at[1] == '"')) {
+            at++;
+            continue;
+        }
+        if (*at == '"') quoted = !quoted;
+        if (quoted) continue;
+        bool known = false;
+        for (const char* name : kKnown) known |= strncmp(at, name, 2) == 0;
+        if (known) {
+            at++;
+            continue;
+        }
+        if (strncmp(at, "RN", 2) == 0 || strncmp(at, "rn", 2) == 0 || pg_strncasecmp(at, "EEEE", 4) == 0 || strchr("BCLSVbclsv", *at) != nullptr) {
+            return false;
+        }
+        *local_point |= *at == 'D' || *at == 'd';
+        *local |= *local_point || *at == 'G' || *at == 'g';
+    }
+    return true;
+}
+
+// How the session's locale writes 1234.5, which Postgres computes when the query runs.
+bool LocalSymbols(const Call& call, bool local_point, const char** symbols) {
+    const Datum number = DirectFunctionCall3(numeric_in, CStringGetDatum("1234.5"), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+    Const* value = makeConst(NUMERICOID, -1, InvalidOid, -1, number, false, false);
+    Const* picture = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(local_point ? "FM9G999D9" : "FM9G999.9"),
+                               false, false);
+    FuncExpr* shown = makeFuncExpr(F_TO_CHAR_NUMERIC_TEXT, TEXTOID, list_make2(value, picture), DEFAULT_COLLATION_OID,
+                                   DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
+    Sql text;
+    if (!TranslateValue(call.t, reinterpret_cast<Node*>(shown), &text)) return false;
+    *symbols = text.text;
+    return true;
+}
+
+bool NumberFormat(const Call& call, Sql* out) {
+    char* picture;
+    bool local;
+    bool local_point;
+    if (!ConstText(call, 1, &picture)) return RefuseCall(call, "format that is not a constant");
+    if (!KnownPicture(picture, &local, &local_point)) return RefuseCall(call, "pattern that the engine does not have");
+    const char* symbols = "'1,234.5'";
+    if (local && !LocalSymbols(call, local_point, &symbols)) return false;
+    const char* number = call.signature->types[0] == 'n' ? ToNumericText(call.args[0]).text : call.args[0].text;
+    SetResult(call, 't', psprintf("%s(%s, %s, %s)", call.signature->sql, number, call.args[1].text, symbols), out);
+    return true;
+}
+
+constexpr Signature kRows[] = {
+    {F_TO_CHAR_TIMESTAMP_TEXT, "st>t", "ivy_timestamp_format($1, $2)", Needs::kNothing, DateFormat},
+    {F_TO_CHAR_TIMESTAMPTZ_TEXT, "zt>t", "ivy_zoned_format($1, $2)", Needs::kNothing, DateFormat},
+    {F_TO_CHAR_INTERVAL_TEXT, "it>t", "ivy_interval_format($1, $2)", Needs::kNothing, DateFormat},
+    {F_TO_CHAR_NUMERIC_TEXT, "nt>t", "ivy_num_format", Needs::kNothing, NumberFormat},
+    {F_TO_CHAR_INT4_TEXT, "4t>t", "ivy_integer_format", Needs::kNothing, NumberFormat},
+    {F_TO_CHAR_INT8_TEXT, "8t>t", "ivy_integer_format", Needs::kNothing, NumberFormat},
+    {F_TO_CHAR_FLOAT4_TEXT, "ft>t", "ivy_float_format", Needs::kNothing, NumberFormat},
+    {F_TO_CHAR_FLOAT8_TEXT, "dt>t", "ivy_double_format", Needs::kNothing, NumberFormat},
+};
+
+}  // namespace
+
+SignatureTable FormatSignatures() { return {kRows, lengthof(kRows)}; }
+
+}  // namespace ivy::translate
