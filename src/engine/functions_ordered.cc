@@ -5,6 +5,7 @@
 //   ivy_percentile_row(fraction DOUBLE, count BIGINT)     the row, from 1, that percentile_disc shows; NULL of no rows
 //   ivy_percentile_cont(fraction DOUBLE, values DOUBLE[]) the value between two rows; NULL of no rows
 //   ivy_mode_row(values ANY[])                            where the longest run of equal values begins, the first of them
+//   ivy_at_least(time, first)                             the timestamp, or an error if it is finite and before the first
 //   ivy_array(elements VARCHAR[])                         array_out of one dimension: elements quoted where they need it
 #include <duckdb.hpp>
 
@@ -138,6 +139,15 @@ void ArrayText(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector
     });
 }
 
+// Of TIMESTAMP and TIMESTAMPTZ, which have the same bits.
+void AtLeast(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+    duckdb::BinaryExecutor::Execute<duckdb::timestamp_t, duckdb::timestamp_t, duckdb::timestamp_t>(
+        args.data[0], args.data[1], result, args.size(), [](duckdb::timestamp_t time, duckdb::timestamp_t first) {
+            if (duckdb::Value::IsFinite(time) && time < first) ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp out of range");
+            return time;
+        });
+}
+
 }  // namespace
 
 void RegisterOrdered(duckdb::ExtensionLoader& loader) {
@@ -147,10 +157,17 @@ void RegisterOrdered(duckdb::ExtensionLoader& loader) {
         function.SetFallible();
         loader.RegisterFunction(std::move(function));
     };
+    duckdb::ScalarFunctionSet at_least{duckdb::Identifier("ivy_at_least")};
     add("ivy_percentile_row", {LogicalType::DOUBLE, LogicalType::BIGINT}, LogicalType::BIGINT, PercentileRow);
     add("ivy_percentile_cont", {LogicalType::DOUBLE, LogicalType::LIST(LogicalType::DOUBLE)}, LogicalType::DOUBLE,
         PercentileCont);
     add("ivy_mode_row", {LogicalType::LIST(LogicalType::ANY)}, LogicalType::BIGINT, ModeRow);
+    for (const LogicalType& type : {LogicalType(LogicalType::TIMESTAMP), LogicalType(LogicalType::TIMESTAMP_TZ)}) {
+        duckdb::ScalarFunction function({type, type}, type, AtLeast);
+        function.SetFallible();
+        at_least.AddFunction(std::move(function));
+    }
+    loader.RegisterFunction(std::move(at_least));
     add("ivy_array", {LogicalType::LIST(LogicalType::VARCHAR)}, LogicalType::VARCHAR, ArrayText);
 }
 

@@ -35,13 +35,6 @@ bool ReadsSortedRows(const Level* level) {
     return true;
 }
 
-// Floats are added in the order of rows. A given order gives given bits.
-bool AddsFloats(const Signature& signature) {
-    return strpbrk(signature.types, "fd") != nullptr && signature.sql != nullptr &&
-           (strstr(signature.sql, "sum") != nullptr || strstr(signature.sql, "avg") != nullptr ||
-            strstr(signature.sql, "ivy_") != nullptr);
-}
-
 // The keys that an aggregate's rows are sorted by, as columns of the inner SELECT. DISTINCT sorts too.
 bool SortKeys(Translator* t, Aggref* aggregate, const Sql* values, SortKey* keys, int* count) {
     *count = 0;

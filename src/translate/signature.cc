@@ -255,6 +255,12 @@ const char* AggregateOf(const Call& call, const char* name, const char* text) {
     return psprintf("%s%s%s%s", name, call.before, text, call.after);
 }
 
+bool AddsFloats(const Signature& signature) {
+    return strpbrk(signature.types, "fd") != nullptr && signature.sql != nullptr &&
+           (strstr(signature.sql, "sum") != nullptr || strstr(signature.sql, "avg") != nullptr ||
+            strstr(signature.sql, "ivy_") != nullptr);
+}
+
 const char* OrderedOf(const Call& call, const char* name, const char* text) {
     StringInfoData out;
     initStringInfo(&out);

@@ -104,6 +104,8 @@ const char* Expand(const char* sql, const Sql* args, int count, const char* aggr
 const char* AggregateOf(const Call& call, const char* name, const char* text);
 // The same with the call's keys as ORDER BY.
 const char* OrderedOf(const Call& call, const char* name, const char* text);
+// Whether an aggregate adds floats, in the order of rows: a given order gives given bits.
+bool AddsFloats(const Signature& signature);
 // The template for DECIMALs or for text form, of two with "|" between.
 const char* NumericTemplate(const char* sql, bool text_form);
 // Sets type and rep of a result by its letter. An 'n' is text form.

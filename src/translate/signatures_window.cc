@@ -18,14 +18,22 @@ bool SameAsArgument(const Call& call, Sql* out) {
     return true;
 }
 
-// lag and lead with a default.
+// lag and lead with a default, which may have another display scale than the values.
 bool SameAsArgumentOrDefault(const Call& call, Sql* out) {
-    const Sql sides[2] = {call.args[0], call.args[2]};
+    Sql sides[2] = {call.args[0], call.args[2]};
     if (!CommonType(call.t, sides, 2, "default of a window function", out)) return false;
-    if (out->rep != call.args[0].rep) {
-        return RefuseCall(call, "default of another representation");
-    }
-    return SameAsArgument(call, out);
+    if (out->scale_kind != NumericScale::kFixed) *out = NumericText(nullptr);
+    const char* text = psprintf("%s, %s, %s", ConvertTo(sides[0], *out), call.args[1].text, ConvertTo(sides[1], *out));
+    out->is_null = false;
+    out->text = AggregateOf(call, call.signature->sql, text);
+    return true;
+}
+
+// Postgres evaluates the number of buckets for a partition's first row only.
+bool Ntile(const Call& call, Sql* out) {
+    if (!IsValue(static_cast<Node*>(linitial(call.nodes)))) return RefuseCall(call, "a number of buckets that varies by row");
+    SetResult(call, '4', psprintf("CAST(ntile%s AS INTEGER)", call.aggregate), out);
+    return true;
 }
 
 constexpr Signature kWindows[] = {
@@ -34,13 +42,13 @@ constexpr Signature kWindows[] = {
     {F_DENSE_RANK_, ">8", "dense_rank$a"},
     {F_PERCENT_RANK_, ">d", "percent_rank$a"},
     {F_CUME_DIST_, ">d", "cume_dist$a"},
-    {F_NTILE, "4>4", "CAST(ntile$a AS INTEGER)"},
+    {F_NTILE, "4>4", "ntile", Needs::kNothing, Ntile},
     {F_LAG_ANYELEMENT, "?>*", "lag$a", Needs::kNothing, SameAsArgument},
     {F_LAG_ANYELEMENT_INT4, "?4>*", "lag$a", Needs::kNothing, SameAsArgument},
-    {F_LAG_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lag$a", Needs::kNothing, SameAsArgumentOrDefault},
+    {F_LAG_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lag", Needs::kNothing, SameAsArgumentOrDefault},
     {F_LEAD_ANYELEMENT, "?>*", "lead$a", Needs::kNothing, SameAsArgument},
     {F_LEAD_ANYELEMENT_INT4, "?4>*", "lead$a", Needs::kNothing, SameAsArgument},
-    {F_LEAD_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lead$a", Needs::kNothing, SameAsArgumentOrDefault},
+    {F_LEAD_ANYCOMPATIBLE_INT4_ANYCOMPATIBLE, "?4?>*", "lead", Needs::kNothing, SameAsArgumentOrDefault},
     {F_FIRST_VALUE, "?>*", "first_value$a", Needs::kNothing, SameAsArgument},
     {F_LAST_VALUE, "?>*", "last_value$a", Needs::kNothing, SameAsArgument},
     {F_NTH_VALUE, "?4>*", "nth_value$a", Needs::kNothing, SameAsArgument},

@@ -63,6 +63,7 @@ def test_row_table_for_repeated_questions(c):
     "SELECT a.id, (SELECT a.iv FROM {t} b WHERE b.id = 1) FROM {t} a WHERE a.id IN (30, 31, 60)",
     "SELECT count(*) FROM {t} a LEFT JOIN {t} b ON (SELECT max(id) FROM {t}) > b.id LEFT JOIN r ON r.id = b.id WHERE b.id IS NULL",
     "SELECT bool(jsonb_build_array()), id FROM {t} WHERE id < 0",
+    "SELECT id, line_in(NULL) FROM {t} WHERE (SELECT 1.5) <> coalesce((SELECT n FROM {t} WHERE id = 6), exp((SELECT 1e6 + count(*) FROM {t})) + id)",
     "SELECT count(*) FROM {t} WHERE (-f8) <= 'NaN'",
 ])
 def test_where_engines_differ(c, query):

@@ -209,25 +209,30 @@ class Runner:
                 break
         self.report(outcome, e.text, detail)
 
-    # --- aggregates -------------------------------------------------------------------------------------------------------
+    # --- aggregates and window functions ------------------------------------------------------------------------------------
 
-    def aggregate_batch(self, texts, must_ship):
-        """All of them as one query, and one by one if anything differs."""
-        columns = ", ".join("%s AS a%d" % (text, i) for i, text in enumerate(texts))
+    def together(self, texts, must_ship, head, tails):
+        """All of them as one query with each tail, and one by one if anything differs."""
+        columns = head + ", ".join("%s AS a%d" % (text, i) for i, text in enumerate(texts))
         if not must_ship or not self.ships(self.plan("SELECT %s FROM edge x" % columns)):
             for text in texts:
-                plan = self.plan("SELECT %s FROM edge x" % text)
+                plan = self.plan("SELECT %s%s FROM edge x" % (head, text))
                 if self.ships(plan) != must_ship:
-                    self.report("local" if must_ship else "equal", text, " ".join(l.strip() for l in plan if "ot " in l)[:200])
-        for tail in [" FROM edge x", " FROM edge x WHERE x.id < 0", " FROM edge x GROUP BY x.g ORDER BY x.g"]:
+                    self.report("local", text, " ".join(l.strip() for l in plan if "ot " in l)[:200])
+        for tail in tails:
             if self.check("SELECT " + columns + tail)[0] == "equal":
                 for text in texts:
                     self.report("equal", text + tail)
                 continue
             for text in texts:
-                outcome, detail = self.check("SELECT " + text + tail)
+                outcome, detail = self.check("SELECT " + head + text + tail)
                 self.report("equal" if outcome == "error" else outcome, text + tail, detail)
 
     def aggregates(self, texts, must_ship):
         for at in range(0, len(texts), BATCH):
-            self.aggregate_batch(texts[at:at + BATCH], must_ship)
+            self.together(texts[at:at + BATCH], must_ship, "",
+                          [" FROM edge x", " FROM edge x WHERE x.id < 0", " FROM edge x GROUP BY x.g ORDER BY x.g"])
+
+    def windows(self, texts, must_ship):
+        for at in range(0, len(texts), BATCH):
+            self.together(texts[at:at + BATCH], must_ship, "x.id, ", [" FROM edge x ORDER BY x.id"])

@@ -355,6 +355,30 @@ LOCAL_AGGREGATES = ["array_agg(DISTINCT x.p)", "string_agg(DISTINCT x.t COLLATE 
                     "sum(x.f8 ORDER BY x.id)", "string_agg(x.t, x.v ORDER BY x.id)", "array_agg(x.tz ORDER BY x.id)"]
 
 
+# Frames over a total order, or with peers where the function doesn't tell them apart.
+FRAMES = ["ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING", "ROWS BETWEEN 3 PRECEDING AND 2 PRECEDING", "ROWS BETWEEN 1 FOLLOWING AND UNBOUNDED FOLLOWING",
+          "GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING", "GROUPS BETWEEN CURRENT ROW AND 2 FOLLOWING", "RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"]
+EXCLUSIONS = ["", " EXCLUDE CURRENT ROW", " EXCLUDE GROUP", " EXCLUDE TIES", " EXCLUDE NO OTHERS"]
+RANGES = ([("x.%s" % c, o) for c in ("i2", "i4", "i8", "i4 % 5", "n", "m", "w", "z") for o in ("0", "1", "3")] + [("x.i8", "9223372036854775807"), ("x.i4", "5000000000"), ("x.n", "0.01"), ("x.n", "2.005")]
+          + [("x.%s" % c, "%s::float8" % o) for c in ("f4", "f8") for o in ("0", "0.5", "1e300")]
+          + [("x.%s" % c, "interval '%s'" % o) for c in ("d", "ts") for o in ("0", "1 day", "1 year 2 months 3 days 04:05", "500 years")] + [("x.tz", "interval '36 hours'")])
+WINDOWS = (
+    ["%s OVER (PARTITION BY x.g ORDER BY x.i2 %s%s)" % (f, frame, e) for f in ("count(x.t)", "sum(x.n)", "max(x.c)", "avg(x.i8)", "bool_or(x.b)") for frame in FRAMES for e in EXCLUSIONS
+     if not frame.startswith("ROWS")]
+    + ["%s OVER (ORDER BY x.i4 DESC, x.id %s%s)" % (f, frame, e) for f in ("first_value(x.t)", "last_value(x.n)", "nth_value(x.d, 2)", "array_agg(x.id)", "string_agg(x.v, '-')", "stddev(x.n)",
+                                                                      "count(*) FILTER (WHERE x.b)", "any_value(x.id)", "sum(x.un)") for frame in FRAMES for e in EXCLUSIONS]
+    + ["%s OVER (ORDER BY %s%s RANGE BETWEEN %s %s AND %s)" % (f, key, direction, o, side, end.replace("@", o)) for key, o in RANGES for direction in ("", " DESC", " NULLS FIRST")
+       for f, side, end in (("count(*)", "PRECEDING", "CURRENT ROW"), ("sum(x.id)", "PRECEDING", "@ FOLLOWING"), ("min(x.id)", "FOLLOWING", "UNBOUNDED FOLLOWING"),
+                            ("max(x.id)", "PRECEDING", "@ PRECEDING EXCLUDE TIES"))]
+    + ["%s OVER (PARTITION BY x.g)" % f for f in ("count(x.f8)", "stddev(x.i2)", "regr_count(x.f8, x.f4)", "string_agg(x.b::int::text, '')", "max(x.tz)")]
+    + ["%s OVER (PARTITION BY x.id)" % f for f in ("sum(x.f8)", "avg(x.f8)", "var_pop(x.f8)", "corr(x.f8, x.f8)", "avg(x.f4)")]
+    + ["ntile(4) OVER (ORDER BY x.id)", "lag(x.n, 1, 0.125) OVER (ORDER BY x.id)", "lag(x.un, 1, 7) OVER (ORDER BY x.id)", "lag(x.un, 2) OVER (ORDER BY x.id)", "lead(x.n, 1, 0) OVER (ORDER BY x.id)", "lag(x.i4, x.g, 7) OVER (ORDER BY x.id)",
+       "lag(x.t, -1, 'none') OVER (PARTITION BY x.g ORDER BY x.id DESC)", "nth_value(x.js, 3) OVER (ORDER BY x.id)", "cume_dist() OVER (ORDER BY x.i2)", "percent_rank() OVER (ORDER BY x.c DESC)"])
+# Those whose window functions Postgres computes: sums of floats in an order, offsets for which it has an error or that know time zones.
+LOCAL_WINDOWS = ["ntile(x.g + 1) OVER (ORDER BY x.id)", "sum(x.f8) OVER (ORDER BY x.id)", "avg(x.f8) OVER (ORDER BY x.id ROWS 2 PRECEDING)", "count(*) OVER (ORDER BY x.tz RANGE interval '1 day' PRECEDING)",
+                 "count(*) OVER (ORDER BY x.d RANGE interval '-1 day' PRECEDING)", "count(*) OVER (ORDER BY x.un RANGE 1 PRECEDING)"]
+
+
 ZONES = ["America/New_York", "Australia/Lord_Howe", "Europe/Dublin", "Asia/Kathmandu", "Pacific/Apia", "Africa/Monrovia", "EST5EDT", "+03:30"]
 
 
@@ -375,7 +399,7 @@ def schema():
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", default="")
-    parser.add_argument("--aggregates", action="store_true", help="only these")
+    parser.add_argument("--aggregates", action="store_true", help="only these and window functions")
     parser.add_argument("--zones", action="store_true", help="all time zones, not just one")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
@@ -396,6 +420,8 @@ def main():
             runner.expressions(wanted)
         runner.aggregates([text for text in AGGREGATES if options.only in text], True)
         runner.aggregates([text for text in LOCAL_AGGREGATES if options.only in text], False)
+        runner.windows([text for text in WINDOWS if options.only in text], True)
+        runner.windows([text for text in LOCAL_WINDOWS if options.only in text], False)
         # What depends on the session's time zone, in zones with daylight saving time in either half of the year, with
         # offsets of minutes, with days left out, and with rules only.
         for zone in [] if options.aggregates else ZONES if options.zones else ZONES[:1]:

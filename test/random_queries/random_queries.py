@@ -152,7 +152,9 @@ class Generator:
     def aggregate(self, tables):
         r = self.rnd
         kind = r.choice(["int", "int", "num", "num"])
-        name = r.choice(["count(*)", "count", "sum", "avg", "min", "max", "count(DISTINCT", "text", "bool", "float"])
+        name = r.choice(["count(*)", "count", "sum", "avg", "min", "max", "count(DISTINCT", "text", "bool", "float", "ordered", "rank"])
+        # Keys under which no two rows are equal but the same rows of a join, whose values are then the same too.
+        every = ", ".join(self.unique(tables))
         if name == "count(*)":
             return name
         if name == "count(DISTINCT":
@@ -163,19 +165,45 @@ class Generator:
             return "%s(%s)" % (r.choice(["bool_and", "bool_or"]), self.condition(tables, 1))
         if name == "float":
             return "%s(%s)" % (r.choice(["min", "max", "count"]), self.expr(tables, "float", 1))
+        if name == "ordered":
+            fraction = r.choice(["0", "0.5", "0.25", "1", "0.9"])
+            exact = r.choice(["int", "date", "ts"])
+            return r.choice(["percentile_disc(%s) WITHIN GROUP (ORDER BY %s%s)" % (fraction, self.expr(tables, exact, 1), r.choice(["", " DESC"])),
+                             "percentile_cont(%s) WITHIN GROUP (ORDER BY %s)" % (fraction, self.expr(tables, "int", 1)),
+                             "percentile_disc('{0,%s,1}'::float8[]) WITHIN GROUP (ORDER BY %s)" % (fraction, self.expr(tables, "int", 1)),
+                             "mode() WITHIN GROUP (ORDER BY %s%s)" % (self.expr(tables, exact, 1), r.choice(["", " DESC"])),
+                             "array_agg(%s ORDER BY %s)" % (self.expr(tables, r.choice(["int", "text", "num", "date", "bool"]), 1), every),
+                             "array_agg(DISTINCT %s)" % self.expr(tables, exact, 1), "string_agg(%s, ',' ORDER BY %s)" % (self.expr(tables, "text", 1), every),
+                             "any_value(%s ORDER BY %s)" % (self.expr(tables, exact, 1), every), "regr_count(%s, %s)" % (self.expr(tables, "float", 1), self.expr(tables, "int", 1))])
+        if name == "rank":
+            return "%s(%s, %s) WITHIN GROUP (ORDER BY %s%s, %s)" % (
+                r.choice(["rank", "dense_rank", "percent_rank", "cume_dist"]), self.literal("int"), self.literal("date"), self.expr(tables, "int", 1),
+                r.choice(["", " DESC", " NULLS FIRST", " DESC NULLS LAST"]), self.expr(tables, "date", 1))
         if name in ("sum", "avg") and r.random() < 0.3:
             name = r.choice(["stddev", "variance", "var_pop", "stddev_pop"])
         text = "%s(%s)" % (name, self.expr(tables, kind, 1))
         return text + (" FILTER (WHERE %s)" % self.condition(tables, 1) if r.random() < 0.2 else "")
 
+    def unique(self, tables):
+        return ["%s.%s" % (alias, key) for alias, table in tables for key in {"a": ["id"], "b": ["k1", "k2"], "r": ["id"]}[table]]
+
     def window(self, tables):
         r = self.rnd
-        unique = ", ".join("%s.%s" % (alias, key) for alias, table in tables for key in {"a": ["id"], "b": ["k1", "k2"], "r": ["id"]}[table])
-        call = r.choice(["row_number()", "rank()", "dense_rank()", "ntile(3)", "count(*)", "lag(%s)" % self.expr(tables, "int", 1), "lead(%s, 2)" % self.expr(tables, "text", 1),
+        unique = ", ".join(self.unique(tables))
+        if r.random() < 0.3:
+            kind = r.choice(["int", "num", "float", "date", "ts"])
+            offset = {"int": "%d" % r.randint(0, 9), "num": "%.2f" % r.uniform(0, 50), "float": "%r::float8" % r.uniform(0, 50)}.get(kind, "interval '%d days'" % r.randint(0, 90))
+            call = r.choice(["count(*)", "sum(%s)" % self.expr(tables, "int", 1), "min(%s)" % self.expr(tables, "date", 1), "avg(%s)" % self.expr(tables, "num", 1)])
+            return "%s OVER (ORDER BY %s%s RANGE BETWEEN %s PRECEDING AND %s%s)" % (
+                call, self.expr(tables, kind, 1), r.choice(["", " DESC", " NULLS FIRST"]), offset, r.choice(["CURRENT ROW", offset + " FOLLOWING", "UNBOUNDED FOLLOWING"]),
+                r.choice(["", " EXCLUDE GROUP", " EXCLUDE TIES"]))
+        call = r.choice(["array_agg(%s)" % self.expr(tables, "int", 1), "nth_value(%s, 2)" % self.expr(tables, "text", 1), "lag(%s, 1, 0)" % self.expr(tables, "num", 1),
+                         "row_number()", "rank()", "dense_rank()", "ntile(3)", "count(*)", "lag(%s)" % self.expr(tables, "int", 1), "lead(%s, 2)" % self.expr(tables, "text", 1),
                          "first_value(%s)" % self.expr(tables, "num", 1), "sum(%s)" % self.expr(tables, "int", 1), "sum(%s)" % self.expr(tables, "num", 1),
                          "avg(%s)" % self.expr(tables, "num", 1), "max(%s)" % self.expr(tables, "date", 1), "min(%s)" % self.expr(tables, "text", 1)])
         frame = r.choice(["", "", " ROWS BETWEEN 2 PRECEDING AND 1 FOLLOWING", " ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW EXCLUDE CURRENT ROW",
-                          " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW", " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING"])
+                          " GROUPS BETWEEN 1 PRECEDING AND CURRENT ROW", " ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING", " GROUPS 2 PRECEDING EXCLUDE TIES",
+                          " ROWS BETWEEN 1 PRECEDING AND 2 FOLLOWING EXCLUDE GROUP"])
         partition = "PARTITION BY %s " % self.expr(tables, r.choice(["int", "date", "bool"]), 1) if r.random() < 0.5 else ""
         return "%s OVER (%sORDER BY %s%s)" % (call, partition, unique, frame)
 

@@ -83,7 +83,7 @@ class Answer:
 
 # Functions of the server's state, which goes on while queries run.
 STATE = re.compile(r"pg_catalog\.(pg_(stat|last|current|wal|is|backend|database|tablespace|relation|total|table|indexes|control|get|ls|lock|blocking|"
-                   r"safe|snapshot|xact|visible|notification|available|timezone|show|cursor|prepared|replication|logical)\w*|txid\w*|clock\w*|timeofday|"
+                   r"safe|snapshot|export|xact|visible|notification|available|timezone|show|cursor|prepared|replication|logical)\w*|txid\w*|clock\w*|timeofday|"
                    r"random\w*|gen_random\w*|uuidv\w*)\b")
 UNAVAILABLE = ("57014", "53200", "54001", "55000")  # time-out, memory, stack depth
 

@@ -16,6 +16,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/pg_inherits.h"
 #include "executor/executor.h"
+#include "executor/nodeSubplan.h"
 #include "nodes/extensible.h"
 #include "nodes/nodeFuncs.h"
 #include "storage/lmgr.h"
@@ -136,8 +137,10 @@ bool IsAboutData(int sqlstate) {
 }
 
 // Prepare computes values and row sources that the row table's plan might never need: what a condition without any row
-// to look at would have computed, say. An error then sends the query to the row table, which knows.
+// to look at would have computed, say. An error then sends the query to the row table, which knows. What the values need from
+// other parts of the plan is computed before: those must not run inside a subtransaction.
 bool PrepareGuarded(ColumnarScanState* state, QueryMode mode, const char** sql) {
+    if (!bms_is_empty(state->params)) ExecSetParamPlanMulti(state->params, state->css.ss.ps.ps_ExprContext);
     if (!state->may_raise || IsInParallelMode()) return Prepare(state, mode, sql);
     MemoryContext context = CurrentMemoryContext;
     ResourceOwner owner = CurrentResourceOwner;
@@ -391,27 +394,21 @@ void EndRun(ColumnarScanState* state) {
     state->engine = EngineQuery{};
 }
 
-// Whether computing an expression takes more than looking a value up. Values of the plan's own parameters come from other
-// parts of the plan, which must not be run inside a subtransaction.
-enum class Effort { kNone, kComputes, kRunsPlan };
+// What evaluating expressions takes besides looking values up.
+struct Effort {
+    bool computes;
+    Bitmapset* params;  // the plan's own parameters, whose values come from other parts of the plan
+};
 
 bool EffortWalker(Node* node, void* context) {
     auto* effort = static_cast<Effort*>(context);
     if (!node) return false;
     if (IsA(node, Param) && reinterpret_cast<Param*>(node)->paramkind == PARAM_EXEC) {
-        *effort = Effort::kRunsPlan;
-        return true;
+        effort->params = bms_add_member(effort->params, reinterpret_cast<Param*>(node)->paramid);
+        return false;
     }
-    if (!IsA(node, Param) && !IsA(node, Const) && !IsA(node, List) && !IsA(node, SQLValueFunction)) {
-        *effort = Effort::kComputes;
-    }
+    if (!IsA(node, Param) && !IsA(node, Const) && !IsA(node, List) && !IsA(node, SQLValueFunction)) effort->computes = true;
     return expression_tree_walker(node, EffortWalker, context);
-}
-
-bool MayRaise(const ColumnarPlan& plan, List* values) {
-    Effort effort = plan.row_queries != NIL ? Effort::kComputes : Effort::kNone;
-    EffortWalker(reinterpret_cast<Node*>(values), &effort);
-    return effort == Effort::kComputes;
 }
 
 // --- callbacks -------------------------------------------------------------------------------------------------------
@@ -421,7 +418,10 @@ void begin_custom_scan(CustomScanState* node, EState* estate, int eflags) {
     auto* plan = reinterpret_cast<CustomScan*>(node->ss.ps.plan);
     state->plan = UnpackPlan(plan->custom_private);
     state->values = ExecInitExprList(plan->custom_exprs, &node->ss.ps);
-    state->may_raise = MayRaise(state->plan, plan->custom_exprs);
+    Effort effort{state->plan.row_queries != NIL, nullptr};
+    EffortWalker(reinterpret_cast<Node*>(plan->custom_exprs), &effort);
+    state->may_raise = effort.computes;
+    state->params = effort.params;
     state->run_context = AllocSetContextCreate(estate->es_query_cxt, "columnar scan", ALLOCSET_DEFAULT_SIZES);
 
     const int count = list_length(state->plan.result_types);

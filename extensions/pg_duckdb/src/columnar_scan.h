@@ -43,6 +43,7 @@ struct ColumnarScanState {
     ColumnarPlan plan;
     List* values;                    // ExprState
     bool may_raise;                  // computing values or row sources may raise an error
+    Bitmapset* params;        // the plan's own parameters that the values need
     MemoryContext run_context;       // everything of one run; reset by a rescan
     MemoryContext value_context;     // the current row's values
 

@@ -6,15 +6,15 @@
 // tables. The last is also mixed in: mirrors that the engine can't serve in this query are exchanged for their row
 // tables before anything else, and the rest is planned around them.
 //
-// A shipped part of a query is a subquery in the range table that Postgres plans around: a security barrier keeps it
-// from being pulled up, and set_rel_pathlist_hook gives it a ColumnarScan as its only path. Which part it is travels in
-// the entry itself, in fields that subqueries don't use, because the planner copies entries as it goes.
+// A shipped part of a query is a subquery in the range table that Postgres plans around (shipped_part.h):
+// set_rel_pathlist_hook gives it a ColumnarScan as its only path.
 #include "planner.h"
 
 #include "columnar_scan.h"
 #include "lake_plan.h"
 #include "mirrors.h"
 #include "settings.h"
+#include "shipped_part.h"
 #include "translate/translate.h"
 
 extern "C" {
@@ -50,42 +50,8 @@ set_rel_pathlist_hook_type previous_pathlist;
 
 // --- the planning in progress ----------------------------------------------------------------------------------------
 
-struct ShippedPart {
-    Translation* translation;
-    ::Query* query;
-};
-
-// What set_rel_pathlist_hook must know. Planning nests: evaluating a constant may run a function that plans a query.
-struct Planning {
-    List* shipped;  // ShippedPart*
-    List* reasons;  // String: why the query was not shipped whole
-    bool refetches; // rows may be fetched again by their place
-};
 Planning* planning;
 bool server_only;  // PlanOnServer
-
-constexpr char kShippedMark[] = "mooncake";
-
-void MarkShipped(Planning* context, RangeTblEntry* rte, Translation* translation, ::Query* query) {
-    auto* part = static_cast<ShippedPart*>(palloc0(sizeof(ShippedPart)));
-    part->translation = translation;
-    part->query = static_cast<::Query*>(copyObjectImpl(query));
-    // OFFSET 0 keeps the planner from pulling the subquery up and from pushing conditions down into it: what is shipped
-    // was translated already, and a condition that moved into it would be lost.
-    if (!rte->subquery->limitOffset) {
-        rte->subquery->limitOffset = reinterpret_cast<Node*>(
-            makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0), false, FLOAT8PASSBYVAL));
-    }
-    rte->enrname = pstrdup(kShippedMark);
-    rte->enrtuples = list_length(context->shipped);
-    context->shipped = lappend(context->shipped, part);
-}
-
-ShippedPart* FindShipped(const RangeTblEntry* rte) {
-    if (!planning || rte->rtekind != RTE_SUBQUERY || !rte->enrname) return nullptr;
-    const int i = static_cast<int>(rte->enrtuples);
-    return i < list_length(planning->shipped) ? static_cast<ShippedPart*>(list_nth(planning->shipped, i)) : nullptr;
-}
 
 PlannedStmt* CallPlanner(::Query* query, const char* text, int options, ParamListInfo params) {
     return previous_planner ? previous_planner(query, text, options, params)
@@ -425,7 +391,7 @@ void PlanShippedPart(PlannerInfo* root, RelOptInfo* rel, ShippedPart* part) {
 void OnPathList(PlannerInfo* root, RelOptInfo* rel, Index rti, RangeTblEntry* rte) {
     if (previous_pathlist) previous_pathlist(root, rel, rti, rte);
     if (IS_DUMMY_REL(rel)) return;
-    if (ShippedPart* part = FindShipped(rte)) {
+    if (ShippedPart* part = FindShipped(planning, rte)) {
         PlanShippedPart(root, rel, part);
         return;
     }
@@ -500,56 +466,8 @@ void ReplacePlan(PlannedStmt* stmt, ::Query* query, Translation* translation, in
 
 // --- the hook --------------------------------------------------------------------------------------------------------
 
-// Whether a translation needs the engine at all.
-bool UsesEngine(const Translation* translation) { return translation->mirrors != NIL || translation->functions != NIL; }
-
 bool IsWholeCandidate(const ::Query* query, const MirrorSurvey& survey) {
     return query->commandType == CMD_SELECT && !survey.locks_rows && !survey.modifies && execution >= kExecutionWhole;
-}
-
-// The subquery of INSERT ... SELECT, or null.
-RangeTblEntry* InsertedSelect(::Query* query) {
-    if (query->commandType != CMD_INSERT || !query->jointree) return nullptr;
-    if (list_length(query->jointree->fromlist) != 1) return nullptr;
-    auto* reference = static_cast<Node*>(linitial(query->jointree->fromlist));
-    if (!IsA(reference, RangeTblRef)) return nullptr;
-    RangeTblEntry* rte = rt_fetch(reinterpret_cast<RangeTblRef*>(reference)->rtindex, query->rtable);
-    return rte->rtekind == RTE_SUBQUERY && !OidIsValid(rte->relid) ? rte : nullptr;
-}
-
-// Marks the inner part of a split. Returns the outer query, or null if there is no split that helps.
-::Query* MarkSplit(Planning* context, const translate::Split* split) {
-    if (!split || !split->inner->ok || !UsesEngine(split->inner)) return nullptr;
-    RangeTblEntry* rte = rt_fetch(split->inner_rti, split->outer->rtable);
-    MarkShipped(context, rte, split->inner, rte->subquery);
-    return split->outer;
-}
-
-::Query* Split(Planning* context, ::Query* query) {
-    return MarkSplit(context, translate::SplitQuery(query, IsUsableMirror));
-}
-
-bool MayBeSplit(const ::Query* query, const MirrorSurvey& survey) {
-    return query->commandType == CMD_SELECT && execution >= kExecutionSplit && !survey.locks_rows && !survey.modifies;
-}
-
-// Ships what it can of a query that can't go whole. Returns the query to plan.
-::Query* ShipParts(Planning* context, ::Query* query, const MirrorSurvey& survey) {
-    if (execution < kExecutionSplit || survey.locks_rows || survey.modifies) return query;
-    if (query->commandType == CMD_SELECT) {
-        ::Query* outer = Split(context, query);
-        return outer ? outer : query;
-    }
-    if (RangeTblEntry* rte = InsertedSelect(query)) {
-        Translation* translation = translate::TranslateQuery(rte->subquery, IsUsableMirror);
-        context->reasons = translation->reasons;
-        if (translation->ok && UsesEngine(translation) && execution >= kExecutionWhole) {
-            MarkShipped(context, rte, translation, rte->subquery);
-        } else if (::Query* outer = Split(context, rte->subquery)) {
-            rte->subquery = outer;
-        }
-    }
-    return query;
 }
 
 // Statements that may fetch rows again by their place, after a concurrent update of what they change or lock.
@@ -592,15 +510,22 @@ PlannedStmt* PlanInParts(Planning* context, ::Query* query, const MirrorSurvey& 
     const bool has_mirrors = SurveyMirrors(query).mirrors != NIL;
     auto* original = has_mirrors ? static_cast<::Query*>(copyObjectImpl(query)) : nullptr;
     ::Query* shipped = has_mirrors || lakes ? ShipParts(context, query, survey) : query;
+    if (context->refetches) WrapMirrors(shipped);
     PlannedStmt* plan = CallPlannerIn(context, shipped, text, options, params);
     if (!has_mirrors || lakes) return plan;
-    if (shipped == query && MayBeSplit(original, survey)) {
-        // Scans of their own, joined by the server, or one query that joins them: whichever is cheaper.
-        Planning joining{};
-        joining.reasons = context->reasons;
-        if (::Query* outer = MarkSplit(&joining, translate::SplitRows(original, IsUsableMirror))) {
-            PlannedStmt* joined = CallPlannerIn(&joining, outer, text, options, params);
-            if (joined->planTree->total_cost < plan->planTree->total_cost) plan = joined;
+    if (context->shipped == NIL) {
+        // Scans of their own, joined and grouped by the server, or queries that do more: whichever is cheaper.
+        const auto offer = [&](Planning* other, ::Query* candidate) {
+            PlannedStmt* offered = CallPlannerIn(other, candidate, text, options, params);
+            if (offered->planTree->total_cost < plan->planTree->total_cost) plan = offered;
+        };
+        Planning joining{NIL, context->reasons, context->refetches};
+        if (::Query* outer = ShipRows(&joining, original, survey)) offer(&joining, outer);
+        Planning nested{NIL, context->reasons, context->refetches};
+        auto* copy = static_cast<::Query*>(copyObjectImpl(original));
+        if (ShipSubqueries(&nested, copy)) {
+            if (context->refetches) WrapMirrors(copy);
+            offer(&nested, copy);
         }
     }
     if (!fallback || !RepeatsScan(plan)) return plan;
@@ -622,7 +547,6 @@ PlannedStmt* PlanWithEngine(::Query* query, const char* text, int options, Param
     }
     Planning context{};
     context.refetches = RefetchesRows(query, survey);
-    if (context.refetches) WrapMirrors(query);
     PlannedStmt* plan = nullptr;
     Translation* whole = IsWholeCandidate(query, survey) ? translate::TranslateQuery(query, IsUsableMirror) : nullptr;
     if (whole && whole->ok && UsesEngine(whole)) {
