@@ -302,20 +302,36 @@ void Start(ColumnarScanState* state) {
             StartFallback(state);
         } else {
             TakeSummary(state);
+            if (!state->engine.complete && fallback && state->plan.mirrors != NIL) {
+                state->delivered = TrackRows(state->run_context, state->css.ss.ss_ScanTupleSlot->tts_tupleDescriptor,
+                                             state->slot_column, list_length(state->plan.result_types));
+            }
         }
     }
     MemoryContextSwitchTo(before);
 }
 
-// Moves to the next chunk with rows. False at the end.
-bool NextChunk(ColumnarScanState* state) {
+// After rows were returned: the row table takes over if they are known, and the rest comes from there.
+void TakeOver(ColumnarScanState* state) {
+    CHECK_FOR_INTERRUPTS();
+    if (!state->delivered) RaiseLateFailure(state->engine.failure);
+    MemoryContext before = MemoryContextSwitchTo(state->run_context);
+    state->late_failure = state->engine.failure;
+    StartFallback(state);
+    MemoryContextSwitchTo(before);
+}
+
+enum class Chunk { kRows, kEnd, kFailed };
+
+// Moves to the next chunk with rows.
+Chunk NextChunk(ColumnarScanState* state) {
     MemoryContext before = MemoryContextSwitchTo(state->run_context);
     state->row = 0;
     const bool received = NextEngineChunk(&state->engine);
     MemoryContextSwitchTo(before);
-    if (!received) RaiseLateFailure(state->engine.failure);
+    if (!received) return Chunk::kFailed;
     TakeSummary(state);
-    return !state->engine.done;
+    return state->engine.done ? Chunk::kEnd : Chunk::kRows;
 }
 
 struct CastPosition {
@@ -355,23 +371,29 @@ TupleTableSlot* StoreEngineRow(ColumnarScanState* state) {
     }
     MemoryContextSwitchTo(before);
     state->row++;
+    if (state->delivered && !RememberRow(state->delivered, slot)) state->delivered = nullptr;
     return ExecStoreVirtualTuple(slot);
 }
 
 TupleTableSlot* StoreFallbackRow(ColumnarScanState* state) {
     TupleTableSlot* slot = state->css.ss.ss_ScanTupleSlot;
-    ExecClearTuple(slot);
-    TupleTableSlot* row = NextFallbackRow(state->fallback);
-    if (!row) return nullptr;
-    slot_getallattrs(row);
-    memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
-    for (int i = 0; i < list_length(state->plan.result_types); i++) {
-        const int column = state->slot_column[i];
-        if (column < 0) continue;
-        slot->tts_values[column] = row->tts_values[i];
-        slot->tts_isnull[column] = row->tts_isnull[i];
+    for (;;) {
+        ExecClearTuple(slot);
+        TupleTableSlot* row = NextFallbackRow(state->fallback);
+        if (!row) break;
+        slot_getallattrs(row);
+        memset(slot->tts_isnull, true, sizeof(bool) * slot->tts_tupleDescriptor->natts);
+        for (int i = 0; i < list_length(state->plan.result_types); i++) {
+            const int column = state->slot_column[i];
+            if (column < 0) continue;
+            slot->tts_values[column] = row->tts_values[i];
+            slot->tts_isnull[column] = row->tts_isnull[i];
+        }
+        if (!state->delivered || !WasDelivered(state->delivered, slot)) return ExecStoreVirtualTuple(slot);
     }
-    return ExecStoreVirtualTuple(slot);
+    // Rows that the row table doesn't have were taken for others, or stand for one of several right answers.
+    if (state->delivered && RowsNotSeenAgain(state->delivered) > 0) RaiseLateFailure(state->late_failure);
+    return nullptr;
 }
 
 // The scan's access method: the next row in the scan slot, or null.
@@ -379,8 +401,14 @@ TupleTableSlot* NextRow(ScanState* node) {
     auto* state = reinterpret_cast<ColumnarScanState*>(node);
     if (!state->started) Start(state);
     if (state->fallback) return StoreFallbackRow(state);
-    if (state->row >= state->engine.rows && (state->engine.done || !NextChunk(state))) return nullptr;
-    return StoreEngineRow(state);
+    if (state->row < state->engine.rows) return StoreEngineRow(state);
+    switch (state->engine.done ? Chunk::kEnd : NextChunk(state)) {
+        case Chunk::kRows: return StoreEngineRow(state);
+        case Chunk::kEnd: return nullptr;
+        case Chunk::kFailed: break;
+    }
+    TakeOver(state);
+    return StoreFallbackRow(state);
 }
 
 bool Recheck(ScanState*, TupleTableSlot*) { return true; }
@@ -389,6 +417,7 @@ void EndRun(ColumnarScanState* state) {
     CloseEngineQuery(&state->engine);
     if (state->fallback) EndFallback(state->fallback);
     state->fallback = nullptr;
+    state->delivered = nullptr;
     state->started = state->summary_taken = false;
     state->row = 0;
     state->engine = EngineQuery{};

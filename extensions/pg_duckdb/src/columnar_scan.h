@@ -16,6 +16,7 @@ extern "C" {
 }
 
 #include "columnar_plan.h"
+#include "delivered_rows.h"
 #include "engine_query.h"
 #include "fallback.h"
 
@@ -43,7 +44,7 @@ struct ColumnarScanState {
     ColumnarPlan plan;
     List* values;                    // ExprState
     bool may_raise;                  // computing values or row sources may raise an error
-    Bitmapset* params;        // the plan's own parameters that the values need
+    Bitmapset* params;               // the plan's own parameters that the values need
     MemoryContext run_context;       // everything of one run; reset by a rescan
     MemoryContext value_context;     // the current row's values
 
@@ -55,6 +56,8 @@ struct ColumnarScanState {
     ExprState** casts;               // one a result column, or null; of each: null if there is nothing to cast
     size_t row;                      // next in the current chunk
     FallbackRun* fallback;           // not null: rows come from the row table
+    DeliveredRows* delivered;        // not null: it could take over, or has done so, in the middle
+    EngineFailure late_failure;      // why, then
     int* slot_column;                // of each result column: its index in the scan slot
 
     // For EXPLAIN ANALYZE.
