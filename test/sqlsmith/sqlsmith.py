@@ -66,7 +66,9 @@ class Answer:
         self.failed = result.status not in (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
         self.sqlstate = (result.error_field(pq.DiagnosticField.SQLSTATE) or b"?").decode() if self.failed else None
         self.message = (result.error_message or b"").decode(errors="replace").strip()
-        self.rows = collections.Counter(tuple(result.get_value(i, j) for j in range(result.nfields)) for i in range(result.ntuples))
+        # Which zero stands for several equal ones is open.
+        self.rows = collections.Counter(tuple(b"0" if (v := result.get_value(i, j)) == b"-0" else v for j in range(result.nfields))
+                                        for i in range(result.ntuples))
         self.types = [(result.ftype(j), result.fmod(j)) for j in range(result.nfields)]
 
     def same(self, other):
@@ -82,9 +84,9 @@ class Answer:
 
 
 # Functions of the server's state, which goes on while queries run.
-STATE = re.compile(r"pg_catalog\.(pg_(stat|last|current|wal|is|backend|database|tablespace|relation|total|table|indexes|control|get|ls|lock|blocking|"
+STATE = re.compile(r"pg_catalog\.(pg_(stat|last|log|current|wal|is|backend|database|tablespace|relation|total|table|indexes|control|get|ls|lock|blocking|"
                    r"safe|snapshot|export|xact|visible|notification|available|timezone|show|cursor|prepared|replication|logical)\w*|txid\w*|clock\w*|timeofday|"
-                   r"random\w*|gen_random\w*|uuidv\w*)\b")
+                   r"random\w*|gen_random\w*|uuidv\w*|current_query)\b")
 UNAVAILABLE = ("57014", "53200", "54001", "55000")  # time-out, memory, stack depth
 
 
