@@ -7,7 +7,7 @@ import signal
 import pytest
 from conftest import error, rows
 
-ROWS = 200000
+ROWS = 80000
 
 
 @pytest.fixture(scope="module")
