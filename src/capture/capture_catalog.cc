@@ -6,6 +6,7 @@
 #include <algorithm>
 
 #include "capture/row_layout.h"
+#include "capture/session.h"
 #include "pg_mooncake/src/location.h"
 #include "pg_mooncake/src/source.h"
 
@@ -31,6 +32,7 @@ bool CanFollow(const std::vector<MirrorColumn>& from, const std::vector<MirrorCo
 
 // Makes the captured mirrors and the engine's agree with the catalog.
 void CaptureWorker::RefreshCatalog() {
+    FaultPoint("capture-refresh");
     refresh_ = false;
     catalog_version_ = mooncake::CatalogVersion();  // before reading, so that a change meanwhile is seen next time
     pg::Guard([&] {
@@ -125,6 +127,7 @@ void CaptureWorker::ReadMirror(const MirrorRow* row) {
         mirror->generation = row->generation;
         MirrorOpen& open = mirror->told;
         open.id = row->mirror;
+        open.generation = static_cast<uint32_t>(row->generation);
         open.schema_name = schema ? schema : "";
         open.table_name = table;
         open.columns = LayoutColumns(*layout);

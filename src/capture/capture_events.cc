@@ -91,7 +91,8 @@ bool CaptureWorker::HandleMirrorFailed(const Frame& frame) {
         return static_cast<const MirrorFailed*>(new MirrorFailed(std::move(*message)));
     });
     ChangeResult result = ChangeResult::kGone;
-    if (const CapturedMirror* mirror = decoder_->FindMirror(failed->mirror)) {
+    const CapturedMirror* mirror = decoder_->FindMirror(failed->mirror);
+    if (mirror && static_cast<uint32_t>(mirror->generation) == failed->generation) {
         InTransaction([&] {
             if (!failed->inexact.empty()) {
                 const int count = static_cast<int>(failed->inexact.size());

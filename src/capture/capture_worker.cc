@@ -212,6 +212,7 @@ void CaptureWorker::SendFlushSettings() {
         const uint64_t limit = static_cast<uint64_t>(std::max(mooncake::max_retained_wal_mb, 1)) << 20;
         wal = std::min(wal, limit / 4);
         forced = std::min(forced, limit / 2);
+        settings.copy_bytes = limit;
     }
     settings.wal_bytes = wal;
     settings.force_wal_bytes = forced;

@@ -12,7 +12,8 @@
 // snapshot sees is looked at afterwards: a table may become a partition without a lock that conflicts with ours.
 //
 // A failure leaves the mirror as it is, without files; the capture worker starts another copy worker after a while. Only
-// what can't get better by itself (a value whose output function fails, say) ends in the state "error".
+// what can't get better by itself (a value whose output function fails, say) ends in the state "error". So does a copy that
+// somebody cancels, which is not tried again before it is ordered.
 #include "capture/worker.h"
 
 #include <algorithm>
@@ -53,6 +54,7 @@ constexpr size_t kChunkRows = 4096;
 constexpr size_t kChunkBytes = 1 << 20;
 constexpr BlockNumber kRangeBlocks = 512;      // read in one go by one process
 constexpr int kRangesPerWorker = 16;           // fewer are not worth a process
+constexpr long kLockedPauseMs = 50;
 constexpr int kMemberAttempts = 100;           // partitions came and went each time that a snapshot was taken
 constexpr uint64 kToc = 1;                     // key of the Order in shared memory
 
@@ -371,9 +373,17 @@ bool IsPermanent(int sqlerrcode) {
     AbortCurrentTransaction();
     StartTransactionCommand();
     PushActiveSnapshot(GetTransactionSnapshot());
-    mooncake::FailMirror(mirror, generation,
-                         IsPermanent(error->sqlerrcode) ? mooncake::MirrorState::kError : mooncake::MirrorState::kCopying,
-                         error->message);
+    const bool cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
+    const bool failed = cancelled || IsPermanent(error->sqlerrcode);
+    while (mooncake::FailMirror(mirror, generation,
+                                failed ? mooncake::MirrorState::kError : mooncake::MirrorState::kCopying,
+                                cancelled ? "its copy was cancelled" : error->message, !cancelled) == mooncake::ChangeResult::kBusy) {
+        // Somebody has locked the mirror. The other failures come again.
+        if (!cancelled) break;
+        WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLockedPauseMs, PG_WAIT_EXTENSION);
+        ResetLatch(MyLatch);
+        CHECK_FOR_INTERRUPTS();
+    }
     PopActiveSnapshot();
     CommitTransactionCommand();
     proc_exit(1);

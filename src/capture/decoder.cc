@@ -8,6 +8,7 @@
 #include "capture/session.h"
 #include "pg/guard.h"
 #include "pg/xid.h"
+#include "pg_mooncake/src/member_rows.h"
 #include "pg_mooncake/src/source.h"
 
 extern "C" {
@@ -47,6 +48,14 @@ void truncate_tables(LogicalDecodingContext*, ReorderBufferTXN*, int count, Rela
                      ReorderBufferChange* change) {
     the_decoder->OnTruncate(count, relations, change, false);
 }
+void tell_message(LogicalDecodingContext*, ReorderBufferTXN*, XLogRecPtr, bool transactional, const char* prefix, Size size,
+                  const char* message) {
+    if (transactional && strcmp(prefix, mooncake::kMemberRowsPrefix) == 0) the_decoder->OnMessage(message, size, false);
+}
+void stream_message(LogicalDecodingContext*, ReorderBufferTXN*, XLogRecPtr, bool transactional, const char* prefix,
+                    Size size, const char* message) {
+    if (transactional && strcmp(prefix, mooncake::kMemberRowsPrefix) == 0) the_decoder->OnMessage(message, size, true);
+}
 void commit(LogicalDecodingContext*, ReorderBufferTXN* txn, XLogRecPtr commit_lsn) {
     the_decoder->OnCommit(txn, commit_lsn, false);
 }
@@ -74,6 +83,7 @@ OutputPluginCallbacks Callbacks() {
     callbacks.begin_cb = begin_transaction;
     callbacks.change_cb = change_row;
     callbacks.truncate_cb = truncate_tables;
+    callbacks.message_cb = tell_message;
     callbacks.commit_cb = commit;
     callbacks.stream_start_cb = stream_start;
     callbacks.stream_stop_cb = stream_stop;
@@ -81,6 +91,7 @@ OutputPluginCallbacks Callbacks() {
     callbacks.stream_commit_cb = stream_commit;
     callbacks.stream_change_cb = stream_change;
     callbacks.stream_truncate_cb = stream_truncate;
+    callbacks.stream_message_cb = stream_message;
     return callbacks;
 }
 
@@ -325,20 +336,84 @@ void Decoder::OnChange(Relation relation, ReorderBufferChange* change, bool stre
     MemoryContextReset(row_context_);
 }
 
-// A mirror is emptied when all tables whose rows it shows are. When only some are, nobody can say which rows went: the
-// extension's hooks have ordered a new copy then, of which the catalog tells before the commit is sent; otherwise (a
+void Decoder::TellMirror(CapturedMirror* mirror, Relation relation, const char* rows, uint32 count, bool come, Xid subxid) {
+    Relation source = RelationIdGetRelation(mirror->source);
+    if (!RelationIsValid(source)) {
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not open relation with OID %u", mirror->source)));
+    }
+    RowLayout* layout = MakeRowLayout(TopMemoryContext, RelationGetDescr(source), RelationGetDescr(relation), mirror->shape);
+    RelationClose(source);
+    CapturedTable::Route route = {mirror, layout};
+    UseLayout(mirror, layout);
+    PrepareMirror(mirror, subxid);
+    ReorderBufferChange change = {};
+    change.action = come ? REORDER_BUFFER_CHANGE_INSERT : REORDER_BUFFER_CHANGE_DELETE;
+    MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "told row", ALLOCSET_DEFAULT_SIZES);
+    for (uint32 i = 0; i < count; i++) {
+        uint64 length;
+        memcpy(&length, rows, sizeof length);
+        HeapTupleData row = {};
+        row.t_len = static_cast<uint32>(length);
+        row.t_tableOid = RelationGetRelid(relation);
+        row.t_data = reinterpret_cast<HeapTupleHeader>(const_cast<char*>(rows + sizeof length));
+        rows += sizeof length + MAXALIGN(length);
+        (come ? change.data.tp.newtuple : change.data.tp.oldtuple) = &row;
+        MemoryContext caller = MemoryContextSwitchTo(row_context);
+        AppendChange(mirror, layout, relation, &change);
+        MemoryContextSwitchTo(caller);
+        MemoryContextReset(row_context);
+    }
+    FreeLayout(&route);
+    current_touched_ = true;
+    if (come) return;
+    const Oid relid = RelationGetRelid(relation);
+    pg::Guard([&] { removed_.emplace(current_xid_, mirror->id, relid); });
+}
+
+void Decoder::OnMessage(const char* message, Size size, bool streamed) {
+    mooncake::MemberRowsHead head;
+    if (size < sizeof head) ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("damaged logical message about rows")));
+    memcpy(&head, message, sizeof head);
+    if (head.version != mooncake::kMemberRowsVersion) {
+        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown version %u of a logical message", head.version)));
+    }
+    MemoryContext caller = MemoryContextSwitchTo(row_context_);
+    const char* rows = message + MAXALIGN(sizeof head + sizeof(Oid) * head.mirror_count);
+    Relation relation = RelationIdGetRelation(head.table);
+    if (!RelationIsValid(relation)) {
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not open relation with OID %u", head.table)));
+    }
+    for (uint32 i = 0; i < head.mirror_count; i++) {
+        Oid id;
+        memcpy(&id, message + sizeof head + sizeof(Oid) * i, sizeof id);
+        CapturedMirror* mirror = FindMirror(id);
+        if (!mirror) continue;
+        culprit_ = mirror;
+        TellMirror(mirror, relation, rows, head.row_count, head.come, streamed ? pg::WidenXid(head.xid) : current_xid_);
+        culprit_ = nullptr;
+    }
+    RelationClose(relation);
+    MemoryContextSwitchTo(caller);
+    MemoryContextReset(row_context_);
+}
+
+// A mirror is emptied when all tables whose rows it shows are. When only some are, messages have said which rows went, or the
+// extension's hooks have ordered a new copy, of which the catalog tells before the commit is sent; otherwise (a
 // subscription applied the TRUNCATE) the mirror fails.
 void Decoder::TruncateMirror(CapturedMirror* mirror, int count, Relation relations[], Xid subxid) {
     List* truncated = NIL;
-    bool whole = false, part = false;
+    bool whole = false, part = false, unknown = false;
     for (int i = 0; i < count; i++) {
         const Oid relid = RelationGetRelid(relations[i]);
         truncated = lappend_oid(truncated, relid);
         whole = whole || (relid == mirror->source && relations[i]->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
-        part = part || list_member_oid(mooncake::SourcesAbove(relid), mirror->source);
+        if (!list_member_oid(mooncake::SourcesAbove(relid), mirror->source)) continue;
+        part = true;
+        unknown = unknown || !pg::Guard([&] { return removed_.count({current_xid_, mirror->id, relid}) > 0; });
     }
     if (!part) return;
     if (!whole) whole = list_difference_oid(mooncake::SourceMembers(mirror->source, NoLock), truncated) == NIL;
+    if (!whole && !unknown) return;
     PrepareMirror(mirror, subxid);
     if (whole) {
         mirror->builder.Truncate();
@@ -398,6 +473,7 @@ void Decoder::OnCommit(ReorderBufferTXN* txn, XLogRecPtr commit_lsn, bool stream
     commit.end_lsn = txn->end_lsn;
     commit.commit_time = txn->xact_time.commit_time + kPostgresEpochMicros;
     const bool orders = pg::Guard([&] { return ordering_.erase(xid) > 0; });
+    ForgetRemoved(xid);
     if (orders || TouchesDefinitions(txn)) {
         held_ = commit;
         held_touched_ = touched;
@@ -405,6 +481,10 @@ void Decoder::OnCommit(ReorderBufferTXN* txn, XLogRecPtr commit_lsn, bool stream
         link_->Queue(MessageType::kCommit, commit);
         newest_commit_ = std::max(newest_commit_, xid);
     }
+}
+
+void Decoder::ForgetRemoved(Xid xid) {
+    pg::Guard([&] { std::erase_if(removed_, [&](const auto& entry) { return std::get<0>(entry) == xid; }); });
 }
 
 void Decoder::ReleaseHeldCommit() {
@@ -444,6 +524,7 @@ void Decoder::OnStreamAbort(ReorderBufferTXN* txn) {
             touched_.erase(xid);
             ordering_.erase(xid);
         });
+        ForgetRemoved(xid);
     }
 }
 

@@ -19,7 +19,8 @@
 //
 // A change is routed to the mirrors of its table and to those of the tables above it (partitions, inheritance), as the
 // catalog was then: a row that came while the table was not a partition is none of the partitioned table's. Attaching or
-// detaching a table that has rows is not a change of rows; the extension's hooks order a new copy for it.
+// detaching a table that has rows is not a change of rows; the extension's hooks write them to the WAL as logical messages
+// (member_rows.h), or order a new copy.
 //
 // Schema changes: the layout of rows follows the historic descriptor by itself. When a transaction that touched the
 // definition of a source commits, its Commit message is held back (HeldCommit) until the caller, outside of decoding,
@@ -35,6 +36,8 @@ extern "C" {
 #include "replication/reorderbuffer.h"
 }
 
+#include <set>
+#include <tuple>
 #include <unordered_map>
 #include <unordered_set>
 
@@ -121,6 +124,7 @@ class Decoder {
     void OnBegin(ReorderBufferTXN* txn);
     void OnChange(Relation relation, ReorderBufferChange* change, bool streamed);
     void OnTruncate(int count, Relation relations[], ReorderBufferChange* change, bool streamed);
+    void OnMessage(const char* message, Size size, bool streamed);
     void OnCommit(ReorderBufferTXN* txn, XLogRecPtr commit_lsn, bool streamed);
     void OnStreamStart(ReorderBufferTXN* txn);
     void OnStreamStop();
@@ -135,7 +139,9 @@ class Decoder {
     void PrepareMirror(CapturedMirror* mirror, Xid subxid);
     void UseLayout(CapturedMirror* mirror, const RowLayout* layout);
     void AppendChange(CapturedMirror* mirror, RowLayout* layout, Relation relation, ReorderBufferChange* change);
+    void TellMirror(CapturedMirror* mirror, Relation relation, const char* rows, uint32 count, bool come, Xid subxid);
     void TruncateMirror(CapturedMirror* mirror, int count, Relation relations[], Xid subxid);
+    void ForgetRemoved(Xid xid);
     void SendBuilders();
     void AnnounceLongWork(ReorderBufferTXN* txn);
     bool TouchesDefinitions(ReorderBufferTXN* txn) const;
@@ -149,6 +155,8 @@ class Decoder {
     std::vector<CapturedMirror*> dirty_;   // whose builders hold something
     std::unordered_set<Xid> streamed_;     // transactions with parts sent
     std::unordered_set<Xid> touched_;      // ...of which those with changes to mirrors
+    // (transaction, mirror, table): messages have said which rows of the table leave the mirror.
+    std::set<std::tuple<Xid, Oid, Oid>> removed_;
     std::unordered_set<Xid> ordering_;     // transactions that will have ordered a new copy of a mirror, see TruncateMirror
     Xid current_xid_ = kInvalidXid;        // top-level transaction that is being replayed or streamed...
     bool current_touched_ = false;         // ...and whether it has changed a mirror

@@ -91,6 +91,7 @@ void CaptureSession::TakeSettings(const FlushSettings& settings) {
     if (!context_.options.flush_age_fixed) policy.age_ms = settings.interval_ms;
     policy.wal_bytes = settings.wal_bytes;
     policy.force_wal_bytes = settings.force_wal_bytes;
+    policy.copy_bytes = settings.copy_bytes == 0 ? UINT64_MAX : settings.copy_bytes;
     flusher_.Wake();
 }
 

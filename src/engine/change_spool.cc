@@ -121,6 +121,12 @@ Status ChangeSpool::SpillTo(std::shared_ptr<SpillFile> file) {
     return Status::Ok();
 }
 
+uint64_t ChangeSpool::bytes() const {
+    uint64_t bytes = memory_bytes_;
+    for (const Extent& extent : extents_) bytes += extent.size;
+    return bytes;
+}
+
 Status ChangeSpool::ForEachSpilled(const std::function<Status(Changes)>& take) const {
     for (const Extent& extent : extents_) {
         Bytes bytes;

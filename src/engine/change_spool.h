@@ -59,6 +59,8 @@ class ChangeSpool {
 
     bool empty() const { return memory_.empty() && extents_.empty(); }
     uint64_t memory_bytes() const { return memory_bytes_; }
+    // What it takes in memory and in files.
+    uint64_t bytes() const;
 
   private:
     // A run of serialized changes in a file.

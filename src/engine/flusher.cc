@@ -80,7 +80,7 @@ Lsn Flusher::PersistedLsn() const {
     // first. Not how far earlier sessions came: a mirror that was loaded anew since needs what lies between.
     Lsn lsn = mirrors_.session_lsn();
     for (const auto& mirror : mirrors_.All()) {
-        const Lsn oldest = mirror->OldestUnflushed();
+        const Lsn oldest = mirror->OldestNeeded();
         if (oldest != kInvalidLsn) lsn = std::min(lsn, oldest - 1);
     }
     return lsn;

@@ -46,6 +46,7 @@ struct FlushPolicy {
     std::atomic<uint64_t> bytes, age_ms;
     std::atomic<uint64_t> wal_bytes{UINT64_MAX};        // FlushSettings::wal_bytes
     std::atomic<uint64_t> force_wal_bytes{UINT64_MAX};  // FlushSettings::force_wal_bytes
+    std::atomic<uint64_t> copy_bytes{UINT64_MAX};       // FlushSettings::copy_bytes
 };
 
 class Ingest {

@@ -17,8 +17,10 @@
 namespace ivy::engine {
 namespace {
 
+constexpr char kConfigurationLimitExceeded[] = "53400";
 constexpr uint64_t kApplyBatchBytes = 64ull << 20;
 constexpr uint64_t kBacklogMemory = 64ull << 20;   // of one mirror, before it goes to a file
+constexpr uint64_t kBacklogFile = 1ull << 30;
 constexpr uint64_t kSizeCheckBytes = 64ull << 20;  // applied between two looks at the delta's size
 
 const char* StateName(Mirror::State state) {
@@ -58,6 +60,7 @@ std::string LsnText(Lsn lsn) {
 Mirror::Mirror(MirrorContext& context, MirrorOpen open)
     : context_(context),
       id_(open.id),
+      generation_(open.generation),
       name_(open.schema_name + "." + open.table_name),
       location_(open.location),
       index_folder_(IndexRoot(context.options.folder, open.id, open.location)),
@@ -94,10 +97,16 @@ void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
         if (!applied.ok()) FailLocked(applied.error());
         return;
     }
-    backlog_.push_back({xid, lsn, std::move(changes)});
-    backlog_memory_ += backlog_.back().changes.memory_bytes();
+    Keep({xid, lsn, std::move(changes)});
+    if (state_ == State::kCopying && backlog_bytes_ > context_.policy.copy_bytes) {
+        FailLocked({kConfigurationLimitExceeded,
+                    "the changes that wait for the end of its copy exceed \"mooncake.max_retained_wal\"", "", ""},
+                   true);
+        return;
+    }
     if (backlog_memory_ > kBacklogMemory) {
-        if (!backlog_file_) {
+        // Of a file nothing is given back before all of it is.
+        if (!backlog_file_ || backlog_file_->size() > kBacklogFile) {
             Result<std::shared_ptr<SpillFile>> made = SpillFile::Make(context_.options.folder + "/tmp");
             if (made.ok()) backlog_file_ = made.value();
         }
@@ -112,8 +121,17 @@ void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
 }
 
 Status Mirror::Apply(const ChangeSpool& changes, Xid xid, Lsn lsn) {
+    IVY_RETURN_IF_ERROR(ApplyTo(*table_, open_.columns, changes, xid, lsn));
+    if (applied_bytes_ > kSizeCheckBytes) {
+        applied_bytes_ = 0;
+        delta_full_ = table_->GetStats().delta_bytes > 2 * context_.options.force_bytes;
+    }
+    return Status::Ok();
+}
+
+Status Mirror::ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns, const ChangeSpool& changes,
+                       Xid xid, Lsn lsn) {
     IVY_FAULT_POINT("apply");
-    const std::vector<MirrorColumn>& columns = open_.columns;
     return changes.ForEachBatch(kApplyBatchBytes, [&](const std::vector<const Changes*>& batch, bool last) -> Status {
         try {
             std::vector<Changes> mapped;  // those that were decoded under other columns
@@ -126,15 +144,11 @@ Status Mirror::Apply(const ChangeSpool& changes, Xid xid, Lsn lsn) {
                 part.push_back(other ? &mapped.back() : one);
             }
             if (!last) {
-                IVY_RETURN_IF_ERROR(table_->ApplyPart(part, xid));
+                IVY_RETURN_IF_ERROR(table.ApplyPart(part, xid));
             } else {
-                IVY_RETURN_IF_ERROR(table_->Apply(part, xid, lsn));
+                IVY_RETURN_IF_ERROR(table.Apply(part, xid, lsn));
             }
             applied_bytes_ += TransactionBytes(batch);
-            if (applied_bytes_ > kSizeCheckBytes) {
-                applied_bytes_ = 0;
-                delta_full_ = table_->GetStats().delta_bytes > 2 * context_.options.force_bytes;
-            }
             return Status::Ok();
         } catch (const std::exception& exception) {
             return StatusFromException(exception);
@@ -145,7 +159,38 @@ Status Mirror::Apply(const ChangeSpool& changes, Xid xid, Lsn lsn) {
 void Mirror::SetOldestXmin(Xid oldest_xmin) {
     std::lock_guard ingest(ingest_mutex_);
     oldest_xmin_ = oldest_xmin;
+    // A copy that has yet to begin sees what every snapshot sees.
+    if (state_ == State::kCopying && !copy_active_ && !publication_) {
+        while (!backlog_.empty() && backlog_.front().xid < oldest_xmin) TakeFirst();
+    }
     if (table_) table_->SetOldestXmin(oldest_xmin);
+}
+
+// A copy under this snapshot, or a later one, brings them.
+void Mirror::ForgetSeen(const Snapshot& snapshot) {
+    std::deque<Waiting> all;
+    all.swap(backlog_);
+    backlog_memory_ = backlog_bytes_ = 0;
+    for (Waiting& waiting : all) {
+        if (!snapshot.Sees(waiting.xid)) Keep(std::move(waiting));
+    }
+    if (backlog_.empty()) backlog_file_.reset();
+    UpdateReadable();
+}
+
+void Mirror::Keep(Waiting waiting) {
+    backlog_memory_ += waiting.changes.memory_bytes();
+    backlog_bytes_ += waiting.changes.bytes();
+    backlog_.push_back(std::move(waiting));
+}
+
+Mirror::Waiting Mirror::TakeFirst() {
+    Waiting first = std::move(backlog_.front());
+    backlog_.pop_front();
+    if (backlog_.empty()) backlog_file_.reset();
+    backlog_memory_ -= std::min(backlog_memory_, first.changes.memory_bytes());
+    backlog_bytes_ -= std::min(backlog_bytes_, first.changes.bytes());
+    return first;
 }
 
 void Mirror::HideUntil(Lsn lsn) {
@@ -212,7 +257,7 @@ void Mirror::TakeColumns(const MirrorOpen& open) {
             if (std::find(open.inexact.begin(), open.inexact.end(), id) == open.inexact.end()) unknown.push_back(id);
         }
     }
-    if (!unknown.empty()) context_.events.Send(MirrorFailed{id_, {}, unknown});
+    if (!unknown.empty()) context_.events.Send(MirrorFailed{id_, generation_, {}, unknown});
     if (state_ == State::kCopying && open.key != open_.key) copy_active_ = false;
     if (state_ == State::kCopying || (state_ == State::kLive && SameLayout(open, open_))) {
         open_.columns = open.columns;
@@ -273,7 +318,7 @@ void Mirror::FailLocked(const Error& error, bool for_good) {
                               "mirror \"" + name_ + "\" has failed and is to be loaded again: " + error.message, "", ""};
         context_.events.Send(ErrorMessage{reload, Unavailable::kNo});
     } else {
-        context_.events.Send(MirrorFailed{id_, error, {}});
+        context_.events.Send(MirrorFailed{id_, generation_, error, {}});
     }
 }
 
@@ -287,7 +332,7 @@ void Mirror::NoteInexact(const std::vector<uint32_t>& columns) {
             added.push_back(id);
         }
     }
-    if (!added.empty()) context_.events.Send(MirrorFailed{id_, {}, added});
+    if (!added.empty()) context_.events.Send(MirrorFailed{id_, generation_, {}, added});
 }
 
 void Mirror::SetState(State state) {
@@ -370,7 +415,9 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
     // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
     if (current_metadata_.empty()) IVY_RETURN_IF_ERROR(RemoveTableFiles(context_.io, location_));
     copy_active_ = true;
+    catching_up_ = false;
     copying_snapshot_ = begin.snapshot;
+    ForgetSeen(begin.snapshot);
     copied_rows_ = 0;
     estimated_rows_ = begin.estimated_rows;
     scanned_bytes_ = 0;
@@ -410,7 +457,7 @@ Status Mirror::CopyProgress(const CopyTicket& ticket, uint64_t added_rows) {
 void Mirror::AbandonCopy(const CopyTicket& ticket) {
     std::lock_guard ingest(ingest_mutex_);
     if (ticket.number != copy_number_) return;
-    copy_active_ = false;
+    copy_active_ = catching_up_ = false;
     copy_phase_ = CopyPhase::kWaiting;
     for (const DataFileWriter::Written& written : joined_files_) {
         (void)context_.io.DeleteFile(written.file.path);
@@ -429,8 +476,7 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
         files.insert(files.end(), joined_files_.begin(), joined_files_.end());
         inexact.insert(inexact.end(), joined_inexact_.begin(), joined_inexact_.end());
     }
-    // Nothing changes it while the mirror is copying.
-    const Lsn flushed_lsn = current_flushed_lsn_;
+    copy_phase_ = CopyPhase::kPublishing;
     const iceberg::Schema schema = MakeIcebergSchema(ticket.columns, ticket.key);
     Publication publication;
     FlushReady& ready = publication.ready;
@@ -444,7 +490,9 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
             ready.total_rows += static_cast<uint64_t>(written.file.record_count);
             ready.total_bytes += static_cast<uint64_t>(written.file.file_size);
         }
-        change.summary["ivy.flushed-lsn"] = LsnText(flushed_lsn);
+        // Nothing changes it while the mirror is copying.
+        ready.flushed_lsn = current_flushed_lsn_;
+        change.summary["ivy.flushed-lsn"] = LsnText(ready.flushed_lsn);
         IVY_ASSIGN_OR_RETURN(const iceberg::CommitResult committed, table->Commit(change));
         ready.metadata_location = committed.metadata_location;
     }
@@ -452,19 +500,18 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
     ready.mirror = id_;
     ready.has_copy_snapshot = true;
     ready.copy_snapshot = ticket.snapshot;
+    IVY_RETURN_IF_ERROR(CatchUp(ticket, *table, &ready));
     std::lock_guard ingest(ingest_mutex_);
     if (closed_ || !copy_active_ || ticket.number != copy_number_) {
         return Status::Make(sqlstate::kObjectNotInState,
                             "this copy of mirror \"" + name_ + "\" is not wanted any more");
     }
     ready.previous_metadata_location = current_metadata_;
-    ready.flushed_lsn = flushed_lsn;
     NoteInexact(inexact);
     iceberg_ = std::move(table);
     publication_ = std::move(publication);
     copy_active_ = false;
     joined_files_.clear();
-    copy_phase_ = CopyPhase::kPublishing;
     context_.events.Send(publication_->ready);
     return Status::Ok();
 }
@@ -494,6 +541,12 @@ Lsn Mirror::last_commit() const {
 Lsn Mirror::OldestUnflushed() const {
     std::lock_guard ingest(ingest_mutex_);
     if (closed_) return kInvalidLsn;
+    return state_ == State::kFailed ? failed_lsn_ : OldestUnflushedLocked();
+}
+
+Lsn Mirror::OldestNeeded() const {
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || (state_ == State::kCopying && !catching_up_ && !publication_)) return kInvalidLsn;
     return state_ == State::kFailed ? failed_lsn_ : OldestUnflushedLocked();
 }
 

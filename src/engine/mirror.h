@@ -6,6 +6,10 @@
 //                                │  ──columns changed──►
 //   any state ──error──► failed
 //
+// The slot is not held back for a copy: should it end early, the next one sees what was committed meanwhile. So what had
+// come by the time when the last row was copied goes to files with the copy, before it is offered (CatchUp); only what
+// comes later will be sent again after a crash.
+//
 // While a mirror is copying or reorganizing, committed transactions wait in its backlog, in commit order, and queries
 // are refused. A change of columns empties the delta into files first (flushing even what some running snapshot does
 // not see yet) and then opens the files again under the new columns: field ids make old files readable, so nothing is
@@ -150,6 +154,8 @@ class Mirror {
     // keeps what it had then until the worker, having noted the failure, closes it: should the worker end before that,
     // the changes come again.
     Lsn OldestUnflushed() const;
+    // The same for the slot: of those that must come again should this process end. A copy has none before CatchUp.
+    Lsn OldestNeeded() const;
     Error error() const;  // why it failed
     // How many flushes in a row have failed, and why the last one did.
     int FailedFlushes(Error* error) const;
@@ -181,6 +187,11 @@ class Mirror {
 
     // mirror.cc
     Status Apply(const ChangeSpool& changes, Xid xid, Lsn lsn);
+    Status ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns, const ChangeSpool& changes, Xid xid,
+                   Lsn lsn);
+    void ForgetSeen(const Snapshot& snapshot);
+    void Keep(Waiting waiting);
+    Waiting TakeFirst();
     void NoteInexact(const std::vector<uint32_t>& columns);
     void SetState(State state);
     void FailLocked(const Error& error, bool for_good = false);
@@ -201,14 +212,18 @@ class Mirror {
         std::vector<iceberg::DataFile> deletion_vectors;
     };
     Status WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, const MirrorOpen& open, Written* written);
-    Status CommitCut(const delta::FlushCut& cut, const MirrorOpen& open, const Written& written,
+    Status CommitCut(iceberg::Table& files, const delta::FlushCut& cut, const MirrorOpen& open, const Written& written,
                      Publication* publication);
+    Status CatchUp(const CopyTicket& ticket, iceberg::Table& files, FlushReady* ready);
+    Status ApplyToFiles(const CopyTicket& ticket, const std::deque<Waiting>& waiting, const MirrorOpen& open,
+                        Xid oldest_xmin, iceberg::Table& files, FlushReady* ready);
     void RemoveWritten(const Written& written);
     void NoteFlush(const Status& status);
     Status FinishPublication();
     Status SwitchColumns();
-    Result<std::vector<delta::NewFile>> FilesOfTable(const MirrorOpen& open);
-    Status MakeTable(const MirrorOpen& open, const std::vector<delta::NewFile>& files);
+    Result<std::vector<delta::NewFile>> FilesOfTable(const iceberg::Table& table, const MirrorOpen& open);
+    Result<std::shared_ptr<delta::MirrorTable>> OpenFiles(const iceberg::Table& table, const MirrorOpen& open);
+    Status MakeTable(const MirrorOpen& open);
     void RemoveStaleIndexes();
     Status NoteFilesToWrite(const std::vector<std::string>& paths);
     void RemoveUnpublishedFiles();
@@ -218,6 +233,7 @@ class Mirror {
 
     MirrorContext& context_;
     const uint32_t id_;
+    const uint32_t generation_;
     const std::string name_;
     const std::string location_;
     const std::string index_folder_;
@@ -233,6 +249,7 @@ class Mirror {
     std::deque<Waiting> backlog_;
     std::shared_ptr<SpillFile> backlog_file_;
     uint64_t backlog_memory_ = 0;          // bytes of it that are in memory
+    uint64_t backlog_bytes_ = 0;           // in memory and in files
     uint64_t applied_bytes_ = 0;           // since the delta's size was last looked at
     bool delta_full_ = false;              // transactions wait in the backlog until a flush has made room
     std::optional<MirrorOpen> next_open_;  // the columns to come, while reorganizing
@@ -241,6 +258,7 @@ class Mirror {
     Lsn current_flushed_lsn_ = kInvalidLsn;
     uint64_t copy_number_ = 0;
     bool copy_active_ = false;
+    bool catching_up_ = false;             // the active copy is in CatchUp, or has been
     Snapshot copying_snapshot_;  // of the active copy
     std::vector<DataFileWriter::Written> joined_files_;  // of the active copy, by those that joined and have ended
     std::vector<uint32_t> joined_inexact_;

@@ -112,8 +112,7 @@ Status Mirror::Load() {
         if (!published.ok())
             LogError(LogLevel::kWarning, "could not write version hint of \"" + name_ + "\"", published.error());
     }
-    IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open_));
-    IVY_RETURN_IF_ERROR(MakeTable(open_, files));
+    IVY_RETURN_IF_ERROR(MakeTable(open_));
     RemoveUnpublishedFiles();
     RemoveStaleIndexes();
     sweep_due_ = true;
@@ -183,9 +182,9 @@ void Mirror::Sweep() {
     Log(LogLevel::kLog, "deleted " + std::to_string(removed) + " files that mirror \"" + name_ + "\" does not refer to");
 }
 
-Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open) {
+Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const iceberg::Table& table, const MirrorOpen& open) {
     std::map<std::string, const iceberg::DataFile*> vectors;
-    for (const iceberg::DataFile& file : iceberg_->delete_files()) {
+    for (const iceberg::DataFile& file : table.delete_files()) {
         if (file.format != "PUFFIN" || !file.referenced_data_file) {
             return Status::Make(sqlstate::kFeatureNotSupported,
                                 "\"" + file.path + "\" is a delete file of a kind that mirrors do not have");
@@ -197,7 +196,7 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open)
     for (const size_t ordinal : key) key_columns.push_back(open.columns[ordinal]);
     const DataFileReader reader(context_.instance);
     std::vector<delta::NewFile> files;
-    for (const iceberg::DataFile& data : iceberg_->data_files()) {
+    for (const iceberg::DataFile& data : table.data_files()) {
         IVY_ASSIGN_OR_RETURN(const int64_t size, context_.io.FileSize(data.path));
         if (size != data.file_size) {
             return Status::Corrupt("data file \"" + data.path + "\" has " + std::to_string(size) +
@@ -225,24 +224,30 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const MirrorOpen& open)
     return files;
 }
 
-Status Mirror::MakeTable(const MirrorOpen& open, const std::vector<delta::NewFile>& files) {
+Result<std::shared_ptr<delta::MirrorTable>> Mirror::OpenFiles(const iceberg::Table& table, const MirrorOpen& open) {
+    IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(table, open));
     auto open_table = std::make_shared<OpenTable>(context_.instance, open.columns);
     delta::MirrorTable::Options options;
     options.open = open;
     options.index_folder = index_folder_;
     options.memory = context_.memory;
     options.row_reader = &open_table->reader;
-    const auto& summary = iceberg_->snapshot_summary();
+    const auto& summary = table.snapshot_summary();
     if (const auto found = summary.find(kUnseenXids); found != summary.end()) {
         options.flushed_xids = XidsFromText(found->second);
     }
     IVY_ASSIGN_OR_RETURN(open_table->table, delta::MirrorTable::Make(std::move(options)));
     IVY_RETURN_IF_ERROR(open_table->table->AddFiles(files).status());
+    return std::shared_ptr<delta::MirrorTable>(open_table, open_table->table.get());
+}
+
+Status Mirror::MakeTable(const MirrorOpen& open) {
+    IVY_ASSIGN_OR_RETURN(std::shared_ptr<delta::MirrorTable> table, OpenFiles(*iceberg_, open));
     std::lock_guard ingest(ingest_mutex_);
-    if (oldest_xmin_ != kInvalidXid) open_table->table->SetOldestXmin(oldest_xmin_);
+    if (oldest_xmin_ != kInvalidXid) table->SetOldestXmin(oldest_xmin_);
     delta_full_ = false;
     std::lock_guard state(state_mutex_);
-    table_ = std::shared_ptr<delta::MirrorTable>(open_table, open_table->table.get());
+    table_ = std::move(table);
     copy_snapshot_ = open.copy_snapshot;
     columns_ = open.columns;
     return Status::Ok();
@@ -335,10 +340,7 @@ bool Mirror::DrainBacklog() {
     {
         std::lock_guard ingest(ingest_mutex_);
         while (state_ == State::kLive && !closed_ && !backlog_.empty() && !delta_full_) {
-            Waiting waiting = std::move(backlog_.front());
-            backlog_.pop_front();
-            if (backlog_.empty()) backlog_file_.reset();
-            backlog_memory_ -= std::min(backlog_memory_, waiting.changes.memory_bytes());
+            const Waiting waiting = TakeFirst();
             if (!open_.copy_snapshot.Sees(waiting.xid)) {
                 const Status applied = Apply(waiting.changes, waiting.xid, waiting.lsn);
                 if (!applied.ok()) {
@@ -382,7 +384,7 @@ Status Mirror::Flush(Xid oldest_xmin, bool force) {
     const std::string base = iceberg_->metadata_location();
     try {
         status = WriteCut(*table, cut, open, &written);
-        if (status.ok()) status = CommitCut(cut, open, written, &publication);
+        if (status.ok()) status = CommitCut(*iceberg_, cut, open, written, &publication);
     } catch (const std::exception& exception) {
         status = StatusFromException(exception);
     }
@@ -455,11 +457,11 @@ Status Mirror::WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, c
     return Status::Ok();
 }
 
-Status Mirror::CommitCut(const delta::FlushCut& cut, const MirrorOpen& open, const Written& written,
-                         Publication* publication) {
+Status Mirror::CommitCut(iceberg::Table& files, const delta::FlushCut& cut, const MirrorOpen& open,
+                         const Written& written, Publication* publication) {
     FlushReady& ready = publication->ready;
-    iceberg::Schema schema = EvolveIcebergSchema(iceberg_->schema(), open.columns, open.key);
-    const bool schema_changed = !schema.SameFields(iceberg_->schema());
+    iceberg::Schema schema = EvolveIcebergSchema(files.schema(), open.columns, open.key);
+    const bool schema_changed = !schema.SameFields(files.schema());
     // Transactions whose changes cancel out need no new snapshot: only the catalog's LSN moves.
     if (!cut.Empty() || !cut.unseen_xids.empty() || schema_changed || ready.previous_metadata_location.empty()) {
         IVY_FAULT_POINT("flush-before-commit");
@@ -467,7 +469,7 @@ Status Mirror::CommitCut(const delta::FlushCut& cut, const MirrorOpen& open, con
         change.keep_snapshots = context_.options.keep_snapshots;
         if (written.file) change.added.push_back(*written.file);
         if (cut.truncated) {
-            for (const iceberg::DataFile& file : iceberg_->data_files()) change.removed.push_back(file.path);
+            for (const iceberg::DataFile& file : files.data_files()) change.removed.push_back(file.path);
         }
         for (const auto& file : cut.deletes) {
             if (file.Emptied()) change.removed.push_back(file.path);
@@ -476,14 +478,14 @@ Status Mirror::CommitCut(const delta::FlushCut& cut, const MirrorOpen& open, con
         change.summary[kFlushedLsn] = LsnText(cut.flushed_lsn);
         if (!cut.unseen_xids.empty()) change.summary[kUnseenXids] = XidsText(cut.unseen_xids);
         if (schema_changed) change.schema = std::move(schema);
-        IVY_ASSIGN_OR_RETURN(iceberg::CommitResult committed, iceberg_->Commit(change));
+        IVY_ASSIGN_OR_RETURN(iceberg::CommitResult committed, files.Commit(change));
         publication->expired = std::move(committed.expired);
     }
     ready.mirror = id_;
-    ready.metadata_location = iceberg_->metadata_location();
+    ready.metadata_location = files.metadata_location();
     ready.flushed_lsn = cut.flushed_lsn;
-    ready.total_rows = static_cast<uint64_t>(std::max<int64_t>(0, LiveRows(*iceberg_)));
-    ready.total_bytes = static_cast<uint64_t>(LiveBytes(*iceberg_));
+    ready.total_rows = static_cast<uint64_t>(std::max<int64_t>(0, LiveRows(files)));
+    ready.total_bytes = static_cast<uint64_t>(LiveBytes(files));
     if (written.file) {
         delta::NewFile file;
         file.path = written.file->path;
@@ -500,6 +502,68 @@ void Mirror::RemoveWritten(const Written& written) {
     if (written.file) (void)context_.io.DeleteFile(written.file->path);
     if (!written.index_path.empty()) unlink(written.index_path.c_str());
     if (!written.deletion_vectors.empty()) (void)context_.io.DeleteFile(written.deletion_vectors.front().path);
+}
+
+// --- the end of a copy -----------------------------------------------------------------------------------------------
+
+// By a copy session's thread: what came while rows were copied goes to files as well. After an error it waits again, for the
+// next copy: that one's snapshot need not see a transaction which has written its commit record just now.
+Status Mirror::CatchUp(const CopyTicket& ticket, iceberg::Table& files, FlushReady* ready) {
+    std::deque<Waiting> waiting;
+    MirrorOpen open;
+    Xid oldest_xmin = kInvalidXid;
+    {
+        std::lock_guard ingest(ingest_mutex_);
+        if (ticket.number != copy_number_) return Status::Internal("a copy that has ended is to catch up");
+        catching_up_ = true;
+        waiting.swap(backlog_);
+        backlog_memory_ = backlog_bytes_ = 0;
+        backlog_file_.reset();
+        UpdateReadable();
+        open = open_;
+        oldest_xmin = oldest_xmin_;
+    }
+    open.has_copy_snapshot = true;
+    open.copy_snapshot = ticket.snapshot;
+    open.flushed_lsn = ready->flushed_lsn;
+    open.metadata_location = files.metadata_location();
+    Status status;
+    try {
+        if (!waiting.empty()) status = ApplyToFiles(ticket, waiting, open, oldest_xmin, files, ready);
+    } catch (const std::exception& exception) {
+        status = StatusFromException(exception);
+    }
+    if (status.ok()) return status;
+    std::lock_guard ingest(ingest_mutex_);
+    if (closed_ || state_ == State::kFailed) return status;
+    backlog_.insert(backlog_.begin(), std::make_move_iterator(waiting.begin()), std::make_move_iterator(waiting.end()));
+    ForgetSeen(ticket.snapshot);  // and counts them
+    return status;
+}
+
+Status Mirror::ApplyToFiles(const CopyTicket& ticket, const std::deque<Waiting>& waiting, const MirrorOpen& open,
+                            Xid oldest_xmin, iceberg::Table& files, FlushReady* ready) {
+    IVY_ASSIGN_OR_RETURN(const std::shared_ptr<delta::MirrorTable> table, OpenFiles(files, open));
+    for (auto next = waiting.begin(); next != waiting.end(); ++next) {
+        IVY_RETURN_IF_ERROR(CopyProgress(ticket, 0));
+        if (!ticket.snapshot.Sees(next->xid)) {
+            IVY_RETURN_IF_ERROR(ApplyTo(*table, open.columns, next->changes, next->xid, next->lsn));
+        }
+        if (std::next(next) != waiting.end() && table->GetStats().delta_bytes < context_.options.force_bytes) continue;
+        const delta::FlushCut cut = table->BeginFlush(oldest_xmin, true);
+        if (cut.id == 0) continue;
+        Written written;
+        Publication publication;
+        IVY_RETURN_IF_ERROR(WriteCut(*table, cut, open, &written));
+        IVY_FAULT_POINT("copy-catch-up");
+        IVY_RETURN_IF_ERROR(CommitCut(files, cut, open, written, &publication));
+        IVY_RETURN_IF_ERROR(table->FinishFlush(cut, publication.file ? &*publication.file : nullptr));
+        ready->metadata_location = publication.ready.metadata_location;
+        ready->flushed_lsn = publication.ready.flushed_lsn;
+        ready->total_rows = publication.ready.total_rows;
+        ready->total_bytes = publication.ready.total_bytes;
+    }
+    return Status::Ok();
 }
 
 // --- publications and columns ----------------------------------------------------------------------------------------
@@ -537,8 +601,7 @@ Status Mirror::FinishPublication() {
             open = open_;
         }
         // Not publication.files: the key may have changed since they were written.
-        IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open));
-        IVY_RETURN_IF_ERROR(MakeTable(open, files));
+        IVY_RETURN_IF_ERROR(MakeTable(open));
         RemoveStaleIndexes();
     }
     const Status hinted = iceberg_->Publish();
@@ -573,8 +636,7 @@ Status Mirror::SwitchColumns() {
         open = open_;
     }
     IVY_FAULT_POINT("mirror-switch-columns");
-    IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(open));
-    IVY_RETURN_IF_ERROR(MakeTable(open, files));
+    IVY_RETURN_IF_ERROR(MakeTable(open));
     std::lock_guard ingest(ingest_mutex_);
     if (!next_open_) SetState(State::kLive);
     UpdateReadable();

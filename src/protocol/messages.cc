@@ -230,6 +230,7 @@ MirrorColumn MirrorColumn::Read(ByteReader* in) {
 
 void MirrorOpen::Write(ByteWriter* out) const {
     out->U32(id);
+    out->U32(generation);
     out->String(schema_name);
     out->String(table_name);
     out->U32(static_cast<uint32_t>(columns.size()));
@@ -251,6 +252,7 @@ Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
     ByteReader in = frame.reader();
     MirrorOpen message;
     message.id = in.U32();
+    message.generation = in.U32();
     message.schema_name = in.String();
     message.table_name = in.String();
     message.columns.resize(in.Count(12));
@@ -367,6 +369,7 @@ void FlushSettings::Write(ByteWriter* out) const {
     out->U64(bytes);
     out->U64(wal_bytes);
     out->U64(force_wal_bytes);
+    out->U64(copy_bytes);
 }
 
 Result<FlushSettings> FlushSettings::Read(const Frame& frame) {
@@ -376,6 +379,7 @@ Result<FlushSettings> FlushSettings::Read(const Frame& frame) {
     message.bytes = in.U64();
     message.wal_bytes = in.U64();
     message.force_wal_bytes = in.U64();
+    message.copy_bytes = in.U64();
     return Finished(in, std::move(message), "flush settings message");
 }
 
@@ -419,6 +423,7 @@ Result<Published> Published::Read(const Frame& frame) {
 
 void MirrorFailed::Write(ByteWriter* out) const {
     out->U32(mirror);
+    out->U32(generation);
     WriteError(error, out);
     WriteIds(inexact, out);
 }
@@ -427,6 +432,7 @@ Result<MirrorFailed> MirrorFailed::Read(const Frame& frame) {
     ByteReader in = frame.reader();
     MirrorFailed message;
     message.mirror = in.U32();
+    message.generation = in.U32();
     message.error = ReadError(&in);
     message.inexact = ReadIds(&in);
     return Finished(in, std::move(message), "mirror-failed message");

@@ -157,6 +157,7 @@ struct MirrorColumn {
 // other columns, after a schema change.
 struct MirrorOpen {
     uint32_t id = 0;                     // OID of the mirror relation
+    uint32_t generation = 0;             // which copy of the source this is
     std::string schema_name, table_name; // for Iceberg's table name and for messages
     std::vector<MirrorColumn> columns;   // in attribute order
     std::vector<uint32_t> key;           // column ids of the replica identity, in index order; empty: append-only
@@ -246,6 +247,7 @@ struct FlushSettings {
     uint64_t bytes = 0;            // of one mirror's changes in memory
     uint64_t wal_bytes = 0;        // how far back in the WAL a change in memory may lie
     uint64_t force_wal_bytes = 0;  // ...before it goes to a file although some snapshot does not see it yet
+    uint64_t copy_bytes = 0;       // of the changes that wait while a mirror is copied, before it fails; 0: no limit
     void Write(ByteWriter* out) const;
     static Result<FlushSettings> Read(const Frame& frame);
 };
@@ -275,6 +277,7 @@ struct Published {
 // Engine: this mirror can't go on; the others can. The worker stores the reason, and queries use the row table.
 struct MirrorFailed {
     uint32_t mirror = 0;
+    uint32_t generation = 0;        // of its MirrorOpen: an earlier copy's failure is none of the next one's
     Error error;
     std::vector<uint32_t> inexact;  // not empty: it goes on, but these columns now hold unstorable values
     void Write(ByteWriter* out) const;

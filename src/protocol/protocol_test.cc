@@ -135,7 +135,7 @@ TEST(Messages, RoundTrips) {
                     Query{"SELECT 1", {1, 2}, {kInt}, {{"TimeZone", "UTC"}}, snapshot, 77, 1000, QueryMode::kProfile,
                           {"/a", "s3://b/*"}, {{"k", "s3", {"s3://b"}, {{"KEY_ID", "x"}, {"USE_SSL", "false"}}}}});
     ExpectRoundTrip(MessageType::kQueryDone, QueryDone{1, 2, 3, 4, 5, "plan"});
-    MirrorOpen open{16400, "public", "t", {{1, "id", kInt, true}, {3, "x", kText, false}}, {1}, "/w", "/w/m", 88, true, snapshot, 3, {3}};
+    MirrorOpen open{16400, 7, "public", "t", {{1, "id", kInt, true}, {3, "x", kText, false}}, {1}, "/w", "/w/m", 88, true, snapshot, 3, {3}};
     ExpectRoundTrip(MessageType::kMirrorOpen, open);
     ExpectRoundTrip(MessageType::kMirrorClose, MirrorClose{1, true, "/w"});
     ExpectRoundTrip(MessageType::kChanges,
@@ -147,7 +147,7 @@ TEST(Messages, RoundTrips) {
     ExpectRoundTrip(MessageType::kProgress, Progress{1, 2});
     ExpectRoundTrip(MessageType::kFlushReady, FlushReady{1, "a", "b", 5, true, snapshot, 6, 7});
     ExpectRoundTrip(MessageType::kPublished, Published{1, "a"});
-    ExpectRoundTrip(MessageType::kMirrorFailed, MirrorFailed{1, {"XX000", "m", "", ""}, {2}});
+    ExpectRoundTrip(MessageType::kMirrorFailed, MirrorFailed{1, 7, {"XX000", "m", "", ""}, {2}});
     ExpectRoundTrip(MessageType::kPersisted, Persisted{4});
     ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, snapshot, 100, 8192, true, {1, 3}});
     ExpectRoundTrip(MessageType::kCopyScanned, CopyScanned{1ull << 40});

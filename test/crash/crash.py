@@ -43,7 +43,7 @@ checkpoint_timeout = 30s
 # Where a process may die or fail.
 FAULTS = ["apply", "flush-before-write", "flush-before-index", "flush-before-vectors", "flush-before-commit",
           "flush-before-publish", "flush-after-publish", "file-write", "mirror-load", "mirror-switch-columns", "parquet-open",
-          "parquet-append", "parquet-sync", "spill-append", "copy-finish-file", "copy-before-commit", "copy-before-publish",
+          "parquet-append", "parquet-sync", "spill-append", "copy-finish-file", "copy-before-commit", "copy-before-publish", "copy-catch-up",
           "capture-held-commit", "capture-before-publish", "capture-after-publish", "capture-before-confirm",
           "capture-recorded-confirm", "copy-chunk"]
 SLEEPS = "capture-before-publish:sleep-100,capture-after-publish:sleep-100,copy-chunk:sleep-20"

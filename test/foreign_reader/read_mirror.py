@@ -47,7 +47,7 @@ def rows_of_postgres(c, table):
 
 def check(c, step):
     c.execute("CALL mooncake.create_snapshot('src_mirror')")
-    metadata, = c.execute("SELECT metadata_location FROM mooncake.columnstore_tables WHERE table_name = 'src_mirror'::regclass").fetchone()
+    metadata, = c.execute("SELECT metadata_location FROM mooncake.columnstore_tables WHERE table_name = 'src_mirror'").fetchone()
     got, want = rows_of_iceberg(metadata), rows_of_postgres(c, "src")
     if got != want:
         for a, b in zip(got, want):

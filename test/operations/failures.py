@@ -8,6 +8,7 @@ import glob
 import os
 import subprocess
 import sys
+import time
 
 from scenario import (Server, exact, generation, logged, main, one, right, run, wait_until)
 
@@ -17,7 +18,7 @@ INSERT INTO t SELECT i, md5(i::text), i / 7.0 FROM generate_series(1, 50000) i;
 CREATE TABLE other (id int PRIMARY KEY, v text);
 INSERT INTO other SELECT i, 'other ' || i FROM generate_series(1, 1000) i;
 """
-STATUS = "SELECT state, error, failures, retry_at FROM mooncake.mirror_status WHERE table_name = 'm'::regclass"
+STATUS = "SELECT state, error, failures, retry_at FROM mooncake.mirror_status WHERE table_name = 'm'"
 
 
 def make_mirrors(server):
@@ -73,6 +74,22 @@ def damaged_data_file():
         wait_until(lambda: right(server, "t", "m") or generation(server, "m") == 2, "a copy after queries")
         comes_back(server)
         assert logged(server, "is damaged")
+
+
+def failure_of_an_earlier_copy():
+    """A failure is told while the mirror is being made anew: the new copy is not blamed for it."""
+    server = Server()
+    server.env["IVY_FAULT"] = "capture-refresh:sleep-1500"
+    with server:
+        make_mirrors(server)
+        time.sleep(2)
+        damage(max(files(server, "data/*.parquet"), key=os.path.getsize))
+        run(server, "CALL mooncake.create_table('x', 'other', wait => false)")  # the worker is about to read the catalog, and listens to nobody
+        right(server, "t", "m")  # meets the damage
+        wait_until(lambda: logged(server, "is damaged"), "a failure")
+        run(server, "CALL mooncake.rebuild_table('m', wait => false)")
+        exact(server, "t", "m")
+        assert one(server, STATUS)[2] == 0 and generation(server, "m") == 2
 
 
 def damaged_metadata():
@@ -173,7 +190,7 @@ def full_disk():
                 "INSERT INTO big SELECT i, string_agg(md5((i * 10 + j)::text), '') FROM generate_series(1, 20000) i, generate_series(1, 20) j GROUP BY i",
                 "CALL mooncake.create_table('b', 'big', '{\"wait\": false}')",
                 "INSERT INTO t SELECT i, repeat(md5(i::text), 10), 0 FROM generate_series(100001, 130000) i")
-            status = "SELECT state, error FROM mooncake.mirror_status WHERE table_name = 'b'::regclass"
+            status = "SELECT state, error FROM mooncake.mirror_status WHERE table_name = 'b'"
             wait_until(lambda: "No space" in (one(server, status)[1] or "") or "full" in (one(server, status)[1] or ""), "an error about space")
             assert one(server, status)[0] == "copying"
             right(server, "big", "b")
@@ -228,7 +245,7 @@ def dead_files_go():
     """Data files whose rows are all deleted leave the table, and what lost flushes left behind is deleted."""
     with Server() as server:
         make_mirrors(server)
-        count = "SELECT files FROM mooncake.mirror_status WHERE table_name = 'm'::regclass"
+        count = "SELECT files FROM mooncake.mirror_status WHERE table_name = 'm'"
         assert one(server, count) == 2
         run(server, "DELETE FROM t WHERE v <> 'changed'", "CALL mooncake.create_snapshot('m')")
         wait_until(lambda: one(server, count) == 1, "the end of an empty file")
@@ -253,6 +270,6 @@ def dead_files_go():
 
 
 if __name__ == "__main__":
-    sys.exit(main([deleted_data_file, damaged_data_file, damaged_metadata, deleted_manifests, damaged_deletion_vectors,
+    sys.exit(main([deleted_data_file, damaged_data_file, failure_of_an_earlier_copy, damaged_metadata, deleted_manifests, damaged_deletion_vectors,
                    unreadable_files, damaged_index, folder_that_may_not_be_written, full_disk, change_that_can_not_be_captured,
                    engine_without_memory, dead_files_go]))

@@ -37,6 +37,13 @@ def turn_on(server):
     server.start()
 
 
+def is_copied_anew(server):
+    """The row table answers at once, and the mirror after one new copy."""
+    right(server, "t", "m")
+    exact(server, "t", "m")
+    assert generation(server, "m") == 2
+
+
 def idle_mirrors_let_the_wal_go():
     """Mirrors without writes, while other tables and another database write."""
     with Server() as server:
@@ -141,9 +148,7 @@ def dropped_slot():
                 except psycopg.errors.ObjectInUse:
                     assert time.monotonic() < deadline
         run(server, "INSERT INTO t VALUES (-1, 'unseen')", "DELETE FROM t WHERE id = 7")
-        right(server, "t", "m")
-        exact(server, "t", "m")
-        assert generation(server, "m") == 2
+        is_copied_anew(server)
 
 
 def replaced_slot():
@@ -156,9 +161,7 @@ def replaced_slot():
             "UPDATE t SET v = 'unseen' WHERE id = 5", "SELECT pg_create_logical_replication_slot('%s', 'pgoutput')" % name)
         right(server, "t", "m")
         turn_on(server)
-        right(server, "t", "m")
-        exact(server, "t", "m")
-        assert generation(server, "m") == 2
+        is_copied_anew(server)
 
 
 def advanced_slot():
@@ -169,9 +172,7 @@ def advanced_slot():
         run(server, "INSERT INTO t VALUES (-1, 'skipped')",
             "SELECT pg_replication_slot_advance('%s', pg_current_wal_lsn())" % slot_name(server))
         turn_on(server)
-        right(server, "t", "m")
-        exact(server, "t", "m")
-        assert generation(server, "m") == 2
+        is_copied_anew(server)
 
 
 def foreign_slot():
@@ -206,9 +207,7 @@ def lowered_wal_level():
         run(server, "ALTER SYSTEM RESET wal_level")
         server.stop()
         server.start()
-        right(server, "t", "m")
-        exact(server, "t", "m")
-        assert generation(server, "m") == 2
+        is_copied_anew(server)
 
 
 def slots_without_workers_are_watched():
@@ -222,8 +221,7 @@ def slots_without_workers_are_watched():
         wait_until(lambda: slot(server) is None, "the end of the idle slot")
         right(server, "t", "m")
         turn_on(server)
-        exact(server, "t", "m")
-        assert generation(server, "m") == 2
+        is_copied_anew(server)
 
 
 def databases_without_slots_are_found():

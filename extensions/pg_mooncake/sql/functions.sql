@@ -1,7 +1,20 @@
 -- SPDX-License-Identifier: Apache-2.0
-CREATE PROCEDURE mooncake.create_table(dst pg_catalog.text, src pg_catalog.text, options pg_catalog.jsonb DEFAULT NULL)
+-- Options come as one JSON object, as named arguments, or both. To add one, add it here and in options.cc: arguments are
+-- options of their own names.
+CREATE PROCEDURE mooncake.create_table(
+    dst             pg_catalog.text,
+    src             pg_catalog.text,
+    options         pg_catalog.jsonb DEFAULT NULL,
+    wait            pg_catalog.bool DEFAULT NULL,
+    identity        pg_catalog.text DEFAULT NULL,
+    columns         pg_catalog._text DEFAULT NULL,
+    flush_interval  pg_catalog.interval DEFAULT NULL,
+    flush_rows      pg_catalog.int8 DEFAULT NULL,
+    flush_size      pg_catalog.text DEFAULT NULL,
+    location        pg_catalog.text DEFAULT NULL,
+    format_version  pg_catalog.int4 DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_create_table';
-COMMENT ON PROCEDURE mooncake.create_table(pg_catalog.text, pg_catalog.text, pg_catalog.jsonb)
+COMMENT ON PROCEDURE mooncake.create_table
     IS 'makes a columnstore mirror of a table and waits until it is live';
 
 CREATE PROCEDURE mooncake.rebuild_table(dst pg_catalog.text, wait pg_catalog.bool DEFAULT true)
@@ -9,10 +22,20 @@ CREATE PROCEDURE mooncake.rebuild_table(dst pg_catalog.text, wait pg_catalog.boo
 COMMENT ON PROCEDURE mooncake.rebuild_table(pg_catalog.text, pg_catalog.bool)
     IS 'copies the source of a mirror anew, and waits until the mirror is live again';
 
+CREATE PROCEDURE mooncake.cancel_copy(dst pg_catalog.text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_cancel_copy';
+COMMENT ON PROCEDURE mooncake.cancel_copy(pg_catalog.text)
+    IS 'stops the copy of a mirror, whose state is error until rebuild_table is called';
+
 CREATE PROCEDURE mooncake.create_snapshot(dst pg_catalog.text)
     LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_create_snapshot';
 COMMENT ON PROCEDURE mooncake.create_snapshot(pg_catalog.text)
     IS 'publishes what has committed so far as a snapshot of the Iceberg table';
+
+CREATE FUNCTION mooncake.count_inexact(dst pg_catalog.text, column_name pg_catalog.text) RETURNS pg_catalog.int8
+    LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'mooncake_count_inexact';
+COMMENT ON FUNCTION mooncake.count_inexact(pg_catalog.text, pg_catalog.text)
+    IS 'values in a column of the source that its mirror can''t store; reads the whole column';
 
 CREATE FUNCTION mooncake.bgworker_status(
     OUT guc_enabled        pg_catalog.bool,

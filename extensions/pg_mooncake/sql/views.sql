@@ -1,7 +1,10 @@
 -- SPDX-License-Identifier: Apache-2.0
+--
+-- Tables are named by text as regclass prints them: quoted as needed, with the schema where the search_path does not lead
+-- to the table. A name that does not exist finds no row; with type regclass it would be an error.
 CREATE VIEW mooncake.columnstore_tables AS
-    SELECT m.mirror AS table_name,
-           m.source AS source_table,
+    SELECT m.mirror::pg_catalog.text AS table_name,
+           m.source::pg_catalog.text AS source_table,
            m.location,
            m.metadata_location,
            m.state,
@@ -16,8 +19,8 @@ COMMENT ON VIEW mooncake.columnstore_tables IS 'mirrors and the physical locatio
 GRANT SELECT ON mooncake.columnstore_tables TO PUBLIC;
 
 CREATE VIEW mooncake.mirror_options AS
-    SELECT m.mirror AS table_name,
-           m.source AS source_table,
+    SELECT m.mirror::pg_catalog.text AS table_name,
+           m.source::pg_catalog.text AS source_table,
            m.identity,
            (SELECT pg_catalog.array_agg(a.attname ORDER BY k.ordinal)
               FROM pg_catalog.unnest(m.key) WITH ORDINALITY AS k(attribute, ordinal)
@@ -35,8 +38,8 @@ GRANT SELECT ON mooncake.mirror_options TO PUBLIC;
 
 -- Values that no column of the mirror''s format holds. Queries that read such a column use the row table.
 CREATE VIEW mooncake.inexact_columns AS
-    SELECT m.mirror AS table_name,
-           m.source AS source_table,
+    SELECT m.mirror::pg_catalog.text AS table_name,
+           m.source::pg_catalog.text AS source_table,
            a.attname AS column_name,
            pg_catalog.format_type(a.atttypid, a.atttypmod) AS column_type
       FROM mooncake.mirrors AS m
@@ -48,8 +51,8 @@ GRANT SELECT ON mooncake.inexact_columns TO PUBLIC;
 
 -- What the engine says of each mirror now. The error text may quote values: it is for those who may read the mirror.
 CREATE VIEW mooncake.mirror_status AS
-    SELECT m.mirror AS table_name,
-           m.source AS source_table,
+    SELECT m.mirror::pg_catalog.text AS table_name,
+           m.source::pg_catalog.text AS source_table,
            m.state,
            e.mirror_state ->> 'state' AS engine_state,
            (e.mirror_state ->> 'copied_rows')::pg_catalog.int8 AS copied_rows,
@@ -79,8 +82,8 @@ COMMENT ON VIEW mooncake.mirror_status IS 'live state of mirrors: copy progress,
 GRANT SELECT ON mooncake.mirror_status TO PUBLIC;
 
 CREATE VIEW mooncake.copy_progress AS
-    SELECT m.mirror AS table_name,
-           m.source AS source_table,
+    SELECT m.mirror::pg_catalog.text AS table_name,
+           m.source::pg_catalog.text AS source_table,
            coalesce(e.mirror_state ->> 'copy_phase', 'waiting') AS phase,
            coalesce((e.mirror_state ->> 'copied_rows')::pg_catalog.int8, 0) AS rows,
            (e.mirror_state ->> 'estimated_rows')::pg_catalog.int8 AS estimated_rows,

@@ -206,12 +206,13 @@ ChangeResult PublishMirror(const Publication& publication) {
     return ChangeResult::kDone;
 }
 
-ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const char* error) {
+ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const char* error, bool retry) {
     LockedMirror locked;
     ChangeResult result = LockMirror(mirror, &locked);
     if (result != ChangeResult::kDone) return result;
     if (locked.row->generation == generation) {
-        Fail(locked.mirrors, locked.tuple, locked.row, state, error, true);
+        Fail(locked.mirrors, locked.tuple, locked.row, state, error, retry);
+        WakeWorkerAtCommit();
     } else {
         result = ChangeResult::kGone;
     }

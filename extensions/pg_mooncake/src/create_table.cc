@@ -15,6 +15,7 @@ extern "C" {
 #include "access/xlog.h"
 #include "catalog/namespace.h"
 #include "catalog/objectaccess.h"
+#include "catalog/pg_inherits.h"
 #include "executor/spi.h"
 #include "mb/pg_wchar.h"
 #include "nodes/makefuncs.h"
@@ -129,6 +130,20 @@ void CheckTargetName(RangeVar* name) {
             errhint("Choose another name for the mirror."));
 }
 
+// Waits for transactions that have brought a table below the source, and keeps others from it until this one has committed:
+// they order a new copy, or tell of the rows, only for mirrors that they see. (A table that comes below a source whose
+// mirror goes by its key is seen by every query: see CheckSource.)
+void LockMembership(Oid source, Identity identity) {
+    const bool partitioned = get_rel_relkind(source) == RELKIND_PARTITIONED_TABLE;
+    if (!partitioned && identity == Identity::kKey) return;
+    ListCell* cell;
+    LockRelationOid(source, ShareUpdateExclusiveLock);
+    foreach (cell, find_all_inheritors(source, AccessShareLock, nullptr)) {
+        if (partitioned && get_rel_relkind(lfirst_oid(cell)) != RELKIND_PARTITIONED_TABLE) continue;
+        LockRelationOid(lfirst_oid(cell), ShareUpdateExclusiveLock);
+    }
+}
+
 // Opens and checks the source. Its lock keeps its definition as it is until the transaction ends.
 Relation OpenSource(RangeVar* name, const CreateOptions& options, SourceCheck* check) {
     const Oid relid = RangeVarGetRelid(name, AccessShareLock, false);
@@ -147,6 +162,7 @@ Relation OpenSource(RangeVar* name, const CreateOptions& options, SourceCheck* c
     if (IsCatalogRelation(source) || get_rel_namespace(relid) == get_namespace_oid("mooncake", true)) {
         ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("cannot mirror system table \"%s\"", relname));
     }
+    LockMembership(relid, options.mirror.identity);
     CheckSourceOptions(options, source);
     *check = CheckSource(source, options.mirror);
     if (check->problem) {
@@ -200,8 +216,8 @@ Oid RebuildMirror(text* name) {
 bool EngineServes(Oid mirror) {
     PushActiveSnapshot(GetTransactionSnapshot());
     const char* query = psprintf(
-        "SELECT 1 FROM mooncake.mirror_status AS s WHERE s.table_name OPERATOR(pg_catalog.=) '%u'::pg_catalog.oid "
-        "AND s.engine_state OPERATOR(pg_catalog.=) 'live'",
+        "SELECT 1 FROM pg_catalog.jsonb_array_elements(mooncake.engine_status() OPERATOR(pg_catalog.->) 'mirrors') AS m(mirror) "
+        "WHERE m.mirror OPERATOR(pg_catalog.@>) '{\"id\": %u, \"state\": \"live\"}'::pg_catalog.jsonb",
         mirror);
     const bool serves = SPI_execute(query, true, 1) == SPI_OK_SELECT && SPI_processed > 0;
     PopActiveSnapshot();
@@ -280,7 +296,7 @@ Datum mooncake_create_table(PG_FUNCTION_ARGS) {
                 errmsg("the names of mirror and source must not be NULL"));
     }
     CheckServer();
-    const CreateOptions options = ParseOptions(PG_ARGISNULL(2) ? nullptr : PG_GETARG_JSONB_P(2));
+    const CreateOptions options = ParseOptions(fcinfo, 2);
     if (SPI_connect_ext(atomic ? 0 : SPI_OPT_NONATOMIC) != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
     const Oid mirror = MakeMirror(PG_GETARG_TEXT_PP(0), PG_GETARG_TEXT_PP(1), options);
     if (!atomic && options.wait) {
@@ -288,6 +304,23 @@ Datum mooncake_create_table(PG_FUNCTION_ARGS) {
         WaitOrDrop(mirror);
     }
     SPI_finish();
+    PG_RETURN_VOID();
+}
+
+// Stops a copy, begun or not. The mirror waits for rebuild_table; queries use the row table.
+PG_FUNCTION_INFO_V1(mooncake_cancel_copy);
+Datum mooncake_cancel_copy(PG_FUNCTION_ARGS) {
+    using namespace ivy::mooncake;
+    if (PG_ARGISNULL(0)) {
+        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
+    }
+    const Oid mirror = OwnMirror(ParseName(PG_GETARG_TEXT_PP(0)), ShareUpdateExclusiveLock);
+    const MirrorRow* row = FindMirror(mirror);
+    if (!row || row->state != MirrorState::kCopying) {
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("mirror \"%s\" is not being copied", get_rel_name(mirror)));
+    }
+    FailMirrorLocked(mirror, "its copy was cancelled");
     PG_RETURN_VOID();
 }
 

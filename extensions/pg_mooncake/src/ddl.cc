@@ -84,7 +84,7 @@ void RelationDropped(Oid relid, int subid) {
     } else if (HasMirrorAccessMethod(relid)) {
         DeleteMirror(relid);
     } else if (kind == RELKIND_RELATION && HasMirrorAbove(relid)) {
-        if (HasRows(relid)) TouchAbove(relid);
+        TouchAbove(relid, !WasTold(relid) && HasRows(relid));
     }
 }
 

@@ -23,8 +23,11 @@ namespace ivy::mooncake::ddl {
 void Touch(Oid relid);
 // The same, and its rows may have changed without row changes in the WAL.
 void TouchContent(Oid relid);
-// A table with rows has come below others, or is about to leave them: their content changes.
-void TouchAbove(Oid relid);
+// A table is about to leave those above it. "content": their content changes, and was not told (see below).
+void TouchAbove(Oid relid, bool content);
+// The mirrors above a table were told that its rows leave: what the command does with the table is accounted for.
+void NoteTold(Oid relid);
+bool WasTold(Oid relid);
 // Policies of some table have changed.
 void TouchPolicies(void);
 // A table is being truncated by a command, which may truncate more of them.

@@ -11,6 +11,7 @@ extern "C" {
 #include "access/transam.h"
 #include "access/xact.h"
 #include "catalog/namespace.h"
+#include "catalog/partition.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_type.h"
@@ -20,6 +21,7 @@ extern "C" {
 }
 
 #include "catalog.h"
+#include "member_rows.h"
 #include "mirror_access.h"
 #include "source.h"
 
@@ -127,6 +129,7 @@ bool IsOwned(Oid relid) { return object_ownercheck(RelationRelationId, relid, Ge
 // For ALTER TABLE commands that change what is below a table.
 struct Membership {
     Oid child, parent;
+    bool comes;
 };
 Membership MembershipChange(const AlterTableStmt* statement, const AlterTableCmd* command) {
     const Oid altered = ResolveRelation(statement->relation);
@@ -134,12 +137,14 @@ Membership MembershipChange(const AlterTableStmt* statement, const AlterTableCmd
         case AT_AttachPartition:
         case AT_DetachPartition:
         case AT_DetachPartitionFinalize:
-            return {ResolveRelation(reinterpret_cast<const PartitionCmd*>(command->def)->name), altered};
+            return {ResolveRelation(reinterpret_cast<const PartitionCmd*>(command->def)->name), altered,
+                    command->subtype == AT_AttachPartition};
         case AT_AddInherit:
         case AT_DropInherit:
-            return {altered, ResolveRelation(reinterpret_cast<const RangeVar*>(command->def))};
+            return {altered, ResolveRelation(reinterpret_cast<const RangeVar*>(command->def)),
+                    command->subtype == AT_AddInherit};
         default:
-            return {InvalidOid, InvalidOid};
+            return {InvalidOid, InvalidOid, false};
     }
 }
 
@@ -190,12 +195,66 @@ void FinishAlterTable(const AlterTableStmt* statement) {
         if (!OidIsValid(change.child) || !OidIsValid(change.parent)) continue;
         Touch(change.parent);  // DETACH ... CONCURRENTLY has had transactions of its own
         if (!HasMirrorAbove(change.parent) || !HasRows(change.child)) continue;
-        TouchContent(change.parent);
+        List* sources = MirroredAbove(change.parent);
+        if (HasMirrorOfSource(change.parent)) sources = lappend_oid(sources, change.parent);
+        if (!TellMemberRows(change.child, sources, change.comes)) TouchContent(change.parent);
+    }
+}
+
+// A table below sources is about to go, or its rows are: locks it as the command will, and tells their mirrors.
+void TellBeforeGoing(Oid relid, List* sources) {
+    if (sources == NIL) return;
+    LockRelationOid(relid, AccessExclusiveLock);
+    if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid))) return;
+    if (TellMemberRows(relid, sources, false)) NoteTold(relid);
+}
+
+// Partitions and child tables that go one by one, while what is above them stays.
+void TellBeforeDrop(const DropStmt* statement) {
+    List* dropped = NIL;
+    ListCell* cell;
+    foreach (cell, statement->objects) {
+        dropped = lappend_oid(dropped, ResolveRelation(makeRangeVarFromNameList(static_cast<List*>(lfirst(cell)))));
+    }
+    foreach (cell, dropped) {
+        const Oid relid = lfirst_oid(cell);
+        if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION || !IsOwned(relid)) continue;
+        List* sources = MirroredAbove(relid);
+        List* above = list_delete_oid(SourcesAbove(relid), relid);
+        if (sources == NIL || list_length(list_difference_oid(above, dropped)) < list_length(above)) continue;
+        if (get_rel_relispartition(relid)) LockRelationOid(get_partition_parent(relid, true), AccessExclusiveLock);
+        TellBeforeGoing(relid, sources);
+    }
+}
+
+// Truncated partitions of sources of which others stay. (A source all of whose tables are truncated is seen in the WAL.)
+void TellBeforeTruncate(const TruncateStmt* statement) {
+    List* truncated = NIL;
+    ListCell* cell;
+    foreach (cell, statement->relations) {
+        const Oid relid = ResolveRelation(static_cast<RangeVar*>(lfirst(cell)));
+        if (!OidIsValid(relid) || pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK) continue;
+        if (get_rel_relkind(relid) == RELKIND_RELATION || get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE) {
+            truncated = list_concat_unique_oid(truncated, SourceMembers(relid, NoLock));
+        }
+    }
+    foreach (cell, statement->relations) {
+        const Oid relid = ResolveRelation(static_cast<RangeVar*>(lfirst(cell)));
+        if (!list_member_oid(truncated, relid)) continue;
+        List* sources = NIL;
+        ListCell* above;
+        foreach (above, MirroredAbove(relid)) {
+            if (list_difference_oid(SourceMembers(lfirst_oid(above), NoLock), truncated) == NIL) continue;
+            sources = lappend_oid(sources, lfirst_oid(above));
+        }
+        TellBeforeGoing(relid, sources);
     }
 }
 
 DropBehavior PrepareDrop(const DropStmt* statement) {
-    if (statement->removeType != OBJECT_TABLE || statement->behavior != DROP_CASCADE) return DROP_RESTRICT;
+    if (statement->removeType != OBJECT_TABLE) return DROP_RESTRICT;
+    TellBeforeDrop(statement);
+    if (statement->behavior != DROP_CASCADE) return DROP_RESTRICT;
     ListCell* cell;
     foreach (cell, statement->objects) {
         const Oid relid = ResolveRelation(makeRangeVarFromNameList(static_cast<List*>(lfirst(cell))));
@@ -222,6 +281,9 @@ DropBehavior PrepareCommand(const Node* node) {
             }
             break;
         }
+        case T_TruncateStmt:
+            TellBeforeTruncate(reinterpret_cast<const TruncateStmt*>(node));
+            break;
         case T_DropStmt:
             return PrepareDrop(reinterpret_cast<const DropStmt*>(node));
         case T_AlterEnumStmt: {

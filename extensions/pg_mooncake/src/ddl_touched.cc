@@ -19,6 +19,7 @@ namespace {
 List* touched = NIL;    // relations that may be sources, or below one, and whose definition may have changed
 List* rewritten = NIL;  // those of them whose content may have changed without row changes in the WAL
 List* truncated = NIL;  // tables truncated by one command
+List* told = NIL;       // tables of which the mirrors above know that their rows have gone
 bool policies_changed = false;
 
 void AddOid(List** list, Oid relid) {
@@ -43,10 +44,11 @@ bool TableHasRows(Oid relid) {
 
 // The sources above tables of which not all were truncated. Truncating all of them at once is a change that decoding
 // sees; of the others nobody knows which rows have gone.
-List* PartlyTruncated(List* tables) {
+List* PartlyTruncated(List* tables, const List* accounted) {
     List* sources = NIL;
     ListCell* cell;
     foreach (cell, tables) {
+        if (list_member_oid(accounted, lfirst_oid(cell))) continue;
         ListCell* above;
         foreach (above, SourcesAbove(lfirst_oid(cell))) {
             const Oid source = lfirst_oid(above);
@@ -69,12 +71,18 @@ void TouchContent(Oid relid) {
     if (OidIsValid(relid)) AddOid(&rewritten, relid);
 }
 
-void TouchAbove(Oid relid) {
+void TouchAbove(Oid relid, bool content) {
     ListCell* cell;
     foreach (cell, SourcesAbove(relid)) {
-        if (lfirst_oid(cell) != relid) TouchContent(lfirst_oid(cell));
+        if (lfirst_oid(cell) == relid) continue;
+        Touch(lfirst_oid(cell));
+        if (content) TouchContent(lfirst_oid(cell));
     }
 }
+
+void NoteTold(Oid relid) { AddOid(&told, relid); }
+
+bool WasTold(Oid relid) { return list_member_oid(told, relid); }
 
 void TouchPolicies(void) { policies_changed = true; }
 
@@ -91,7 +99,7 @@ bool HasRows(Oid relid) {
 bool AnythingTouched(void) { return touched != NIL || truncated != NIL || policies_changed; }
 
 void ForgetTouched(void) {
-    touched = rewritten = truncated = NIL;
+    touched = rewritten = truncated = told = NIL;
     policies_changed = false;
 }
 
@@ -100,12 +108,13 @@ void FollowUp(DropBehavior behavior) {
         List* now = touched;
         List* changed = rewritten;
         List* emptied = truncated;
+        List* accounted = told;
         const bool policies = policies_changed;
         ForgetTouched();
         if (!ExtensionExists()) return;
         if (policies) ForgetPolicies();
         CommandCounterIncrement();
-        List* recopied = PartlyTruncated(emptied);
+        List* recopied = PartlyTruncated(emptied, accounted);
         List* sources = list_copy(recopied);
         ListCell* cell;
         foreach (cell, now) {

@@ -3,8 +3,11 @@
 
 extern "C" {
 #include "catalog/index.h"
+#include "funcapi.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
+#include "utils/jsonb.h"
+#include "utils/jsonfuncs.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 }
@@ -192,23 +195,58 @@ void CheckIndex(const char* name, Relation source) {
             errhint("Use ALTER TABLE ... REPLICA IDENTITY USING INDEX."));
 }
 
-}  // namespace
-
-CreateOptions ParseOptions(Jsonb* json) {
-    CreateOptions options = {};
-    options.wait = true;
-    options.mirror.format_version = kFormatVersion;
-    if (!json) return options;
-    if (!JB_ROOT_IS_OBJECT(json)) {
-        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"));
-    }
+void ParseObject(Jsonb* json, CreateOptions* options) {
     JsonbIterator* it = JsonbIteratorInit(&json->root);
     JsonbValue key, value;
     JsonbIteratorToken token;
     while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE) {
         if (token != WJB_KEY) continue;
         JsonbIteratorNext(&it, &value, true);
-        ParseOption(pnstrdup(key.val.string.val, static_cast<Size>(key.val.string.len)), value, &options);
+        ParseOption(pnstrdup(key.val.string.val, static_cast<Size>(key.val.string.len)), value, options);
+    }
+}
+
+// Sets *value to what a JSON object would have for an argument.
+void ArgumentAsJson(Datum argument, Oid type, JsonbValue* value) {
+    JsonTypeCategory category;
+    Oid output;
+    json_categorize_type(type, true, &category, &output);
+    auto* jsonb = DatumGetJsonbP(datum_to_jsonb(argument, category, output));
+    if (!JsonbExtractScalar(&jsonb->root, value)) JsonbToJsonbValue(jsonb, value);
+}
+
+bool HasKey(Jsonb* json, const char* name) {
+    JsonbValue value;
+    return json && getKeyJsonValueFromContainer(&json->root, name, static_cast<int>(strlen(name)), &value) != nullptr;
+}
+
+}  // namespace
+
+CreateOptions ParseOptions(FunctionCallInfo fcinfo, int json) {
+    CreateOptions options = {};
+    options.wait = true;
+    options.mirror.format_version = kFormatVersion;
+    Jsonb* object = PG_ARGISNULL(json) ? nullptr : PG_GETARG_JSONB_P(json);
+    if (object && !JB_ROOT_IS_OBJECT(object)) {
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("options must be a JSON object"));
+    }
+    if (object) ParseObject(object, &options);
+
+    HeapTuple procedure = SearchSysCache1(PROCOID, ObjectIdGetDatum(fcinfo->flinfo->fn_oid));
+    if (!HeapTupleIsValid(procedure)) elog(ERROR, "cache lookup failed for function %u", fcinfo->flinfo->fn_oid);
+    Oid* types;
+    char** names;
+    char* modes;
+    const int count = get_func_arg_info(procedure, &types, &names, &modes);
+    ReleaseSysCache(procedure);
+    for (int i = json + 1; i < Min(count, fcinfo->nargs); i++) {
+        if (PG_ARGISNULL(i)) continue;
+        if (HasKey(object, names[i])) {
+            ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"%s\" is given twice", names[i]));
+        }
+        JsonbValue value;
+        ArgumentAsJson(PG_GETARG_DATUM(i), types[i], &value);
+        ParseOption(names[i], value, &options);
     }
     return options;
 }

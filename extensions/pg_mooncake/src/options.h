@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The options of create_table: a JSON object, every name and value of which is checked.
+// The options of create_table: a JSON object, named arguments, or both; every name and value is checked.
 #pragma once
 
 #include "pg/postgres_api.h"
 
 extern "C" {
-#include "utils/jsonb.h"
 #include "utils/relcache.h"
 }
 
@@ -20,8 +19,9 @@ struct CreateOptions {
     const char* key_index;  // that the identity must be: an index's name, or "primary_key"; null: any
 };
 
-// "json" may be null. Ereports for what is unknown, malformed, or not allowed to the current user.
-CreateOptions ParseOptions(Jsonb* json);
+// Of a call of create_table whose argument "json" is the JSON object (or NULL); those that follow it are options of the
+// argument's name, unless NULL. Ereports for what is unknown, malformed, given twice, or not allowed to the current user.
+CreateOptions ParseOptions(FunctionCallInfo fcinfo, int json);
 
 // Checks what names columns and indexes of the source. Ereports.
 void CheckSourceOptions(const CreateOptions& options, Relation source);

@@ -213,6 +213,15 @@ List* SourcesAbove(Oid relid) {
     return above;
 }
 
+List* MirroredAbove(Oid relid) {
+    List* mirrored = NIL;
+    ListCell* cell;
+    foreach (cell, SourcesAbove(relid)) {
+        if (lfirst_oid(cell) != relid && HasMirrorOfSource(lfirst_oid(cell))) mirrored = lappend_oid(mirrored, lfirst_oid(cell));
+    }
+    return mirrored;
+}
+
 bool HasMirrorAbove(Oid relid) {
     ListCell* cell;
     foreach (cell, SourcesAbove(relid)) {

@@ -38,6 +38,9 @@ List* SourceMembers(Oid source, LOCKMODE lockmode);
 // A table and everything above it: the partitioned tables that it is a partition of, the tables that it inherits from.
 List* SourcesAbove(Oid relid);
 
+// Those of them that have mirrors, the table itself aside.
+List* MirroredAbove(Oid relid);
+
 // Whether some table above "relid", or it itself, has a mirror.
 bool HasMirrorAbove(Oid relid);
 

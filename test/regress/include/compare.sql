@@ -28,7 +28,7 @@ END $$;
 CREATE PROCEDURE wait_live(mirror regclass) LANGUAGE plpgsql AS $$
 BEGIN
     FOR i IN 1..1000 LOOP
-        IF EXISTS (SELECT FROM mooncake.mirror_status s WHERE s.table_name = mirror AND s.state = 'live' AND s.engine_state = 'live') THEN
+        IF EXISTS (SELECT FROM mooncake.mirror_status s WHERE s.table_name = mirror::text AND s.state = 'live' AND s.engine_state = 'live') THEN
             RETURN;
         END IF;
         COMMIT;

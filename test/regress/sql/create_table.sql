@@ -35,11 +35,11 @@ SELECT relam = (SELECT oid FROM pg_am WHERE amname = 'mooncake') AS am,
 SELECT table_name, source_table, state, rows_in_files, format_version,
        regexp_replace(location, '^.*/pg_mooncake/\d+/(.*)-\d+$', '\1') AS location,
        metadata_location LIKE location || '/metadata/%.metadata.json' AS metadata
-  FROM mooncake.columnstore_tables WHERE table_name = 'mir'::regclass;
+  FROM mooncake.columnstore_tables WHERE table_name = 'mir';
 SELECT catalog_name = current_database() AS catalog, table_namespace, table_name, iceberg_type
   FROM mooncake.iceberg_tables WHERE table_namespace = 'ct';
 SELECT namespace, property_key, property_value FROM mooncake.iceberg_namespace_properties WHERE namespace = 'ct';
-SELECT state, engine_state, copied_rows, files, file_rows, error FROM mooncake.mirror_status WHERE table_name = 'mir'::regclass;
+SELECT state, engine_state, copied_rows, files, file_rows, error FROM mooncake.mirror_status WHERE table_name = 'mir';
 
 -- Names
 CREATE SCHEMA "Ct.2 %";
@@ -48,7 +48,7 @@ INSERT INTO "Ct.2 %"."A ""quoted"" Ünï" VALUES (1, 'one');
 CALL mooncake.create_table('"Ct.2 %"."Its mirror/../x"', '"Ct.2 %"."A ""quoted"" Ünï"');
 SELECT * FROM "Ct.2 %"."Its mirror/../x";
 SELECT regexp_replace(location, '^.*/pg_mooncake/\d+/(.*)-\d+$', '\1') AS location
-  FROM mooncake.columnstore_tables WHERE source_table = '"Ct.2 %"."A ""quoted"" Ünï"'::regclass;
+  FROM mooncake.columnstore_tables WHERE source_table = '"Ct.2 %"."A ""quoted"" Ünï"';
 CALL mooncake.create_table('  ct . spaced ', ' SRC ');
 SELECT count(*) FROM spaced;
 

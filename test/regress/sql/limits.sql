@@ -61,10 +61,19 @@ SELECT count(*), sum(id) FROM mir_odd;
 UPDATE odd SET n = 3 WHERE id = 3;
 DELETE FROM odd WHERE id = 4;
 SELECT sum(n), max(t), sum(free) FROM mir_odd;
-SELECT column_name, column_type FROM mooncake.inexact_columns WHERE table_name = 'mir_odd'::regclass ORDER BY 1;
+SELECT column_name, column_type FROM mooncake.inexact_columns WHERE table_name = 'mir_odd' ORDER BY 1;
+SELECT column_name, mooncake.count_inexact(table_name, column_name) FROM mooncake.inexact_columns WHERE table_name = 'mir_odd' ORDER BY 1;
+INSERT INTO odd SELECT i, CASE i % 3 WHEN 0 THEN 'NaN' ELSE i::numeric END, CASE i % 7 WHEN 0 THEN timestamp '294276-01-01' END FROM generate_series(1001, 4000) i;
+SELECT column_name, mooncake.count_inexact(table_name, column_name) FROM mooncake.inexact_columns WHERE table_name = 'mir_odd' ORDER BY 1;
+SELECT mooncake.count_inexact('mir_odd', 'free'), mooncake.count_inexact('mir_odd', 'id'), mooncake.count_inexact(NULL, 'id');
+SELECT mooncake.count_inexact('mir_odd', 'nothing');
+SELECT mooncake.count_inexact('odd', 'id');
+SELECT mooncake.count_inexact('nothing', 'id');
+DELETE FROM odd WHERE id > 1000;
 UPDATE odd SET t = '2024-01-03' WHERE id = 3;
+SELECT column_name, mooncake.count_inexact(table_name, column_name) FROM mooncake.inexact_columns WHERE table_name = 'mir_odd' ORDER BY 1;
 CALL mooncake.rebuild_table('mir_odd');
-SELECT column_name, column_type FROM mooncake.inexact_columns WHERE table_name = 'mir_odd'::regclass ORDER BY 1;
+SELECT column_name, column_type FROM mooncake.inexact_columns WHERE table_name = 'mir_odd' ORDER BY 1;
 SELECT * FROM compare('mir_odd');
 
 -- Many mirrors: of many tables, and of one

@@ -44,25 +44,42 @@ RESET ROLE;
 
 -- Kept and shown
 CALL mooncake.create_table('mir', 'src', '{"identity": "primary_key", "flush_interval": "0.2 s", "flush_rows": 7, "flush_size": "64 MB", "format_version": 3}');
-SELECT * FROM mooncake.mirror_options WHERE table_name = 'mir'::regclass;
+SELECT * FROM mooncake.mirror_options WHERE table_name = 'mir';
 CALL mooncake.create_table('mir_plain', 'src');
-SELECT * FROM mooncake.mirror_options WHERE table_name = 'mir_plain'::regclass;
+SELECT * FROM mooncake.mirror_options WHERE table_name = 'mir_plain';
+-- Names that do not exist, or are none, are no errors.
+SELECT count(*) FROM mooncake.mirror_options WHERE table_name IN ('no such', 'a.b.c', '');
+
+-- The same as named arguments, mixed with JSON, and what is wrong with those
+CALL mooncake.create_table('mir_named', 'src', identity => 'primary_key', flush_interval => '0.2 s', flush_rows => 7, flush_size => '64 MB', format_version => 3);
+CALL mooncake.create_table('mir_mixed', 'src', '{"flush_rows": 7}', columns => '{id,a}', flush_interval => '1 hour', wait => false);
+SELECT table_name, identity, stored_columns, flush_interval, flush_rows, flush_bytes FROM mooncake.mirror_options WHERE table_name ~ '^mir_(named|mixed)$' ORDER BY 1;
+DROP TABLE mir_named, mir_mixed;
+CALL mooncake.create_table('mir_named', 'src', '{"flush_rows": 7}', flush_rows => 7);
+CALL mooncake.create_table('mir_named', 'src', '[]', flush_rows => 7);
+CALL mooncake.create_table('mir_named', 'src', flush_rows => 0);
+CALL mooncake.create_table('mir_named', 'src', flush_interval => '2 days');
+CALL mooncake.create_table('mir_named', 'src', columns => '{}');
+CALL mooncake.create_table('mir_named', 'src', columns => '{id,NULL}');
+CALL mooncake.create_table('mir_named', 'src', columns => '{id,"no such"}');
+CALL mooncake.create_table('mir_named', 'src', no_such => 1);
+SELECT to_regclass('mir_named');
 
 -- A flush comes by itself, soon for the one, not for the other.
 INSERT INTO src (id, a) VALUES (2001, 1);
 DO $$
 BEGIN
     FOR i IN 1..500 LOOP
-        EXIT WHEN (SELECT rows_in_files FROM mooncake.columnstore_tables WHERE table_name = 'mir'::regclass) = 1001;
+        EXIT WHEN (SELECT rows_in_files FROM mooncake.columnstore_tables WHERE table_name = 'mir') = 1001;
         PERFORM pg_sleep(0.02);
     END LOOP;
 END $$;
-SELECT table_name, rows_in_files FROM mooncake.columnstore_tables WHERE source_table = 'src'::regclass ORDER BY 1;
+SELECT table_name, rows_in_files FROM mooncake.columnstore_tables WHERE source_table = 'src' ORDER BY 1;
 SELECT (SELECT count(*) FROM mir), (SELECT count(*) FROM mir_plain);
 
 -- Columns that are not stored are the row table's: the same answers, whatever a query asks for.
 CALL mooncake.create_table('mir_part', 'src', '{"columns": ["id", "a"]}');
-SELECT stored_columns FROM mooncake.mirror_options WHERE table_name = 'mir_part'::regclass;
+SELECT stored_columns FROM mooncake.mirror_options WHERE table_name = 'mir_part';
 CREATE FUNCTION served_by(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     plan json;
@@ -91,20 +108,22 @@ SELECT count(*), sum(a) FROM mir_part;
 ALTER TABLE src RENAME COLUMN a TO amount;
 ALTER TABLE src ADD COLUMN late int;
 UPDATE src SET late = 1, amount = amount + 1 WHERE id <= 10;
-SELECT stored_columns FROM mooncake.mirror_options WHERE table_name = 'mir_part'::regclass;
+SELECT stored_columns FROM mooncake.mirror_options WHERE table_name = 'mir_part';
 SELECT served_by('SELECT sum(amount) FROM mir_part'), served_by('SELECT sum(late) FROM mir_part');
 SELECT sum(amount), sum(late) FROM mir_part;
 COPY (SELECT * FROM mir_part WHERE id < 3 ORDER BY id) TO STDOUT;
 
 -- Another folder
-DO $$ BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'rm -rf /tmp/ivy_regress_warehouse && mkdir /tmp/ivy_regress_warehouse'); END $$;
-CALL mooncake.create_table('mir_away', 'src', '{"location": "/tmp/ivy_regress_warehouse/"}');
-SELECT regexp_replace(location, 'ivy_[0-9a-f]+_\d+_[0-9a-f]+/op.mir_away-\d+$', 'X') AS location, count(*) OVER () FROM mooncake.columnstore_tables WHERE table_name = 'mir_away'::regclass;
-SELECT warehouse FROM mooncake.mirror_options WHERE table_name = 'mir_away'::regclass;
+SELECT regexp_replace(current_setting('data_directory'), '[^/]*$', 'warehouse') AS warehouse \gset
+SELECT set_config('op.warehouse', :'warehouse', false) = :'warehouse' AS set;
+DO $$ BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'mkdir ' || current_setting('op.warehouse')); END $$;
+CALL mooncake.create_table('mir_away', 'src', location => :'warehouse' || '/');
+SELECT regexp_replace(replace(location, :'warehouse', 'W'), 'ivy_[0-9a-f]+_\d+_[0-9a-f]+/op.mir_away-\d+$', 'X') AS location, count(*) OVER () FROM mooncake.columnstore_tables WHERE table_name = 'mir_away';
+SELECT replace(warehouse, :'warehouse', 'W') AS warehouse FROM mooncake.mirror_options WHERE table_name = 'mir_away';
 SELECT count(*), sum(amount) FROM mir_away;
 CALL mooncake.rebuild_table('mir_away');
 SELECT count(*), sum(amount) FROM mir_away;
-SELECT regexp_replace(location, 'ivy_[0-9a-f]+_\d+_[0-9a-f]+/op.mir_away-\d+', 'X') AS location FROM mooncake.columnstore_tables WHERE table_name = 'mir_away'::regclass;
+SELECT regexp_replace(replace(location, :'warehouse', 'W'), 'ivy_[0-9a-f]+_\d+_[0-9a-f]+/op.mir_away-\d+', 'X') AS location FROM mooncake.columnstore_tables WHERE table_name = 'mir_away';
 
 -- Rebuilding
 CALL mooncake.rebuild_table('mir');
@@ -132,5 +151,4 @@ BEGIN
         PERFORM pg_sleep(0.02);
     END LOOP;
 END $$;
-SELECT count(*) FROM pg_ls_dir('/tmp/ivy_regress_warehouse');
-DO $$ BEGIN EXECUTE format('COPY (SELECT 1) TO PROGRAM %L', 'rm -rf /tmp/ivy_regress_warehouse'); END $$;
+SELECT count(*) FROM pg_ls_dir(:'warehouse');

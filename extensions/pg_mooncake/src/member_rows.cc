@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "member_rows.h"
+
+extern "C" {
+#include "access/heapam.h"
+#include "access/heaptoast.h"
+#include "access/tableam.h"
+#include "access/xact.h"
+#include "catalog/pg_am.h"
+#include "replication/message.h"
+#include "storage/bufmgr.h"
+#include "utils/snapmgr.h"
+}
+
+#include "catalog.h"
+#include "source.h"
+
+namespace ivy::mooncake {
+namespace {
+
+constexpr uint64 kMaxBytes = 1ull << 30;  // of a table whose rows are told
+constexpr int kMessageBytes = 256 * 1024;
+
+uint64 TableBytes(Oid relid) {
+    Relation table = try_table_open(relid, NoLock);
+    if (!table) return 0;
+    const Oid toast = table->rd_rel->reltoastrelid;
+    const uint64 bytes = table_relation_size(table, MAIN_FORKNUM) + (OidIsValid(toast) ? TableBytes(toast) : 0);
+    table_close(table, NoLock);
+    return bytes;
+}
+
+// Whether a new copy of what the table comes to or leaves would cost less.
+bool IsLarge(Oid table, const List* sources) {
+    const uint64 bytes = TableBytes(table);
+    if (bytes > kMaxBytes) return true;
+    ListCell* cell;
+    foreach (cell, sources) {
+        uint64 others = 0;
+        ListCell* member;
+        foreach (member, SourceMembers(lfirst_oid(cell), NoLock)) {
+            if (lfirst_oid(member) != table) others += TableBytes(lfirst_oid(member));
+        }
+        if (bytes > Max(others, static_cast<uint64>(1) << 20)) return true;
+    }
+    return false;
+}
+
+// The mirrors of the sources; false if one can't follow.
+bool FindMirrors(const List* sources, bool come, List** mirrors) {
+    ListCell* cell;
+    foreach (cell, sources) {
+        ListCell* row;
+        foreach (row, FindMirrorsOfSource(lfirst_oid(cell))) {
+            auto* mirror = static_cast<MirrorRow*>(lfirst(row));
+            if (!come && mirror->options.identity == Identity::kAppendOnly) return false;
+            *mirrors = lappend(*mirrors, mirror);
+        }
+    }
+    return true;
+}
+
+// Attributes of the table that the mirrors need to find its rows, or null for all of them.
+Bitmapset* KeyAttributes(Relation table, const List* mirrors) {
+    Bitmapset* key = nullptr;
+    ListCell* cell;
+    foreach (cell, mirrors) {
+        const auto* mirror = static_cast<const MirrorRow*>(lfirst(cell));
+        if (mirror->options.identity == Identity::kFull) return nullptr;
+        Relation source = table_open(mirror->source, AccessShareLock);
+        for (int i = 0; i < mirror->key_count; i++) {
+            key = bms_add_member(key, SameNamedAttribute(RelationGetDescr(source), mirror->key[i], RelationGetDescr(table)));
+        }
+        table_close(source, NoLock);
+    }
+    return key;
+}
+
+// A message under construction.
+struct Message {
+    StringInfoData text;
+    MemberRowsHead head;
+    const List* mirrors;
+    bool sent;
+};
+
+void Begin(Message* message) {
+    resetStringInfo(&message->text);
+    message->head.row_count = 0;
+    appendBinaryStringInfo(&message->text, &message->head, sizeof message->head);
+    ListCell* cell;
+    foreach (cell, message->mirrors) {
+        const Oid mirror = static_cast<MirrorRow*>(lfirst(cell))->mirror;
+        appendBinaryStringInfo(&message->text, &mirror, sizeof mirror);
+    }
+    appendStringInfoSpaces(&message->text, static_cast<int>(MAXALIGN(message->text.len)) - message->text.len);
+}
+
+void Send(Message* message) {
+    memcpy(message->text.data, &message->head, sizeof message->head);
+    LogLogicalMessage(kMemberRowsPrefix, message->text.data, static_cast<size_t>(message->text.len), true, false);
+    message->sent = true;
+}
+
+void Add(Message* message, HeapTuple row) {
+    const uint64 length = row->t_len;
+    appendBinaryStringInfo(&message->text, &length, sizeof length);
+    appendBinaryStringInfo(&message->text, row->t_data, static_cast<int>(row->t_len));
+    appendStringInfoSpaces(&message->text, static_cast<int>(MAXALIGN(row->t_len) - row->t_len));
+    message->head.row_count++;
+    if (message->text.len < kMessageBytes) return;
+    Send(message);
+    Begin(message);
+}
+
+HeapTuple KeyOf(TupleTableSlot* slot, TupleDesc desc, const Bitmapset* key) {
+    slot_getallattrs(slot);
+    auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * static_cast<Size>(Max(desc->natts, 1))));
+    for (int i = 0; i < desc->natts; i++) nulls[i] = slot->tts_isnull[i] || !bms_is_member(i + 1, key);
+    return heap_form_tuple(desc, slot->tts_values, nulls);
+}
+
+void TellRows(Relation table, const Bitmapset* key, Message* message) {
+    ::Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
+    TupleTableSlot* slot = table_slot_create(table, nullptr);
+    TableScanDesc scan = table_beginscan(table, snapshot, 0, nullptr);
+    MemoryContext row_context = AllocSetContextCreate(CurrentMemoryContext, "told row", ALLOCSET_DEFAULT_SIZES);
+    while (table_scan_getnextslot(scan, ForwardScanDirection, slot)) {
+        CHECK_FOR_INTERRUPTS();
+        MemoryContext caller = MemoryContextSwitchTo(row_context);
+        HeapTuple row = key ? KeyOf(slot, RelationGetDescr(table), key) : ExecFetchSlotHeapTuple(slot, false, nullptr);
+        if (HeapTupleHasExternal(row)) row = toast_flatten_tuple(row, RelationGetDescr(table));
+        MemoryContextSwitchTo(caller);
+        Add(message, row);
+        MemoryContextReset(row_context);
+    }
+    MemoryContextDelete(row_context);
+    table_endscan(scan);
+    ExecDropSingleTupleTableSlot(slot);
+    UnregisterSnapshot(snapshot);
+}
+
+}  // namespace
+
+bool TellMemberRows(Oid relid, const List* sources, bool come) {
+    List* mirrors = NIL;
+    if (!FindMirrors(sources, come, &mirrors)) return false;
+    if (mirrors == NIL) return true;
+    Relation table = table_open(relid, NoLock);
+    const bool tells = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
+                       table->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT && !HasMembers(table) &&
+                       !IsLarge(relid, sources);
+    if (tells) {
+        Message message = {};
+        initStringInfo(&message.text);
+        message.mirrors = mirrors;
+        message.head.version = kMemberRowsVersion;
+        message.head.table = relid;
+        message.head.xid = GetCurrentTransactionId();
+        message.head.mirror_count = static_cast<uint32>(list_length(mirrors));
+        message.head.come = come;
+        Begin(&message);
+        TellRows(table, come ? nullptr : KeyAttributes(table, mirrors), &message);
+        if (message.head.row_count > 0 || (!come && !message.sent)) Send(&message);
+        pfree(message.text.data);
+    }
+    table_close(table, NoLock);
+    return tells;
+}
+
+}  // namespace ivy::mooncake
