@@ -648,6 +648,7 @@ void Mirror::CheckFiles() {
     if (Clock::now() < next_check_) return;
     check_requested_ = false;
     next_check_ = Clock::now() + kCheckPause;
+    (void)PassFaultPoint("mirror-check");  // takes long where a test says so
     Log(LogLevel::kLog, "checking the files of mirror \"" + name_ + "\"");
     const std::vector<MirrorColumn> columns = Description().columns;
     const DataFileReader reader(context_.instance);

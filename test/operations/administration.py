@@ -193,7 +193,7 @@ def many_databases():
             writer.stop()
         for name in names:
             all_exact(server, "without writes", name)
-        assert one(server, "SELECT count(*) FROM pg_replication_slots") == 4
+        wait_until(lambda: one(server, "SELECT count(*) FROM pg_replication_slots") == 4, "as many slots as databases with mirrors", 20)
 
 
 def many_mirrors():

@@ -79,17 +79,18 @@ def damaged_data_file():
 def failure_of_an_earlier_copy():
     """A failure is told while the mirror is being made anew: the new copy is not blamed for it."""
     server = Server()
-    server.env["IVY_FAULT"] = "capture-refresh:sleep-1500"
+    server.env["IVY_FAULT"] = "mirror-check:sleep-1500,capture-refresh:sleep-3000"
     with server:
         make_mirrors(server)
-        time.sleep(2)
+        time.sleep(4)
         damage(max(files(server, "data/*.parquet"), key=os.path.getsize))
-        run(server, "CALL mooncake.create_table('x', 'other', wait => false)")  # the worker is about to read the catalog, and listens to nobody
-        right(server, "t", "m")  # meets the damage
+        right(server, "t", "m")  # has the files checked, which takes its time
+        run(server, "CALL mooncake.create_table('x', 'other', wait => false)",  # the worker is about to read the catalog, and listens to nobody
+            "CALL mooncake.rebuild_table('m', wait => false)")
         wait_until(lambda: logged(server, "is damaged"), "a failure")
-        run(server, "CALL mooncake.rebuild_table('m', wait => false)")
         exact(server, "t", "m")
-        assert one(server, STATUS)[2] == 0 and generation(server, "m") == 2
+        exact(server, "other", "x")
+        assert one(server, STATUS)[2] == 0 and generation(server, "m") == 2, one(server, STATUS)
 
 
 def damaged_metadata():
