@@ -8,6 +8,7 @@
 #include "capture/row_layout.h"
 #include "capture/session.h"
 #include "pg_mooncake/src/location.h"
+#include "pg_mooncake/src/member_rows.h"
 #include "pg_mooncake/src/source.h"
 
 namespace ivy::capture {
@@ -53,6 +54,8 @@ void CaptureWorker::RefreshCatalog() {
 bool CaptureWorker::ReadCatalog() {
     extension_gone_ = !mooncake::ExtensionExists();
     if (extension_gone_) return true;
+    pg_uuid_t key;
+    if (mooncake::ReadMessageKey(&key)) decoder_->set_message_key(key);
     bool complete = true;
     bool restarted = false;
     retry_due_ = 0;

@@ -372,8 +372,9 @@ void Decoder::TellMirror(CapturedMirror* mirror, Relation relation, const char* 
 
 void Decoder::OnMessage(const char* message, Size size, bool streamed) {
     mooncake::MemberRowsHead head;
-    if (size < sizeof head) ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("damaged logical message about rows")));
+    if (size < sizeof head) return;
     memcpy(&head, message, sizeof head);
+    if (memcmp(&head.key, &message_key_, sizeof head.key) != 0) return;  // anybody's
     if (head.version != mooncake::kMemberRowsVersion) {
         ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown version %u of a logical message", head.version)));
     }

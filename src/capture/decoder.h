@@ -34,6 +34,7 @@
 extern "C" {
 #include "access/xlogdefs.h"
 #include "replication/reorderbuffer.h"
+#include "utils/uuid.h"
 }
 
 #include <set>
@@ -86,6 +87,9 @@ class Decoder {
     void RemoveMirror(Oid id);
     CapturedMirror* FindMirror(Oid id) const;
     const std::vector<CapturedMirror*>& mirrors() const { return mirrors_; }
+
+    // What marks logical messages as the extension's own (member_rows.h).
+    void set_message_key(const pg_uuid_t& key) { message_key_ = key; }
 
     // Transactions of which parts have been sent already, and which go on. A mirror added now misses those parts.
     const std::unordered_set<Xid>& streamed() const { return streamed_; }
@@ -158,6 +162,7 @@ class Decoder {
     // (transaction, mirror, table): messages have said which rows of the table leave the mirror.
     std::set<std::tuple<Xid, Oid, Oid>> removed_;
     std::unordered_set<Xid> ordering_;     // transactions that will have ordered a new copy of a mirror, see TruncateMirror
+    pg_uuid_t message_key_ = {};
     Xid current_xid_ = kInvalidXid;        // top-level transaction that is being replayed or streamed...
     bool current_touched_ = false;         // ...and whether it has changed a mirror
     TransactionId last_subxid_ = InvalidTransactionId;  // the subtransaction widened last...

@@ -55,6 +55,14 @@ CREATE TABLE mooncake.slot_record (
 );
 COMMENT ON TABLE mooncake.slot_record IS 'the furthest position of the replication slot that the published files account for';
 
+-- What marks logical messages in the WAL as the extension's own: anybody may write some (pg_logical_emit_message). One row,
+-- for nobody to read but the capture worker and the hooks that write messages (member_rows.h).
+CREATE TABLE mooncake.message_key (
+    key  pg_catalog.uuid NOT NULL
+);
+INSERT INTO mooncake.message_key VALUES (pg_catalog.gen_random_uuid());
+COMMENT ON TABLE mooncake.message_key IS 'secret that marks logical messages as this extension''s';
+
 -- Everything but the error text, which may quote values.
 GRANT SELECT (mirror, source, state, generation, format_version, location, metadata_location, previous_metadata_location,
               flushed_lsn, copy_snapshot, key, inexact, row_count, byte_count, created, published, failures, failed, retry_at,

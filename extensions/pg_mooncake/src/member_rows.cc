@@ -2,13 +2,17 @@
 #include "member_rows.h"
 
 extern "C" {
+#include "access/genam.h"
 #include "access/heapam.h"
 #include "access/heaptoast.h"
+#include "access/table.h"
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "catalog/pg_am.h"
 #include "replication/message.h"
 #include "storage/bufmgr.h"
+#include "utils/lsyscache.h"
 #include "utils/snapmgr.h"
 }
 
@@ -142,6 +146,24 @@ void TellRows(Relation table, const Bitmapset* key, Message* message) {
 
 }  // namespace
 
+bool ReadMessageKey(pg_uuid_t* key) {
+    if (!ExtensionExists()) return false;
+    const Oid schema = get_namespace_oid("mooncake", true);
+    const Oid relid = OidIsValid(schema) ? get_relname_relid("message_key", schema) : InvalidOid;
+    Relation table = OidIsValid(relid) ? try_table_open(relid, AccessShareLock) : nullptr;
+    if (!table) return false;
+    bool found = false;
+    SysScanDesc scan = systable_beginscan(table, InvalidOid, false, nullptr, 0, nullptr);
+    while (HeapTuple tuple = systable_getnext(scan)) {
+        bool null;
+        *key = *DatumGetUUIDP(heap_getattr(tuple, 1, RelationGetDescr(table), &null));
+        found = true;
+    }
+    systable_endscan(scan);
+    table_close(table, AccessShareLock);
+    return found;
+}
+
 bool TellMemberRows(Oid relid, const List* sources, bool come) {
     List* mirrors = NIL;
     if (!FindMirrors(sources, come, &mirrors)) return false;
@@ -150,8 +172,8 @@ bool TellMemberRows(Oid relid, const List* sources, bool come) {
     const bool tells = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
                        table->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT && !HasMembers(table) &&
                        !IsLarge(relid, sources);
-    if (tells) {
-        Message message = {};
+    Message message = {};
+    if (tells && ReadMessageKey(&message.head.key)) {
         initStringInfo(&message.text);
         message.mirrors = mirrors;
         message.head.version = kMemberRowsVersion;

@@ -7,9 +7,15 @@
 //
 // That costs reading the table and, for rows that come, as much WAL as inserting them, under the lock of the command. So
 // it is done for tables of moderate size; a change of large ones orders a new copy of the mirrors.
+//
+// Anybody may write logical messages: ours carry a key that only the extension can read (mooncake.message_key).
 #pragma once
 
 #include "pg/postgres_api.h"
+
+extern "C" {
+#include "utils/uuid.h"
+}
 
 namespace ivy::mooncake {
 
@@ -19,6 +25,7 @@ inline constexpr uint32 kMemberRowsVersion = 1;
 // A message: this, the OIDs of the mirrors, and the rows, each a uint64 length and the tuple; rows and what follows them
 // begin at multiples of MAXALIGN.
 struct MemberRowsHead {
+    pg_uuid_t key;       // first: what has another one is not ours
     uint32 version;
     Oid table;           // that has the rows
     TransactionId xid;   // the (sub)transaction
@@ -26,6 +33,9 @@ struct MemberRowsHead {
     uint32 row_count;
     bool come;           // else they leave; also sent without rows then, so that a TRUNCATE is known to be accounted for
 };
+
+// Reads the key. False if the extension does not exist.
+bool ReadMessageKey(pg_uuid_t* key);
 
 // Tells the mirrors of "sources", which are above the table, that its rows come or leave. The caller holds
 // AccessExclusiveLock on the table until the end of the transaction. False if nothing was told: it is too large, has

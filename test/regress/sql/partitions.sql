@@ -224,5 +224,16 @@ DROP TABLE fleeting;
 CALL wait_live('mir_parent');
 SELECT same, by_engine FROM compare('mir_parent');
 
+-- Anybody may write logical messages; ours can't be forged.
+CREATE ROLE pt_forger;
+SET ROLE pt_forger;
+SELECT key FROM mooncake.message_key;
+SELECT pg_logical_emit_message(true, 'pg_mooncake member rows', decode(repeat('00', 200), 'hex')) IS NOT NULL AS written;
+SELECT pg_logical_emit_message(true, 'pg_mooncake member rows', 'short') IS NOT NULL AS written;
+RESET ROLE;
+DROP ROLE pt_forger;
+INSERT INTO parent VALUES (7, 'after the forgery');
+SELECT same, by_engine FROM compare('mir_parent');
+
 SET client_min_messages = error;
 DROP SCHEMA pt CASCADE;
