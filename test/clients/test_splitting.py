@@ -63,6 +63,9 @@ def test_row_table_for_repeated_questions(c):
     "SELECT a.id, (SELECT a.iv FROM {t} b WHERE b.id = 1) FROM {t} a WHERE a.id IN (30, 31, 60)",
     "SELECT count(*) FROM {t} a LEFT JOIN {t} b ON (SELECT max(id) FROM {t}) > b.id LEFT JOIN r ON r.id = b.id WHERE b.id IS NULL",
     "SELECT bool(jsonb_build_array()), id FROM {t} WHERE id < 0",
+    "SELECT x.id FROM (SELECT id, 1 / 0 AS y FROM {t}) x WHERE x.id < 5",
+    "SELECT x.id, to_tsvector('simple', x.tx) FROM (SELECT a.id, a.tx, 1 / 0 AS y FROM {t} a JOIN {t} b USING (id)) x WHERE x.id < 5",
+    "WITH w AS (SELECT tx, count(*) AS k, 'x'::text::int AS y FROM {t} GROUP BY tx) SELECT to_tsvector('simple', tx), k FROM w",
     "SELECT id, line_in(NULL) FROM {t} WHERE (SELECT 1.5) <> coalesce((SELECT n FROM {t} WHERE id = 6), exp((SELECT 1e6 + count(*) FROM {t})) + id)",
     "SELECT count(*) FROM {t} WHERE (-f8) <= 'NaN'",
 ])

@@ -121,21 +121,6 @@ bool Prepare(ColumnarScanState* state, QueryMode mode, const char** sql) {
     return true;
 }
 
-// Whether an error says something about the data, so that the row table's plan might not come across it.
-bool IsAboutData(int sqlstate) {
-    switch (ERRCODE_TO_CATEGORY(sqlstate)) {
-        case ERRCODE_DATA_EXCEPTION:
-        case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:  // of a domain
-        case ERRCODE_CARDINALITY_VIOLATION:
-        case ERRCODE_FEATURE_NOT_SUPPORTED:  // of an input function
-        case ERRCODE_PLPGSQL_ERROR:
-        case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
-            return true;
-        default:
-            return false;
-    }
-}
-
 // Prepare computes values and row sources that the row table's plan might never need: what a condition without any row
 // to look at would have computed, say. An error then sends the query to the row table, which knows. What the values need from
 // other parts of the plan is computed before: those must not run inside a subtransaction.
@@ -524,6 +509,20 @@ const CustomScanMethods columnar_scan_methods = {
     .CustomName = "ColumnarScan",
     .CreateCustomScanState = create_custom_scan_state,
 };
+
+bool IsAboutData(int sqlstate) {
+    switch (ERRCODE_TO_CATEGORY(sqlstate)) {
+        case ERRCODE_DATA_EXCEPTION:
+        case ERRCODE_INTEGRITY_CONSTRAINT_VIOLATION:  // of a domain
+        case ERRCODE_CARDINALITY_VIOLATION:
+        case ERRCODE_FEATURE_NOT_SUPPORTED:  // of an input function
+        case ERRCODE_PLPGSQL_ERROR:
+        case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
+            return true;
+        default:
+            return false;
+    }
+}
 
 void RegisterColumnarScan() { RegisterCustomScanMethods(&columnar_scan_methods); }
 

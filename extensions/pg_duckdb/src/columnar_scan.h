@@ -31,6 +31,9 @@ namespace ivy::duck {
 // Register with Postgres in _PG_init.
 void RegisterColumnarScan();
 
+// Whether an error says something about the data, so that the row table's plan might not come across it.
+bool IsAboutData(int sqlstate);
+
 extern const CustomScanMethods columnar_scan_methods;
 
 // A node for a plan at PlanLevel::kWhole or kSplit, whose output columns are described by custom_scan_tlist; or, at

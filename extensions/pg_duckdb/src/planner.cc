@@ -548,7 +548,7 @@ PlannedStmt* PlanWithEngine(::Query* query, const char* text, int options, Param
     Planning context{};
     context.refetches = RefetchesRows(query, survey);
     PlannedStmt* plan = nullptr;
-    Translation* whole = IsWholeCandidate(query, survey) ? translate::TranslateQuery(query, IsUsableMirror) : nullptr;
+    Translation* whole = IsWholeCandidate(query, survey) ? TranslateGuarded(query) : nullptr;
     if (whole && whole->ok && UsesEngine(whole)) {
         auto* copy = static_cast<::Query*>(copyObjectImpl(query));
         plan = CallPlannerIn(&context, query, text, options & ~(CURSOR_OPT_SCROLL | CURSOR_OPT_PARALLEL_OK), params);

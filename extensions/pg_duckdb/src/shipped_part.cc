@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shipped_part.h"
 
+#include "columnar_scan.h"
 #include "settings.h"
 
 extern "C" {
+#include "access/parallel.h"
+#include "access/xact.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
@@ -34,6 +37,40 @@ void MarkShipped(Planning* context, RangeTblEntry* rte, Translation* translation
     context->shipped = lappend(context->shipped, part);
 }
 
+// Runs "translate" and returns NIL, or the reason why it failed: constants are folded on the way, also where the server never
+// looks, and one may be an error (a column that nobody reads, say). Other errors go on.
+template <typename F>
+List* Guarded(F translate) {
+    if (IsInParallelMode()) {
+        translate();
+        return NIL;
+    }
+    MemoryContext context = CurrentMemoryContext;
+    ResourceOwner owner = CurrentResourceOwner;
+    List* volatile reasons = NIL;
+    BeginInternalSubTransaction(nullptr);
+    MemoryContextSwitchTo(context);
+    PG_TRY();
+    {
+        translate();
+        ReleaseCurrentSubTransaction();
+    }
+    PG_CATCH();
+    {
+        MemoryContextSwitchTo(context);
+        ErrorData* error = CopyErrorData();
+        FlushErrorState();
+        RollbackAndReleaseCurrentSubTransaction();
+        CurrentResourceOwner = owner;
+        if (!IsAboutData(error->sqlerrcode)) ReThrowError(error);
+        reasons = list_make1(makeString(error->message));
+    }
+    PG_END_TRY();
+    MemoryContextSwitchTo(context);
+    CurrentResourceOwner = owner;
+    return reasons;
+}
+
 // Marks the inner part of a split. Returns the outer query, or null if there is no split that helps.
 ::Query* MarkSplit(Planning* context, const translate::Split* split) {
     if (!split || !split->inner->ok || !UsesEngine(split->inner)) return nullptr;
@@ -43,7 +80,9 @@ void MarkShipped(Planning* context, RangeTblEntry* rte, Translation* translation
 }
 
 ::Query* Split(Planning* context, ::Query* query) {
-    return MarkSplit(context, translate::SplitQuery(query, IsUsableMirror));
+    translate::Split* split = nullptr;
+    List* error = Guarded([&] { split = translate::SplitQuery(query, IsUsableMirror); });
+    return error == NIL ? MarkSplit(context, split) : nullptr;
 }
 
 // The subquery of INSERT ... SELECT, or null.
@@ -102,7 +141,7 @@ Translation* TranslatePart(::Query* query) {
     if (query->commandType != CMD_SELECT || IsScan(query) || SurveyMirrors(query).mirrors == NIL) return nullptr;
     OutsideContext context{0};
     if (RefersOutside(reinterpret_cast<Node*>(query), &context)) return nullptr;
-    Translation* translation = translate::TranslateQuery(query, IsUsableMirror);
+    Translation* translation = TranslateGuarded(query);
     return translation->ok && UsesEngine(translation) ? translation : nullptr;
 }
 
@@ -186,6 +225,15 @@ bool SubqueryWalker(Node* node, void* walker_context) {
 
 }  // namespace
 
+Translation* TranslateGuarded(::Query* query) {
+    Translation* translation = nullptr;
+    List* error = Guarded([&] { translation = translate::TranslateQuery(query, IsUsableMirror); });
+    if (error == NIL) return translation;
+    translation = static_cast<Translation*>(palloc0(sizeof(Translation)));
+    translation->reasons = error;
+    return translation;
+}
+
 ShippedPart* FindShipped(const Planning* planning, const RangeTblEntry* rte) {
     if (!planning || rte->rtekind != RTE_SUBQUERY || !rte->enrname) return nullptr;
     const int i = static_cast<int>(rte->enrtuples);
@@ -199,7 +247,7 @@ ShippedPart* FindShipped(const Planning* planning, const RangeTblEntry* rte) {
         return outer ? outer : query;
     }
     if (RangeTblEntry* rte = InsertedSelect(query)) {
-        Translation* translation = translate::TranslateQuery(rte->subquery, IsUsableMirror);
+        Translation* translation = TranslateGuarded(rte->subquery);
         context->reasons = translation->reasons;
         if (translation->ok && UsesEngine(translation) && execution >= kExecutionWhole) {
             MarkShipped(context, rte, translation, rte->subquery);
@@ -212,7 +260,9 @@ ShippedPart* FindShipped(const Planning* planning, const RangeTblEntry* rte) {
 
 ::Query* ShipRows(Planning* context, ::Query* query, const MirrorSurvey& survey) {
     if (query->commandType != CMD_SELECT || execution < kExecutionSplit || survey.locks_rows || survey.modifies) return nullptr;
-    return MarkSplit(context, translate::SplitRows(query, IsUsableMirror));
+    translate::Split* split = nullptr;
+    List* error = Guarded([&] { split = translate::SplitRows(query, IsUsableMirror); });
+    return error == NIL ? MarkSplit(context, split) : nullptr;
 }
 
 bool ShipSubqueries(Planning* context, ::Query* query) {

@@ -34,6 +34,9 @@ inline bool UsesEngine(const translate::Translation* translation) {
     return translation->mirrors != NIL || translation->functions != NIL;
 }
 
+// translate::TranslateQuery. An error about data, which the server might never meet, is a reason not to ship.
+translate::Translation* TranslateGuarded(::Query* query);
+
 // Ships the lower part of a query that can't go whole, or of the SELECT of an INSERT. Changes "query"; returns the query to
 // plan, which is the same one if there was nothing to ship.
 ::Query* ShipParts(Planning* context, ::Query* query, const MirrorSurvey& survey);
