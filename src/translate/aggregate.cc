@@ -13,6 +13,7 @@ extern "C" {
 #include "optimizer/optimizer.h"
 #include "parser/parsetree.h"
 #include "utils/fmgroids.h"
+#include "utils/typcache.h"
 }
 
 namespace ivy::translate {
@@ -59,10 +60,46 @@ bool SortKeys(Translator* t, Aggref* aggregate, const Sql* values, SortKey* keys
     return ok;
 }
 
+// The row in count(DISTINCT (a, b)), as a struct of what DuckDB must compare. A row of NULLs counts.
+bool DistinctRow(Translator* t, RowExpr* row, Sql* out) {
+    StringInfoData text;
+    initStringInfo(&text);
+    foreach_ptr(Node, field, row->args) {
+        const TypeCacheEntry* entry = lookup_type_cache(exprType(field), TYPECACHE_EQ_OPR);
+        Sql value;
+        const char* key = nullptr;
+        if (!OidIsValid(entry->eq_opr) || !TranslateExpression(t, field, &value) ||
+            !CheckGroupable(t, value, exprCollation(field), entry->eq_opr, exprTypmod(field), &key)) {
+            return false;
+        }
+        appendStringInfo(&text, "%s%s", text.len == 0 ? "row(" : ", ", key != nullptr ? key : value.text);
+    }
+    if (text.len == 0) return Refuse(t, "row without columns");
+    appendStringInfoChar(&text, ')');
+    *out = Sql{};
+    out->text = text.data;
+    out->rep = Native(TypeKind::kBytes);
+    return true;
+}
+
 }  // namespace
+
+bool TranslateElement(Translator* t, SubscriptingRef* subscript, Sql* out) {
+    const auto* array = reinterpret_cast<Node*>(subscript->refexpr);
+    const auto* index = list_length(subscript->refupperindexpr) == 1 ? static_cast<Node*>(linitial(subscript->refupperindexpr)) : nullptr;
+    if (subscript->reflowerindexpr != NIL || subscript->refassgnexpr != nullptr || !IsA(array, Aggref) ||
+        castNode(Aggref, array)->aggfnoid != F_ARRAY_AGG_ANYNONARRAY || index == nullptr || !IsA(index, Const) ||
+        castNode(Const, index)->constisnull || DatumGetInt32(castNode(Const, index)->constvalue) < 1) {
+        return Refuse(t, "subscript");
+    }
+    t->array_element = DatumGetInt32(castNode(Const, index)->constvalue);
+    return TranslateAggregate(t, reinterpret_cast<Aggref*>(subscript->refexpr), out);
+}
 
 bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
     Level* level = t->level;
+    const int element = t->array_element;
+    t->array_element = 0;  // not that of aggregates in its arguments
     if (aggregate->agglevelsup != 0) return Refuse(t, "aggregate of an outer query");
     if (level->grouping == nullptr || !level->above_grouping) return Refuse(t, "aggregate outside of a grouped query");
     const Signature* signature = FindSignature(aggregate->aggfnoid);
@@ -100,6 +137,10 @@ bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
     foreach_node(TargetEntry, entry, aggregate->args) {
         Node* node = reinterpret_cast<Node*>(entry->expr);
         if (!entry->resjunk) nodes = lappend(nodes, node);
+        if (aggregate->aggfnoid == F_COUNT_ANY && aggregate->aggdistinct != NIL && IsA(node, RowExpr)) {
+            ok = DistinctRow(t, castNode(RowExpr, node), &args[i++]) && ok;
+            continue;
+        }
         ok = TranslateExpression(t, node, &args[i]) && ok;
         foreach_node(SortGroupClause, clause, aggregate->aggdistinct) {
             if (!ok || clause->tleSortGroupRef != entry->ressortgroupref) continue;
@@ -165,6 +206,7 @@ bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
     call.after = after.data;
     call.aggregate = AggregateOf(call, "", arguments.data);
     call.direct = direct;
+    call.element = element;
     call.keys = keys;
     call.key_count = key_count;
     if (!ApplySignature(call, out)) return false;

@@ -107,23 +107,6 @@ bool IsGrouped(const Query* query) {
     return query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != nullptr;
 }
 
-// DISTINCT as grouping, where equal values may look different: it shows a value that all rows of a group agree on.
-const char* DistinctByKey(Translator* t, const Body& body, const char* rows) {
-    const char* alias = NewAlias(t);
-    StringInfoData out;
-    StringInfoData keys;
-    initStringInfo(&out);
-    initStringInfo(&keys);
-    for (int i = 0; i < body.count; i++) {
-        const char* column = psprintf("%s.c%d", alias, i + 1);
-        const bool numeric = IsNumericText(body.items[i]);
-        appendStringInfo(&out, "%s%s AS c%d", i == 0 ? "SELECT " : ", ", numeric ? psprintf("ivy_num_one(%s)", column) : column, i + 1);
-        appendStringInfo(&keys, "%s%s", i == 0 ? "" : ", ", numeric ? psprintf("ivy_num_key(%s)", column) : column);
-    }
-    appendStringInfo(&out, " FROM (%s) AS %s GROUP BY %s", rows, alias, keys.data);
-    return out.data;
-}
-
 bool TranslatePlainBody(Translator* t, bool final, Body* body) {
     Level* level = t->level;
     Query* query = level->query;
@@ -181,8 +164,7 @@ bool TranslatePlainBody(Translator* t, bool final, Body* body) {
     if (!ok) return false;
 
     const bool distinct = query->distinctClause != NIL && !query->hasDistinctOn;
-    bool by_key = false;
-    for (int i = 0; distinct && i < body->count; i++) by_key |= IsNumericText(body->items[i]);
+    const bool by_key = distinct && HasKeys(body->items, body->count);
     StringInfoData text;
     initStringInfo(&text);
     appendStringInfo(&text, "SELECT %s%s", distinct && !by_key ? "DISTINCT " : "", targets.data);
@@ -193,7 +175,7 @@ bool TranslatePlainBody(Translator* t, bool final, Body* body) {
     } else {
         appendStringInfoString(&text, from.data);
     }
-    body->text = by_key ? DistinctByKey(t, *body, text.data) : text.data;
+    body->text = by_key ? DistinctByKey(t, body->items, body->count, text.data) : text.data;
     return true;
 }
 
@@ -212,7 +194,7 @@ bool CheckDistinct(Translator* t, const Query* query, const Body& body) {
         const TargetEntry* entry = get_sortgroupclause_tle(clause, query->targetList);
         const char* key = nullptr;
         if (!CheckGroupable(t, body.items[item], body.collations[item], clause->eqop,
-                            exprTypmod(reinterpret_cast<Node*>(entry->expr)), query->hasDistinctOn ? nullptr : &key)) {
+                            exprTypmod(reinterpret_cast<Node*>(entry->expr)), &key)) {
             return false;
         }
     }
@@ -271,7 +253,8 @@ bool Complete(Translator* t, Body* body, StringInfo out) {
         if (query->hasDistinctOn) {
             const char* comma = "DISTINCT ON (";
             foreach_node(SortGroupClause, clause, query->distinctClause) {
-                appendStringInfo(out, "%s%s.c%d", comma, alias, ItemOfRef(*body, clause->tleSortGroupRef) + 1);
+                const int item = ItemOfRef(*body, clause->tleSortGroupRef);
+                appendStringInfo(out, "%s%s", comma, KeyOf(body->items[item], psprintf("%s.c%d", alias, item + 1)));
                 comma = ", ";
             }
             appendStringInfoString(out, ") ");

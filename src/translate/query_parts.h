@@ -32,6 +32,8 @@ bool IsConcatenation(Oid function);
 bool TranslateConcatenation(Translator* t, FuncExpr* function, Sql* out);
 
 bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out);
+// (array_agg(...))[n], of which no array has to be made; everything else with subscripts is refused.
+bool TranslateElement(Translator* t, SubscriptingRef* subscript, Sql* out);
 // Makes an expression over FROM a column of the inner SELECT of a grouping, which its text becomes.
 void UseArgument(Grouping* grouping, Sql* argument);
 // Makes an aggregate a column of the grouped SELECT.
@@ -65,8 +67,14 @@ bool CheckQuery(Translator* t, const Query* query);
 
 // "SELECT ... FROM (text)" with the columns cast to "wanted", or the text itself.
 const char* CastColumns(Translator* t, const char* text, const Columns& columns, const Columns& wanted);
-// Duplicates that the set operation removes must be what Postgres sees as duplicates.
-bool CheckSetColumns(Translator* t, const SetOperationStmt* stmt, const Columns& columns);
+// Duplicates that the set operation removes must be what Postgres sees as duplicates; with "by_key" it is enough that their
+// keys are.
+bool CheckSetColumns(Translator* t, const SetOperationStmt* stmt, const Columns& columns, bool by_key = false);
+// What DuckDB must compare instead of a column, where equal values may look different (numerics, intervals), or the column.
+const char* KeyOf(const Sql& item, const char* column);
+bool HasKeys(const Sql* items, int count);
+// DISTINCT of rows with columns c1, c2... by their keys: shown is the value that all equal ones agree on.
+const char* DistinctByKey(Translator* t, const Sql* items, int count, const char* rows);
 const char* SetOperator(const SetOperationStmt* stmt);
 bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* columns);
 bool TranslateSetBody(Translator* t, bool final, Body* body);

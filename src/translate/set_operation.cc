@@ -59,6 +59,28 @@ bool ConvertSide(Translator* t, const SetOperationStmt* stmt, const char** text,
     return true;
 }
 
+// A set operation whose duplicates are rows with the same keys.
+const char* SetByKey(Translator* t, const SetOperationStmt* stmt, const char* left, const char* right, const Columns& columns) {
+    if (stmt->op == SETOP_UNION) {
+        return DistinctByKey(t, columns.items, columns.count, psprintf("(%s) UNION ALL (%s)", left, right));
+    }
+    const char* first = NewAlias(t);
+    const char* second = NewAlias(t);
+    StringInfoData targets;
+    StringInfoData equal;
+    initStringInfo(&targets);
+    initStringInfo(&equal);
+    for (int i = 0; i < columns.count; i++) {
+        const char* here = psprintf("%s.c%d", first, i + 1);
+        appendStringInfo(&targets, "%s%s AS c%d", i == 0 ? "" : ", ", here, i + 1);
+        appendStringInfo(&equal, "%s%s IS NOT DISTINCT FROM %s", i == 0 ? "" : " AND ", KeyOf(columns.items[i], here),
+                         KeyOf(columns.items[i], psprintf("%s.c%d", second, i + 1)));
+    }
+    return psprintf("SELECT %s FROM (%s) AS %s WHERE %s (SELECT 1 FROM (%s) AS %s WHERE %s)", targets.data,
+                    DistinctByKey(t, columns.items, columns.count, left), first,
+                    stmt->op == SETOP_INTERSECT ? "EXISTS" : "NOT EXISTS", right, second, equal.data);
+}
+
 }  // namespace
 
 const char* CastColumns(Translator* t, const char* text, const Columns& columns, const Columns& wanted) {
@@ -78,12 +100,43 @@ const char* CastColumns(Translator* t, const char* text, const Columns& columns,
     return out.data;
 }
 
-bool CheckSetColumns(Translator* t, const SetOperationStmt* stmt, const Columns& columns) {
+const char* KeyOf(const Sql& item, const char* column) {
+    if (IsNumericText(item)) return psprintf("ivy_num_key(%s)", column);
+    if (item.type == INTERVALOID && !item.text_form) return psprintf("ivy_interval_key(%s)", column);
+    return column;
+}
+
+bool HasKeys(const Sql* items, int count) {
+    for (int i = 0; i < count; i++) {
+        if (IsNumericText(items[i]) || (items[i].type == INTERVALOID && !items[i].text_form)) return true;
+    }
+    return false;
+}
+
+const char* DistinctByKey(Translator* t, const Sql* items, int count, const char* rows) {
+    const char* alias = NewAlias(t);
+    StringInfoData out;
+    StringInfoData keys;
+    initStringInfo(&out);
+    initStringInfo(&keys);
+    for (int i = 0; i < count; i++) {
+        const char* column = psprintf("%s.c%d", alias, i + 1);
+        const char* key = KeyOf(items[i], column);
+        const char* one = items[i].type == INTERVALOID ? "ivy_interval_one" : "ivy_num_one";
+        appendStringInfo(&out, "%s%s AS c%d", i == 0 ? "SELECT " : ", ", key != column ? psprintf("%s(%s)", one, column) : column, i + 1);
+        appendStringInfo(&keys, "%s%s", i == 0 ? "" : ", ", key);
+    }
+    appendStringInfo(&out, " FROM (%s) AS %s GROUP BY %s", rows, alias, keys.data);
+    return out.data;
+}
+
+bool CheckSetColumns(Translator* t, const SetOperationStmt* stmt, const Columns& columns, bool by_key) {
     for (int i = 0; i < columns.count; i++) {
         if (stmt->groupClauses == NIL) break;
         const auto* clause = static_cast<SortGroupClause*>(list_nth(stmt->groupClauses, i));
+        const char* key = nullptr;
         if (!CheckGroupable(t, columns.items[i], list_nth_oid(stmt->colCollations, i), clause->eqop,
-                            list_nth_int(stmt->colTypmods, i))) {
+                            list_nth_int(stmt->colTypmods, i), by_key ? &key : nullptr)) {
             return false;
         }
     }
@@ -117,9 +170,14 @@ bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* col
     bool ok = TranslateSetNode(t, stmt->larg, &left, &left_columns);
     ok = TranslateSetNode(t, stmt->rarg, &right, &right_columns) && ok;
     ok = ok && ConvertSide(t, stmt, &left, &left_columns) && ConvertSide(t, stmt, &right, &right_columns);
-    if (!ok || !CommonColumns(t, left_columns, right_columns, columns) || !CheckSetColumns(t, stmt, *columns)) return false;
-    appendStringInfo(&out, "(%s) %s (%s)", CastColumns(t, left, left_columns, *columns), SetOperator(stmt),
-                     CastColumns(t, right, right_columns, *columns));
+    if (!ok || !CommonColumns(t, left_columns, right_columns, columns) || !CheckSetColumns(t, stmt, *columns, !stmt->all)) return false;
+    left = CastColumns(t, left, left_columns, *columns);
+    right = CastColumns(t, right, right_columns, *columns);
+    if (!stmt->all && HasKeys(columns->items, columns->count)) {
+        *text = SetByKey(t, stmt, left, right, *columns);
+        return true;
+    }
+    appendStringInfo(&out, "(%s) %s (%s)", left, SetOperator(stmt), right);
     *text = out.data;
     return true;
 }

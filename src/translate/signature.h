@@ -55,6 +55,7 @@ struct Call {
     const char* after = nullptr;   // ")" with FILTER and OVER
     const char* aggregate = nullptr;  // what $a stands for: before, arguments, after
     int direct = 0;                   // of an ordered-set aggregate: the first arguments, which aren't aggregated
+    int element = 0;                  // of array_agg: the only element that is wanted, or 0
     const SortKey* keys = nullptr;    // of an aggregate whose signature is ordered
     int key_count = 0;
 };

@@ -56,6 +56,12 @@ bool ArrayOf(const Call& call, const char* list, Sql* out) {
 
 bool ArrayAgg(const Call& call, Sql* out) {
     const char* list = OrderedOf(call, "list", call.args[0].text);
+    if (call.element > 0) {
+        *out = call.args[0];
+        out->is_null = false;
+        out->text = psprintf("(%s)[%d]", list, call.element);
+        return true;
+    }
     Sql element = call.args[0];
     element.text = "e";
     const char* text = ElementText(call, element);

@@ -115,6 +115,7 @@ struct Translator {
     int relation_count;     // aliases given out
     int cte_count;
     bool as_qual;           // NULL and false mean the same to the caller
+    int array_element;      // not 0: of the array_agg being translated only this element is wanted
 };
 
 // --- reasons -----------------------------------------------------------------------------------------------------------

@@ -73,3 +73,18 @@ def test_where_engines_differ(c, query):
     """Found by sqlsmith: zeros with signs and intervals as correlated values, outer joins on subqueries, values of no row."""
     c.execute("SET mooncake.fallback = on")
     assert sorted(rows(c, query.format(t="m")), key=str) == sorted(rows(c, query.format(t="t")), key=str)
+
+
+@pytest.mark.parametrize("query", [  # numerics and intervals that are equal and look the same
+    "SELECT un FROM {t} WHERE id < 50 UNION SELECT un FROM {t} WHERE id > 30 AND id < 60",
+    "SELECT un, iv FROM {t} WHERE id < 50 INTERSECT SELECT un, iv FROM {t} WHERE id % 2 = 0",
+    "SELECT iv, NULL FROM {t} EXCEPT SELECT iv, NULL FROM {t} WHERE id % 2 = 0",
+    "SELECT un, i2 FROM {t} WHERE id < 9 UNION (SELECT un, i2 FROM {t} WHERE id < 99 EXCEPT SELECT un, 3 FROM {t}) ORDER BY un DESC, i2",
+    "SELECT DISTINCT ON (iv) iv, id FROM {t} ORDER BY iv DESC, id",
+    "SELECT DISTINCT ON (un * 0, bo) bo, id FROM {t} ORDER BY un * 0, bo, id",
+    "SELECT tx, (array_agg(id ORDER BY n DESC, id))[1], count(DISTINCT (i2 % 3, bo)) FROM {t} GROUP BY tx HAVING (array_agg(un ORDER BY id))[2] > 3",
+    "SELECT (array_agg((SELECT (array_agg(b.id ORDER BY b.id))[2] FROM {t} b WHERE b.tx = a.tx) ORDER BY id))[1] FROM {t} a WHERE id < 9",
+])
+def test_shipped_whole(c, query):
+    assert "whole query" in plan(c, query.format(t="m"))
+    assert sorted(rows(c, query.format(t="m")), key=str) == sorted(rows(c, query.format(t="t")), key=str)

@@ -344,7 +344,8 @@ AGGREGATES += (
        "string_agg(x.t, ',' ORDER BY x.id)", "string_agg(x.t, '' ORDER BY x.id DESC)", "string_agg(x.t, NULL ORDER BY x.id)", "string_agg(DISTINCT x.c, ', ')",
        "string_agg(DISTINCT x.c, ', ' ORDER BY x.c DESC)",
        "string_agg(x.i4::text, '|' ORDER BY x.i4)", "string_agg(x.v, ',' ORDER BY x.id) FILTER (WHERE x.b)", "any_value(x.i4 ORDER BY x.i4)",
-       "any_value(x.un ORDER BY x.id DESC)", "any_value(x.js ORDER BY x.id)", "any_value(1)", "sum(x.n ORDER BY x.id)", "count(x.t ORDER BY x.c)", "max(x.i4 ORDER BY x.id)"]
+       "any_value(x.un ORDER BY x.id DESC)", "any_value(x.js ORDER BY x.id)", "any_value(1)", "(array_agg(x.t ORDER BY x.id DESC))[1]", "(array_agg(x.un ORDER BY x.id))[3] + 1", "(array_agg(x.d ORDER BY x.id) FILTER (WHERE x.b))[90]",
+       "count(DISTINCT (x.i4 % 3, x.b))", "count(DISTINCT (x.un, x.iv, x.p))", "count(DISTINCT row(x.f8))", "sum(x.n ORDER BY x.id)", "count(x.t ORDER BY x.c)", "max(x.i4 ORDER BY x.id)"]
     + ["%s(%s) WITHIN GROUP (ORDER BY x.%s%s)" % (f, v, c, o) for f in ("rank", "dense_rank", "percent_rank", "cume_dist") for o in ("", " DESC", " NULLS FIRST")
        for c, v in (("i4", "1"), ("i4", "NULL"), ("n", "1.000"), ("n", "0.007"), ("un", "7"), ("c", "'b'"), ("d", "'2000-01-01'"), ("f8", "0.5"), ("t COLLATE \"sv-x-icu\"", "'b'"))]
     + ["%s(1, 'b') WITHIN GROUP (ORDER BY x.i4 %% 3 DESC, x.c)" % f for f in ("rank", "dense_rank", "percent_rank", "cume_dist")]
