@@ -63,23 +63,24 @@ void PercentileCont(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::V
 void ModeRow(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
     const duckdb::Vector& child = duckdb::ListVector::GetChild(args.data[0]);
     const duckdb::idx_t count = duckdb::ListVector::GetListSize(args.data[0]);
-    // Whether each value of the child vector differs from the next one.
+    // Whether each value of the child vector differs from the next one, by as many as a vector of DuckDB's holds.
     std::vector<uint8_t> differs(count, 1);
-    if (count > 1) {
-        duckdb::SelectionVector here(count - 1);
-        duckdb::SelectionVector next(count - 1);
-        for (duckdb::idx_t i = 0; i + 1 < count; i++) {
-            here.set_index(i, i);
-            next.set_index(i, i + 1);
+    for (duckdb::idx_t begin = 0; begin + 1 < count; begin += STANDARD_VECTOR_SIZE) {
+        const duckdb::idx_t size = std::min<duckdb::idx_t>(STANDARD_VECTOR_SIZE, count - 1 - begin);
+        duckdb::SelectionVector here(size);
+        duckdb::SelectionVector next(size);
+        for (duckdb::idx_t i = 0; i < size; i++) {
+            here.set_index(i, begin + i);
+            next.set_index(i, begin + i + 1);
         }
-        const duckdb::Vector left(child, here, count - 1);
-        const duckdb::Vector right(child, next, count - 1);
-        duckdb::Vector different(LogicalType::BOOLEAN, count - 1);
+        const duckdb::Vector left(child, here, size);
+        const duckdb::Vector right(child, next, size);
+        duckdb::Vector different(LogicalType::BOOLEAN, size);
         duckdb::VectorOperations::DistinctFrom(left, right, different);
         duckdb::UnifiedVectorFormat flags;
         different.ToUnifiedFormat(flags);
         const auto* values = duckdb::UnifiedVectorFormat::GetData<bool>(flags);
-        for (duckdb::idx_t i = 0; i + 1 < count; i++) differs[i] = values[flags.sel->get_index(i)];
+        for (duckdb::idx_t i = 0; i < size; i++) differs[begin + i] = values[flags.sel->get_index(i)];
     }
     duckdb::UnaryExecutor::Execute<list_entry_t, int64_t>(
         args.data[0], result, args.size(), [&](list_entry_t list) -> duckdb::optional<int64_t> {

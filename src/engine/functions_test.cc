@@ -184,6 +184,11 @@ TEST_F(FunctionsTest, Modes) {
     EXPECT_EQ(Query("SELECT string_agg(ivy_mode_row(l)::VARCHAR, ' ' ORDER BY i) FROM (VALUES (1, [1, 1, 2]), (2, [2, 2, 1, 1, 1]), "
                     "(3, [1, 3]), (4, []), (5, NULL)) t(i, l)"),
               "1 3 1");
+    // Lists longer than a vector: runs over its borders, and of texts that don't fit into the vector itself.
+    EXPECT_EQ(Query("SELECT ivy_mode_row(list(i // 7 ORDER BY i)) FROM range(100000) t(i)"), "1");
+    EXPECT_EQ(Query("SELECT ivy_mode_row(list(CASE WHEN i BETWEEN 4000 AND 4200 THEN 4000 ELSE i END ORDER BY i)) FROM range(9000) t(i)"), "4001");
+    EXPECT_EQ(Query("SELECT sum(m) FROM (SELECT ivy_mode_row(list('a long text that is not inlined ' || (i // 3) ORDER BY i)) AS m "
+                    "FROM range(60000) t(i) GROUP BY i % 2)"), "3");
 }
 
 TEST_F(FunctionsTest, ArrayTexts) {

@@ -31,21 +31,23 @@ struct RowCount {
 #include "lib/simplehash.h"
 
 struct DeliveredRows {
-    rowcount_hash* counts;
-    MemoryContext scratch;  // detoasted values of one row
+    MemoryContext context;
     TupleDesc desc;
     int* columns;
     int column_count;
+    uint64* hashes;         // of the rows in the order in which they were returned, which is cheap to keep
+    uint64 count;
+    uint64 capacity;
+    uint64 limit;           // of the capacity
+    rowcount_hash* counts;  // made of them by the first look-up
     uint64 left;
-    uint64 limit;           // entries
-    bool overflowed;
 };
 
 namespace {
 
 constexpr uint64 kLeastMemory = uint64{64} << 20;
 
-// The same for equal values of a type, however they are stored, as long as they look the same.
+// The same for values of a type that look the same, however they are stored.
 uint64 HashValue(Datum value, const CompactAttribute* attribute, Oid type, uint64 seed) {
     const auto bytes = [seed](const void* data, size_t size) {
         return hash_bytes_extended(static_cast<const unsigned char*>(data), static_cast<int>(size), seed);
@@ -53,15 +55,16 @@ uint64 HashValue(Datum value, const CompactAttribute* attribute, Oid type, uint6
     // The bits of NaN are anybody's choice.
     if (type == FLOAT8OID && std::isnan(DatumGetFloat8(value))) return bytes("nan", 3);
     if (type == FLOAT4OID && std::isnan(DatumGetFloat4(value))) return bytes("nan", 3);
-    if (attribute->attbyval) return bytes(&value, sizeof value);
+    if (attribute->attbyval) return murmurhash64(static_cast<uint64>(value) ^ seed);
     if (attribute->attlen > 0) return bytes(DatumGetPointer(value), attribute->attlen);
     if (attribute->attlen == -2) return bytes(DatumGetCString(value), strlen(DatumGetCString(value)));
-    const auto* varlena = reinterpret_cast<const struct varlena*>(PG_DETOAST_DATUM_PACKED(value));
-    return bytes(VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena));
+    auto* varlena = reinterpret_cast<struct varlena*>(PG_DETOAST_DATUM_PACKED(value));
+    const uint64 hash = bytes(VARDATA_ANY(varlena), VARSIZE_ANY_EXHDR(varlena));
+    if (varlena != reinterpret_cast<struct varlena*>(DatumGetPointer(value))) pfree(varlena);
+    return hash;
 }
 
-uint64 HashRow(DeliveredRows* rows, TupleTableSlot* slot) {
-    MemoryContext before = MemoryContextSwitchTo(rows->scratch);
+uint64 HashRow(const DeliveredRows* rows, TupleTableSlot* slot) {
     uint64 hash = 0;
     for (int i = 0; i < rows->column_count; i++) {
         const int column = rows->columns[i];
@@ -70,9 +73,19 @@ uint64 HashRow(DeliveredRows* rows, TupleTableSlot* slot) {
                                         : HashValue(slot->tts_values[column], TupleDescCompactAttr(rows->desc, column),
                                                     TupleDescAttr(rows->desc, column)->atttypid, seed);
     }
-    MemoryContextSwitchTo(before);
-    MemoryContextReset(rows->scratch);
     return hash;
+}
+
+void CountRows(DeliveredRows* rows) {
+    rows->counts = rowcount_create(rows->context, static_cast<uint32>(rows->count), nullptr);
+    for (uint64 i = 0; i < rows->count; i++) {
+        bool found;
+        RowCount* entry = rowcount_insert(rows->counts, rows->hashes[i], &found);
+        entry->count = found ? entry->count + 1 : 1;
+    }
+    rows->left = rows->count;
+    pfree(rows->hashes);
+    rows->hashes = nullptr;
 }
 
 }  // namespace
@@ -80,33 +93,35 @@ uint64 HashRow(DeliveredRows* rows, TupleTableSlot* slot) {
 DeliveredRows* TrackRows(MemoryContext context, TupleDesc desc, const int* columns, int count) {
     MemoryContext before = MemoryContextSwitchTo(context);
     auto* rows = static_cast<DeliveredRows*>(palloc0(sizeof(DeliveredRows)));
+    rows->context = context;
     rows->desc = desc;
     rows->columns = static_cast<int*>(palloc(sizeof(int) * Max(count, 1)));
     for (int i = 0; i < count; i++) {
         if (columns[i] >= 0) rows->columns[rows->column_count++] = columns[i];
     }
-    rows->counts = rowcount_create(context, 1024, nullptr);
-    rows->scratch = AllocSetContextCreate(context, "delivered row", ALLOCSET_SMALL_SIZES);
-    // The table doubles when it is nine tenths full.
-    rows->limit = Max(static_cast<uint64>(get_hash_memory_limit()), kLeastMemory) / sizeof(RowCount) / 2;
+    rows->limit = Max(static_cast<uint64>(get_hash_memory_limit()), kLeastMemory) / sizeof(uint64);
+    rows->capacity = 16 * 1024;
+    rows->hashes = static_cast<uint64*>(palloc(rows->capacity * sizeof(uint64)));
     MemoryContextSwitchTo(before);
     return rows;
 }
 
 bool RememberRow(DeliveredRows* rows, TupleTableSlot* slot) {
-    if (rows->overflowed) return false;
-    bool found;
-    RowCount* entry = rowcount_insert(rows->counts, HashRow(rows, slot), &found);
-    entry->count = found ? entry->count + 1 : 1;
-    rows->left++;
-    if (rows->counts->members >= rows->limit) {
-        rowcount_destroy(rows->counts);
-        rows->overflowed = true;
+    if (rows->count == rows->capacity) {
+        if (rows->capacity * 2 > rows->limit) {
+            pfree(rows->hashes);
+            pfree(rows);
+            return false;
+        }
+        rows->capacity *= 2;
+        rows->hashes = static_cast<uint64*>(repalloc_huge(rows->hashes, rows->capacity * sizeof(uint64)));
     }
-    return !rows->overflowed;
+    rows->hashes[rows->count++] = HashRow(rows, slot);
+    return true;
 }
 
 bool WasDelivered(DeliveredRows* rows, TupleTableSlot* slot) {
+    if (!rows->counts) CountRows(rows);
     if (rows->left == 0) return false;
     RowCount* entry = rowcount_lookup(rows->counts, HashRow(rows, slot));
     if (!entry || entry->count == 0) return false;
@@ -115,6 +130,6 @@ bool WasDelivered(DeliveredRows* rows, TupleTableSlot* slot) {
     return true;
 }
 
-uint64 RowsNotSeenAgain(const DeliveredRows* rows) { return rows->left; }
+uint64 RowsNotSeenAgain(const DeliveredRows* rows) { return rows->counts ? rows->left : rows->count; }
 
 }  // namespace ivy::duck

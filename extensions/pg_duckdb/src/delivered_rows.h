@@ -21,7 +21,7 @@ struct DeliveredRows;
 // hash tables (work_mem, hash_mem_multiplier), but at least 64 MB.
 DeliveredRows* TrackRows(MemoryContext context, TupleDesc desc, const int* columns, int count);
 
-// Notes a row. False once there are more than memory has room for: from then on nobody can take over.
+// Notes a row. False if there are more than memory has room for: "rows" is freed then, and nobody can take over.
 bool RememberRow(DeliveredRows* rows, TupleTableSlot* slot);
 
 // Whether the row was returned before; it then counts as seen again.
