@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "support"))
 from ivy_server import Server, compare, wait_live  # noqa: E402
+from pairs import DuckDb, in_turns  # noqa: E402
 
 ROWS = int(os.environ.get("IVY_BENCH_ROWS", 5_000_000))
 CONF = "shared_buffers = '1GB'\nmax_wal_size = '8GB'\ncheckpoint_timeout = '30min'\nmax_parallel_workers_per_gather = 2\njit = off"
@@ -178,18 +179,10 @@ LAKE_QUERIES = [
 ]
 
 
-def command_line_times(queries, threads, repeat=7):
-    """The best time of each query in one duckdb process, by its own timer, in ms."""
-    script = "SET threads = %d;\n.timer on\n" % threads + "".join((query + ";\n") * repeat for query in queries)
-    output = subprocess.run(["duckdb"], input=script, capture_output=True, text=True, check=True).stdout
-    real = [float(line.split("real")[1].split()[0]) * 1000 for line in output.splitlines() if "real" in line]
-    return [min(real[i * repeat:(i + 1) * repeat]) for i in range(len(queries))]
-
-
 def bench_lake(server):
-    """Hot reads of one Parquet and one CSV file through lake functions, against the duckdb command line."""
+    """Hot reads of one Parquet and one CSV file through lake functions, in turns with the duckdb command line."""
     with server.connect(autocommit=True) as connection:
-        threads = int(connection.execute("SHOW duckdb.threads").fetchone()[0])
+        duck = DuckDb(int(connection.execute("SHOW duckdb.threads").fetchone()[0]))
         parquet, text = os.path.join(server.dir, "data", "bench.parquet"), os.path.join(server.dir, "data", "bench.csv")
         rows = "SELECT i AS id, 1 + i * 104729 %% 20000 AS product_id, 1 + i %% 7 AS quantity, (i * 31 %% 99990)::float8 / 100 AS price, " \
                "timestamp '2022-01-01' + i %% 63072000 * interval '1 second' AS made, 'note ' || i AS note " \
@@ -197,14 +190,14 @@ def bench_lake(server):
         connection.execute("COPY (%s) TO '%s' (FORMAT parquet, COMPRESSION snappy)" % (rows, parquet))
         connection.execute("COPY (%s) TO '%s' (FORMAT csv, HEADER)" % (rows.replace(str(ROWS), str(ROWS // 10)), text))
         columns = "AS e(id bigint, product_id bigint, quantity bigint, price float8, made timestamp, note text)"
+        engine = next(pid for pid, args in server.descendants() if "ivy_engine" in args)
         for name, reader, path in (("parquet", "read_parquet", parquet), ("csv", "read_csv", text)):
-            theirs = command_line_times([q.format(f="%s('%s')" % (reader, path)) for _, q in LAKE_QUERIES], threads)
-            for (what, query), native in zip(LAKE_QUERIES, theirs):
-                sql = query.format(f="mooncake.%s('%s') %s" % (reader, path, columns))
-                connection.execute("PREPARE lake AS " + sql)
-                ours = best(lambda: connection.execute("EXECUTE lake").fetchall(), 7) * 1000
+            for what, query in LAKE_QUERIES:
+                connection.execute("PREPARE lake AS " + query.format(f="mooncake.%s('%s') %s" % (reader, path, columns)))
+                in_turns("lake %-8s %-16s" % (name, what), 15, duck.pid, lambda: duck.run(query.format(f="%s('%s')" % (reader, path))),
+                         [("", engine, lambda: connection.execute("EXECUTE lake").fetchall())])
                 connection.execute("DEALLOCATE lake")
-                print("lake %-8s %-16s %7.1f ms, duckdb %7.1f ms: %.2fx" % (name, what, ours, native, ours / native), flush=True)
+        duck.close()
 
 
 BENCHMARKS = {"queries": bench_copy_and_queries, "ingest": bench_ingest, "freshness": bench_freshness, "connection": bench_connection,

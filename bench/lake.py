@@ -1,21 +1,23 @@
 # SPDX-License-Identifier: Apache-2.0
 """Foreign tables against the duckdb command line's read_parquet on the same files: lake.py TOOL, where TOOL is the built
-ivy_lake_tool. Both run hot, with the same threads, in turns; the ratio is that of the best runs."""
+ivy_lake_tool. All run hot, with the same threads, in turns. Beside the command line, which is another build of DuckDB, the
+library that the engine uses reads the same files by the same SQL."""
 
 import os
 import subprocess
 import sys
 import tempfile
-import time
 
 import pyarrow.parquet as pq
 from deltalake import DeltaTable, write_deltalake
 from pyiceberg.catalog.sql import SqlCatalog
 
+from pairs import DuckDb, Tool, in_turns
+
 ROWS = int(os.environ.get("IVY_BENCH_ROWS", 5_000_000))
 FILES = 10
 THREADS = 4
-RUNS = 15
+RUNS = 11
 QUERIES = [
     ("count(*)", "SELECT count(*) FROM {t}"),
     ("sum, min, max", "SELECT sum(quantity), min(price), max(price), sum(quantity * price) FROM {t}"),
@@ -24,35 +26,6 @@ QUERIES = [
     ("text", "SELECT count(DISTINCT note), max(note) FROM {t}"),
     ("one file's rows", "SELECT count(*), sum(price) FROM {t} WHERE id BETWEEN 1000 AND 200000"),
 ]
-
-
-class Process:
-    """A program that answers statements; its answers end with a line that is known."""
-
-    def __init__(self, command):
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def send(self, text):
-        self.process.stdin.write(text + "\n")
-        self.process.stdin.flush()
-
-
-class Tool(Process):
-    def run(self, sql):
-        start = time.perf_counter()
-        self.send(sql)
-        answer = self.process.stdout.readline()
-        assert answer.startswith("ok"), answer
-        return time.perf_counter() - start
-
-
-class DuckDb(Process):
-    def run(self, sql):
-        start = time.perf_counter()
-        self.send(sql + ";\nSELECT 'done';")
-        while "done" not in self.process.stdout.readline():
-            pass
-        return time.perf_counter() - start
 
 
 def rows(folder, start, stop):
@@ -78,21 +51,15 @@ def main():
                         [file.file.file_path.removeprefix("file://") for file in iceberg.scan().plan_files()]),
             "delta": (f"ivy_delta_scan('{folder}/delta')", DeltaTable(f"{folder}/delta").file_uris()),
         }
-        tool, duck = Tool([sys.argv[1], folder]), DuckDb(["duckdb", "-noheader", "-list"])
-        duck.run(f"SET threads = {THREADS}")
-        duck.run("SET preserve_insertion_order = false")
+        tool, duck = Tool([sys.argv[1], folder]), DuckDb(THREADS)
         for name, (scan, files) in tables.items():
             plain = "read_parquet([%s])" % ", ".join(f"'{file}'" for file in files)
             for label, query in QUERIES:
-                times = ([], [])
-                for _ in range(RUNS):
-                    times[0].append(tool.run(query.format(t=scan)))
-                    times[1].append(duck.run(query.format(t=plain)))
-                ours, theirs = min(times[0]), min(times[1])
-                print("%-8s %-16s %7.1f ms, duckdb %7.1f ms: %.2fx" % (name, label, ours * 1e3, theirs * 1e3, ours / theirs), flush=True)
+                in_turns("%-8s %-16s" % (name, label), RUNS, duck.pid, lambda: duck.run(query.format(t=plain)),
+                         [("", tool.pid, lambda: tool.run(query.format(t=scan))),
+                          ("library", tool.pid, lambda: tool.run(query.format(t=plain)))])
         for process in (tool, duck):
-            process.process.stdin.close()
-            process.process.wait(30)
+            process.close()
 
 
 if __name__ == "__main__":
