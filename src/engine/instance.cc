@@ -104,6 +104,9 @@ Status Instance::LoadHttpfs() {
                                 "Install the file httpfs.duckdb_extension of DuckDB " +
                                     std::string(duckdb::DuckDB::LibraryVersion()) + "; Debian's package duckdb has it.");
         }
+        // A busy server (429, 503) is asked nine times: with the extension's own factor of 4 that takes more than a minute.
+        duckdb::DBConfig::GetConfig(*database_->instance)
+            .SetOptionByName(duckdb::Identifier("http_retry_backoff"), duckdb::Value::FLOAT(1.5));
         httpfs_loaded_ = true;
         return Status::Ok();
     } catch (const std::exception& exception) {

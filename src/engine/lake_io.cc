@@ -9,6 +9,7 @@
 #include <duckdb/parser/tableref/table_function_ref.hpp>
 
 #include "engine/error_map.h"
+#include "lake/paths.h"
 
 namespace ivy::engine {
 namespace {
@@ -114,7 +115,16 @@ Result<Bytes> LakeIo::ReadRange(const std::string& path, int64_t offset, int64_t
 Result<bool> LakeIo::Exists(const std::string& path) {
     return Guarded<bool>(path, [&]() -> Result<bool> {
         context_.InterruptCheck();
-        return duckdb::FileSystem::GetFileSystem(context_).FileExists(path);
+        auto& files = duckdb::FileSystem::GetFileSystem(context_);
+        if (lake::IsLocal(path)) return files.FileExists(path);
+        // FileExists says no as well where a server does not answer, and a table would be taken for an older one.
+        try {
+            files.OpenFile(path, duckdb::FileFlags::FILE_FLAGS_READ);
+            return true;
+        } catch (const std::exception& exception) {
+            const Status status = StatusFromException(exception);
+            return status.error().sqlstate == sqlstate::kUndefinedFile ? Result<bool>(false) : status;
+        }
     });
 }
 

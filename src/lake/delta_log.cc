@@ -115,8 +115,8 @@ class LogReader {
             for (const std::string& path : *paths) names.emplace_back(BaseName(path));
             return Classify(names);
         }
-        if (IsLocal(table_)) return paths.ok() ? Result<LogFiles>(LogFiles{}) : paths.status();
-        if (!paths.ok() && paths.error().sqlstate == sqlstate::kQueryCanceled) return paths.status();
+        // Elsewhere folders can be listed: a failure is one, and not a reason to take the versions that can be seen for all.
+        if (!IsPlainHttp(table_)) return paths.ok() ? Result<LogFiles>(LogFiles{}) : paths.status();
         LogFiles log;
         IVY_ASSIGN_OR_RETURN(const auto hint, LastCheckpoint());
         if (hint) log.checkpoints.push_back(*hint);

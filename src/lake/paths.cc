@@ -35,6 +35,12 @@ std::string WithoutSlash(std::string path) {
 
 bool IsLocal(std::string_view path) { return !HasScheme(path) || path.starts_with("file:"); }
 
+bool IsPlainHttp(std::string_view path) {
+    std::string scheme(path.substr(0, path.find("://")));
+    for (char& c : scheme) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    return HasScheme(path) && (scheme == "http" || scheme == "https" || scheme == "hf");
+}
+
 std::string PercentDecoded(std::string_view text) {
     std::string decoded;
     decoded.reserve(text.size());

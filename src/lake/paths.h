@@ -19,6 +19,9 @@ std::string WithoutSlash(std::string path);
 // Whether a path is on a local disk.
 bool IsLocal(std::string_view path);
 
+// Whether a path is on a web server, where folders cannot be listed.
+bool IsPlainHttp(std::string_view path);
+
 // Undoes percent-encoding. Stray percent signs stay as they are.
 std::string PercentDecoded(std::string_view text);
 

@@ -14,6 +14,8 @@ TEST(Paths, Normal) {
     EXPECT_EQ(NormalPath("a/b"), "a/b");
     EXPECT_TRUE(IsLocal("/a") && IsLocal("a") && IsLocal("file:///a"));
     EXPECT_FALSE(IsLocal("s3://a") || IsLocal("https://a/b"));
+    EXPECT_TRUE(IsPlainHttp("http://a") && IsPlainHttp("HTTPS://a/b"));
+    EXPECT_FALSE(IsPlainHttp("s3://http://a") || IsPlainHttp("http") || IsPlainHttp("/http://"));
     EXPECT_EQ(WithoutSlash("/a//"), "/a");
     EXPECT_EQ(WithoutSlash("/"), "/");
     EXPECT_EQ(BaseName("a/b.c"), "b.c");

@@ -449,8 +449,16 @@ def bindir():
                           text=True, check=True).stdout.strip()
 
 
+DELTA_COMMIT = b"""{"protocol":{"minReaderVersion":1,"minWriterVersion":2}}
+{"metaData":{"id":"x","format":{"provider":"parquet","options":{}},"schemaString":"{\\"type\\":\\"struct\\",\\"fields\\":[{\\"name\\":\\"x\\",\\"type\\":\\"long\\",\\"nullable\\":true,\\"metadata\\":{}}]}","partitionColumns":[],"configuration":{},"createdTime":0}}
+"""
+
+
 class Broken(http.server.BaseHTTPRequestHandler):
-    """Answers by the first part of the path: forbidden, slow, cut."""
+    """Answers by the first part of the path: forbidden, cut, busy, garbage, hang; "flaky" is a Delta table whose
+    second commit is there but can't be read."""
+
+    released = threading.Event()
 
     def log_message(self, *_):
         pass
@@ -471,8 +479,23 @@ class Broken(http.server.BaseHTTPRequestHandler):
             if body:
                 self.wfile.write(text)
             return
-        if kind == "slow":
-            time.sleep(60)
+        if kind == "busy" or (kind == "flaky" and not self.path.endswith("/00000000000000000000.json")):
+            missing = kind == "flaky" and not self.path.endswith("/00000000000000000001.json")
+            self.send_response(404 if missing else 503)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        if kind in ("flaky", "garbage"):
+            text = DELTA_COMMIT if kind == "flaky" else os.urandom(5000)
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            if body:
+                self.wfile.write(text)
+            return
+        if kind == "hang":
+            self.released.wait(120)
+            return
         self.send_response(200)
         self.send_header("Content-Length", "1000000")
         self.end_headers()
@@ -493,12 +516,31 @@ def test_broken_servers(c):
     expect(c.error("SELECT * FROM mooncake.read_csv('http://127.0.0.1:%d/forbidden/x.csv') AS e(x int)" % port).sqlstate, "42501")
     error = c.error("SELECT * FROM mooncake.read_csv('http://127.0.0.1:%d/cut/x.csv') AS e(x int)" % port)
     assert error.sqlstate[:2] in ("58", "08"), (error.sqlstate, error)
-    c.connection.execute("SET statement_timeout = '1s'")
-    begin = time.monotonic()
-    error = c.error("SELECT * FROM mooncake.read_csv('http://127.0.0.1:%d/slow/x.csv') AS e(x int)" % port)
-    expect(error.sqlstate, "57014", str(error))
-    assert time.monotonic() - begin < 5, "a cancelled query went on"
-    c.connection.execute("RESET statement_timeout")
+    root = "http://127.0.0.1:%d" % port
+    s3 = ("SELECT mooncake.create_secret('%s', 's3', 'k', 's', '{\"ENDPOINT\": \"127.0.0.1:%d\", \"URL_STYLE\": \"path\", "
+          "\"USE_SSL\": false, \"SCOPE\": \"s3://%s\"}')")
+    for bucket in ("busy", "garbage", "hang"):
+        c.connection.execute(s3 % (bucket, port, bucket))
+    # A busy server is asked some more times, and is not one where nothing is. A commit that can't be read is not the end of
+    # a table's history.
+    for query in ("mooncake.read_csv('%s/busy/x.csv')" % root, "mooncake.read_parquet('s3://busy/*.parquet')",
+                  "delta_scan('s3://busy/t')", "delta_scan('%s/flaky')" % root):
+        begin = time.monotonic()
+        expect(c.error("SELECT * FROM %s AS e(x int)" % query).sqlstate, "58030", query)
+        assert time.monotonic() - begin < 45, "%s took %.1f s" % (query, time.monotonic() - begin)
+    expect(c.error("COPY (SELECT 1 AS x) TO 's3://busy/x.parquet'").sqlstate, "58030")
+    for query in ("mooncake.read_parquet('%s/garbage/x.parquet')" % root, "iceberg_scan('s3://garbage/t')", "delta_scan('s3://garbage/t')"):
+        assert c.error("SELECT * FROM %s AS e(x int)" % query).sqlstate in ("22000", "58030", "XX001"), query
+    # Whatever waits for a server that never answers can be cancelled.
+    for query in ("SELECT * FROM mooncake.read_csv('%s/hang/x.csv')" % root, "SELECT * FROM delta_scan('s3://hang/t') AS e(x int)",
+                  "COPY (SELECT 1 AS x) TO 's3://hang/x.parquet'"):
+        with c.server.connect(autocommit=True) as other:
+            timer = threading.Timer(0.7, other.cancel)
+            timer.start()
+            begin = time.monotonic()
+            expect(user_error(other, query), "57014", query)
+            assert time.monotonic() - begin < 3, "a cancelled query went on for %.1f s" % (time.monotonic() - begin)
+    Broken.released.set()
     server.shutdown()
     expect(c.one("SELECT count(*) FROM mooncake.read_parquet('%s')" % c.path("good.parquet")), 5000)
 
