@@ -79,6 +79,31 @@ const char* StateOf(duckdb::ExceptionType type, const std::string& message) {
     }
 }
 
+// Longest line, and all lines, of a detail, in bytes: some errors show the whole line of a file.
+constexpr size_t kMaxLine = 1000, kMaxDetail = 4000;
+
+// The length of a text that is cut to at most "limit" bytes between characters of UTF-8.
+size_t CutLength(const std::string& text, size_t limit) {
+    if (text.size() <= limit) return text.size();
+    while (limit > 0 && (static_cast<unsigned char>(text[limit]) & 0xc0) == 0x80) limit--;
+    return limit;
+}
+
+std::string Shortened(const std::string& text) {
+    std::string shorter;
+    for (size_t begin = 0; begin < text.size() && shorter.size() < kMaxDetail;) {
+        const size_t end = std::min(text.find('\n', begin), text.size());
+        const std::string line = text.substr(begin, std::min(end - begin, kMaxLine + 4));
+        const size_t length = CutLength(line, kMaxLine);
+        shorter += line.substr(0, length);
+        if (length < line.size()) shorter += "...";
+        if (end < text.size()) shorter += '\n';
+        begin = end + 1;
+    }
+    while (!shorter.empty() && shorter.back() == '\n') shorter.pop_back();
+    return shorter;
+}
+
 }  // namespace
 
 Error ErrorFromDuck(const duckdb::ErrorData& data) {
@@ -105,6 +130,13 @@ Error ErrorFromDuck(const duckdb::ErrorData& data) {
     };
     if (std::string detail = text(kDetailKey); !detail.empty()) error.detail = std::move(detail);
     error.hint = text(kHintKey);
+    if (own == data.ExtraInfo().end() && error.sqlstate == sqlstate::kOutOfMemory) {
+        // What follows there are statements of DuckDB's for settings that are locked here.
+        error.detail.clear();
+        error.hint = "Raise \"duckdb.max_memory\", or lower \"duckdb.threads\".";
+    }
+    error.detail = Shortened(error.detail);
+    message = Shortened(message);
     while (!message.empty() && (message.back() == '.' || message.back() == '!')) message.pop_back();
     // A lower-case start, unless the first word is all capitals or the message is ours.
     if (own == data.ExtraInfo().end() && message.size() > 1 && std::isupper(static_cast<unsigned char>(message[0])) &&

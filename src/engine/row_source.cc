@@ -128,7 +128,8 @@ void RegisterRowSource(duckdb::ExtensionLoader& loader) {
     function.projection_pushdown = true;
     function.cardinality = Cardinality;
     function.get_virtual_columns = ScanColumns::Virtual;
-    function.order_preservation_type = duckdb::OrderPreservationType::NO_ORDER;
+    // Matters for COPY with PRESERVE_ORDER alone: the engine's queries don't keep an order that they don't make.
+    function.order_preservation_type = duckdb::OrderPreservationType::INSERTION_ORDER;
     loader.RegisterFunction(function);
 }
 

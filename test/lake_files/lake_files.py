@@ -298,6 +298,77 @@ def test_replaced_file(c):
         expect(c.rows("SELECT min(x), max(x), count(*) FROM mooncake.read_parquet('%s') AS e(x bigint)" % path), [(i, i, 1000)])
 
 
+def test_long_errors(c):
+    """What an error shows of a file is cut."""
+    with open(c.path("long.csv"), "w") as file:
+        file.write("x,y\n" + "é" * 3_000_000 + ",1\n")
+    error = c.error("SELECT x FROM mooncake.read_csv('%s', header => true) AS e(x text)" % c.path("long.csv"))
+    assert len(str(error)) < 10_000 and "max_line_size" in str(error), str(error)[:300]
+    expect(c.one("SELECT length(x) FROM mooncake.read_csv('%s', header => true, max_line_size => 10000000) AS e(x text)" % c.path("long.csv")), 3_000_000)
+
+
+def test_copy_failures(c):
+    """A COPY that fails, or is cancelled, leaves nothing behind, and what was under the name as it was."""
+    folder = c.path("out")
+    os.makedirs(folder)
+    os.chmod(folder, 0o777)
+    kept, new = os.path.join(folder, "kept.parquet"), os.path.join(folder, "new.parquet")
+    c.connection.execute("COPY (SELECT 42 AS x) TO '%s'" % kept)
+    before = open(kept, "rb").read()
+    failing = "SELECT i, md5(i::text) AS h, 1 / (i - 900000) AS d FROM generate_series(1, 1000000) i"
+    for path in (kept, new):
+        expect(c.error("COPY (%s) TO '%s'" % (failing, path)).sqlstate, "22012", path)
+    for path, sqlstate in ((kept, "57014"), (new, "57014")):
+        with c.server.connect(autocommit=True) as other:
+            timer = threading.Timer(1.0, other.cancel)
+            timer.start()
+            begin = time.monotonic()
+            expect(user_error(other, "COPY (SELECT i, md5(i::text) AS h FROM generate_series(1, 100000000) i) TO '%s'" % path), sqlstate)
+            assert time.monotonic() - begin < 5, "a cancelled COPY went on"
+    deadline = time.monotonic() + 5  # the engine notices that the client is gone
+    while sorted(os.listdir(folder)) != ["kept.parquet"] and time.monotonic() < deadline:
+        time.sleep(0.05)
+    expect(sorted(os.listdir(folder)), ["kept.parquet"])
+    expect(open(kept, "rb").read() == before, True, "a COPY that failed changed the file")
+    if os.geteuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=0777", "ivy_small", folder], capture_output=True).returncode != 0:
+        print("        (no small file system can be mounted: a full disk is not tested)")
+        return
+    try:
+        error = c.error("COPY (SELECT md5(i::text) AS a, md5((-i)::text) AS b FROM generate_series(1, 300000) i) TO '%s'" % new)
+        expect(error.sqlstate, "53100", str(error))
+        expect(os.listdir(folder), [], "after a full disk")
+        c.connection.execute("COPY (SELECT 1 AS x) TO '%s'" % new)
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_spill(c):
+    """Sorts, joins and groups of more than duckdb.max_memory: right, within bounds, and nothing is left on disk."""
+    with Server(conf="duckdb.max_memory = '64MB'", lite=True, extension=False) as server, server.connect(autocommit=True) as connection:
+        connection.execute("CREATE EXTENSION pg_duckdb")
+        path = c.path("spill.parquet")
+        connection.execute("COPY (SELECT i AS id, md5(i::text) AS h, md5((i * 7)::text) AS g FROM generate_series(1, 800000) i) TO '%s'" % path)
+        source = "mooncake.read_parquet('%s') AS %%s(id int, h text, g text)" % path
+
+        def ask(query):
+            return connection.execute(query).fetchall()
+
+        assert "whole query" in "\n".join(row[0] for row in ask("EXPLAIN SELECT count(DISTINCT h) FROM " + source % "a"))
+        expect(ask("SELECT count(DISTINCT h), count(DISTINCT g) FROM " + source % "a"), [(800000, 800000)])
+        expect(ask("SELECT count(*), sum(b.id) FROM %s JOIN %s ON a.h = b.h AND a.g = b.g" % (source % "a", source % "b")), [(800000, 320000400000)])
+        target = c.path("sorted.parquet")
+        connection.execute("COPY (SELECT * FROM %s ORDER BY h COLLATE \"C\") TO '%s'" % (source % "a", target))
+        hashes = pq.read_table(target, columns=["h"]).column("h").to_pylist()
+        expect((len(hashes), hashes == sorted(hashes)), (800000, True))
+        engine = next(pid for pid, args in server.descendants() if "ivy_engine" in args)
+        with open("/proc/%d/status" % engine) as status:
+            peak = next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
+        assert peak < 400 * 1024, "the engine needed %d kB" % peak
+        left = [name for folder, _, names in os.walk(os.path.join(server.dir, "data", "pg_duckdb"))
+                if "pgsql_tmp" in folder for name in names if not name.endswith("_owner")]  # DuckDB's mark that the folder is in use
+        expect(left, [], "temporary files")
+
+
 # --- tables ----------------------------------------------------------------------------------------------------------
 
 def test_mirror_as_iceberg(c):
@@ -560,7 +631,7 @@ def test_lite(c):
 
 
 TESTS = [test_types, test_casts, test_equality, test_empty, test_wide, test_many_files, test_partitions, test_row_groups, test_nan, test_union_by_name,
-         test_damaged_parquet, test_bad_text, test_ragged_csv, test_postgres_csv, test_replaced_file, test_mirror_as_iceberg, test_foreign_tables, test_engine_killed, test_s3,
+         test_damaged_parquet, test_bad_text, test_ragged_csv, test_postgres_csv, test_replaced_file, test_long_errors, test_copy_failures, test_spill, test_mirror_as_iceberg, test_foreign_tables, test_engine_killed, test_s3,
          test_broken_servers, test_lite]
 
 

@@ -162,7 +162,7 @@ CREATE TABLE mooncake.secret_store (
 REVOKE ALL ON mooncake.secret_store FROM PUBLIC;
 CREATE VIEW mooncake.secrets WITH (security_barrier) AS
     SELECT s.name, s.type, s.scope, pg_catalog.pg_get_userbyid(s.owner) AS owner, s.owner = r.oid AS own
-    FROM mooncake.secret_store s, pg_catalog.pg_roles r
+    FROM mooncake.secret_store s JOIN pg_catalog.pg_roles o ON o.oid = s.owner, pg_catalog.pg_roles r
     WHERE r.rolname = CURRENT_USER AND (s.owner = r.oid OR EXISTS (
         SELECT FROM pg_catalog.unnest(s.granted) g(role)
         WHERE g.role = 0 OR g.role = r.oid OR EXISTS (

@@ -38,4 +38,7 @@ struct LakeSecret {
 // The secrets of the current user (LakeSecret*), if one of "paths" needs any; else NIL.
 List* SecretsFor(const List* paths);
 
+// Removes secrets whose owners are gone, and grants to such roles. Nothing where the extension is not created.
+void RemoveSecretsOfDroppedRoles();
+
 }  // namespace ivy::duck

@@ -13,10 +13,11 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "commands/defrem.h"
-#include "executor/spi.h"
+#include "executor/executor.h"
 #include "nodes/makefuncs.h"
 #include "nodes/value.h"
 #include "parser/parse_relation.h"
+#include "parser/parser.h"
 #include "tcop/tcopprot.h"
 #include "tcop/utility.h"
 #include "utils/rel.h"
@@ -92,8 +93,8 @@ constexpr WriteOption kWriteOptions[] = {
     {"array", "ARRAY", CopyFormat::kJson},
 };
 
-// "FORMAT parquet, COMPRESSION 'zstd'"
-char* WriteOptions(const CopyStmt* copy, CopyFormat format) {
+// "FORMAT parquet, COMPRESSION 'zstd'". "ordered": rows are to be in the order in which they come.
+char* WriteOptions(const CopyStmt* copy, CopyFormat format, bool ordered) {
     StringInfoData out;
     initStringInfo(&out);
     appendStringInfo(&out, "FORMAT %s", format == CopyFormat::kParquet ? "parquet" : format == CopyFormat::kCsv ? "csv" : "json");
@@ -111,6 +112,7 @@ char* WriteOptions(const CopyStmt* copy, CopyFormat format) {
                 appendStringInfo(&out, "%s%s", column == list_head(columns) ? "" : ", ", LakeIdentifier(strVal(lfirst(column))));
             }
             appendStringInfoString(&out, "), OVERWRITE_OR_IGNORE true");
+            ordered = false;  // across files there is no order
             continue;
         }
         const WriteOption* known = nullptr;
@@ -125,6 +127,7 @@ char* WriteOptions(const CopyStmt* copy, CopyFormat format) {
         const char* value = option->arg ? defGetString(option) : "true";
         appendStringInfo(&out, ", %s %s", known->engine_name, LakeLiteral(value));
     }
+    if (ordered) appendStringInfoString(&out, ", PRESERVE_ORDER true");
     // As Postgres's own.
     if (format == CopyFormat::kCsv && !header) appendStringInfoString(&out, ", HEADER false");
     return out.data;
@@ -182,7 +185,7 @@ uint64 CopyTo(const CopyStmt* copy, CopyFormat format, const PlannedStmt* stmt, 
         appendStringInfo(&sql, "%sc%d AS %s", number == 1 ? "COPY (SELECT " : ", ", number, LakeIdentifier(entry->resname));
     }
     if (number == 0) ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("rows without columns cannot be written")));
-    appendStringInfo(&sql, " FROM {rows:0}) TO %s (%s)", LakeLiteral(copy->filename), WriteOptions(copy, format));
+    appendStringInfo(&sql, " FROM {rows:0}) TO %s (%s)", LakeLiteral(copy->filename), WriteOptions(copy, format, query->sortClause != NIL));
 
     MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "lake copy", ALLOCSET_DEFAULT_SIZES);
     MemoryContext before = MemoryContextSwitchTo(context);
@@ -227,11 +230,31 @@ void TargetColumns(const CopyStmt* copy, Oid relid, StringInfo names, StringInfo
     table_close(relation, NoLock);
 }
 
-uint64 CopyFrom(const CopyStmt* copy, CopyFormat format) {
-    if (copy->whereClause) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("WHERE is not supported by COPY FROM this format"),
-                        errhint("Use INSERT INTO ... SELECT ... FROM mooncake.read_parquet(...) WHERE ...")));
+// Runs the INSERT ... SELECT in "sql" with a condition (raw, or null) for the SELECT. Returns the number of rows.
+uint64 RunInsert(const char* sql, Node* condition) {
+    RawStmt* raw = linitial_node(RawStmt, raw_parser(sql, RAW_PARSE_DEFAULT));
+    auto* select = castNode(SelectStmt, castNode(InsertStmt, raw->stmt)->selectStmt);
+    select->whereClause = static_cast<Node*>(copyObjectImpl(condition));
+    uint64 rows = 0;
+    ListCell* cell;
+    foreach (cell, pg_analyze_and_rewrite_fixedparams(raw, sql, nullptr, 0, nullptr)) {  // rules may add statements
+        PushCopiedSnapshot(GetActiveSnapshot());
+        UpdateActiveSnapshotCommandId();
+        PlannedStmt* plan = pg_plan_query(lfirst_node(::Query, cell), sql, CURSOR_OPT_PARALLEL_OK, nullptr);
+        QueryDesc* run = CreateQueryDesc(plan, sql, GetActiveSnapshot(), nullptr, None_Receiver, nullptr, nullptr, 0);
+        ExecutorStart(run, 0);
+        ExecutorRun(run, ForwardScanDirection, 0);
+        if (plan->canSetTag) rows = run->estate->es_processed;
+        ExecutorFinish(run);
+        ExecutorEnd(run);
+        FreeQueryDesc(run);
+        PopActiveSnapshot();
+        CommandCounterIncrement();
     }
+    return rows;
+}
+
+uint64 CopyFrom(const CopyStmt* copy, CopyFormat format) {
     const Oid relid = RangeVarGetRelid(copy->relation, RowExclusiveLock, false);
     StringInfoData names, declared, sql;
     initStringInfo(&names);
@@ -250,17 +273,13 @@ uint64 CopyFrom(const CopyStmt* copy, CopyFormat format) {
         appendStringInfo(&sql, ", %s => %s", quote_identifier(name), quote_literal_cstr(option->arg ? defGetString(option) : "true"));
     }
     appendStringInfo(&sql, ") AS (%s)", declared.data);
-    SPI_connect();
-    const int done = SPI_execute(sql.data, false, 0);
-    if (done < 0) elog(ERROR, "COPY failed: %s", SPI_result_code_string(done));
-    const uint64 rows = SPI_processed;
-    SPI_finish();
-    return rows;
+    return RunInsert(sql.data, copy->whereClause);
 }
 
 void OnUtility(PlannedStmt* stmt, const char* text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo params,
                QueryEnvironment* environment, DestReceiver* dest, QueryCompletion* completion) {
-    const bool is_setting = IsA(stmt->utilityStmt, VariableSetStmt);  // the statement itself may be gone afterwards
+    // The statement itself may be gone afterwards.
+    const bool is_setting = IsA(stmt->utilityStmt, VariableSetStmt), drops_roles = IsA(stmt->utilityStmt, DropRoleStmt);
     if (IsA(stmt->utilityStmt, CopyStmt)) {
         const auto* copy = reinterpret_cast<const CopyStmt*>(stmt->utilityStmt);
         if (const CopyFormat format = FormatOf(copy); format != CopyFormat::kServer) {
@@ -276,6 +295,10 @@ void OnUtility(PlannedStmt* stmt, const char* text, bool read_only_tree, Process
         standard_ProcessUtility(stmt, text, read_only_tree, context, params, environment, dest, completion);
     }
     if (is_setting) RenewLakeArguments();
+    if (drops_roles) {
+        CommandCounterIncrement();
+        RemoveSecretsOfDroppedRoles();
+    }
 }
 
 }  // namespace

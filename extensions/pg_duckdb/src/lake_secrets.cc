@@ -3,7 +3,8 @@
 // Secrets: credentials for network locations, kept in a table that only this code reads. It belongs to the extension and
 // is not marked for dumping, so that no dump has it. A role uses the secrets that it created and those granted to a role of
 // which it is a member; being a superuser is not enough. The engine gets them with each query that opens a network
-// location, for the time of that query.
+// location, for the time of that query. What a dropped role had goes with it: at once in the database where it was dropped,
+// elsewhere with the next secret, and is not used meanwhile.
 #include "lake_access.h"
 
 extern "C" {
@@ -18,6 +19,7 @@ extern "C" {
 #include "utils/formatting.h"
 #include "utils/jsonb.h"
 #include "utils/snapmgr.h"
+#include "utils/syscache.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(duckdb_create_secret);
@@ -52,7 +54,9 @@ struct StoredSecret {
 Oid OwnerOf(const StoredSecret* secret) { return DatumGetObjectId(secret->values[kOwner]); }
 char* NameOf(const StoredSecret* secret) { return TextDatumGetCString(secret->values[kName]); }
 
-// All secrets (StoredSecret*), copied.
+bool RoleExists(Oid role) { return SearchSysCacheExists1(AUTHOID, ObjectIdGetDatum(role)); }
+
+// All secrets (StoredSecret*), copied: also those of roles that are gone, which another database may have dropped.
 List* ReadStore(Relation store) {
     List* secrets = NIL;
     Snapshot snapshot = RegisterSnapshot(GetLatestSnapshot());
@@ -121,6 +125,7 @@ Datum TextArray(List* texts) {
 
 bool MayUse(const StoredSecret* secret) {
     if (OwnerOf(secret) == GetUserId()) return true;
+    if (!RoleExists(OwnerOf(secret))) return false;
     ListCell* cell;
     foreach (cell, OidsOf(secret->values[kGranted])) {
         const Oid role = lfirst_oid(cell);
@@ -195,6 +200,30 @@ void ChangeGrant(FunctionCallInfo fcinfo, bool grant) {
 
 }  // namespace
 
+void RemoveSecretsOfDroppedRoles() {
+    const Oid schema = get_namespace_oid("mooncake", true);
+    if (!OidIsValid(schema) || !OidIsValid(get_relname_relid("secret_store", schema))) return;
+    Relation store = OpenStore(RowExclusiveLock);
+    ListCell* cell;
+    foreach (cell, ReadStore(store)) {
+        auto* secret = static_cast<StoredSecret*>(lfirst(cell));
+        if (!RoleExists(OwnerOf(secret))) {
+            CatalogTupleDelete(store, &secret->tid);
+            continue;
+        }
+        List* left = NIL;
+        List* granted = OidsOf(secret->values[kGranted]);
+        ListCell* role;
+        foreach (role, granted) {
+            if (lfirst_oid(role) == ACL_ID_PUBLIC || RoleExists(lfirst_oid(role))) left = lappend_oid(left, lfirst_oid(role));
+        }
+        if (list_length(left) == list_length(granted)) continue;
+        secret->values[kGranted] = OidArray(left);
+        CatalogTupleUpdate(store, &secret->tid, heap_form_tuple(RelationGetDescr(store), secret->values, secret->nulls));
+    }
+    table_close(store, NoLock);
+}
+
 List* SecretsFor(const List* paths) {
     bool any = false;
     ListCell* cell;
@@ -233,6 +262,7 @@ Datum duckdb_create_secret(PG_FUNCTION_ARGS) {
     List* options = list_make4(pstrdup("key_id"), RequiredText(fcinfo, 2, "key_id"), pstrdup("secret"), RequiredText(fcinfo, 3, "secret"));
     if (!PG_ARGISNULL(4)) ReadExtra(PG_GETARG_JSONB_P(4), &scope, &options);
 
+    RemoveSecretsOfDroppedRoles();
     Relation store = OpenStore(RowExclusiveLock);
     if (FindOwn(store, name)) {
         ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("secret \"%s\" already exists", name)));

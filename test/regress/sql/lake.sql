@@ -143,7 +143,16 @@ COPY (SELECT user_id, amount FROM copied WHERE zip = '00123') TO :'json' (FORMAT
 SELECT * FROM mooncake.read_json('lake_events.json') AS e(user_id int, amount numeric) ORDER BY 2;
 COPY copied TO 'relative.parquet';
 COPY copied TO :'parquet' (FORMAT parquet, nothing 1);
-COPY copied FROM :'parquet' WHERE user_id > 1;
+TRUNCATE copied;
+COPY copied FROM :'parquet' WHERE user_id > 1 AND event_type IS NOT NULL;
+SELECT user_id, event_type FROM copied ORDER BY 1;
+\set VERBOSITY sqlstate
+COPY copied FROM :'parquet' WHERE nothing > 1;
+\set VERBOSITY default
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.zip := 'stamped'; RETURN NEW; END $$;
+CREATE TRIGGER stamp BEFORE INSERT ON copied FOR EACH ROW EXECUTE FUNCTION stamp();
+COPY copied FROM :'parquet' WHERE user_id = 1;
+SELECT user_id, zip FROM copied ORDER BY 1;
 COPY copied TO '/nothing/x.parquet';
 COPY (INSERT INTO copied DEFAULT VALUES RETURNING *) TO :'parquet';
 

@@ -83,6 +83,27 @@ SELECT mooncake.drop_secret('mine');
 SELECT count(*) FROM mooncake.secrets;
 RESET ROLE;
 
+-- what a dropped role had goes with it, and is of no use to those whom it was granted
+CREATE ROLE lake_gone;
+SET ROLE lake_gone;
+SELECT mooncake.create_secret('gone', 's3', 'id', 'key');
+SELECT mooncake.grant_secret('gone', 'public');
+SET ROLE lake_reader;
+SELECT mooncake.create_secret('kept', 's3', 'id', 'key');
+SELECT mooncake.grant_secret('kept', 'lake_gone');
+SELECT mooncake.grant_secret('kept', 'lake_friend');
+RESET ROLE;
+BEGIN;
+DROP ROLE lake_gone;
+ROLLBACK;
+SELECT name FROM mooncake.secrets;
+DROP ROLE lake_gone;
+SELECT name FROM mooncake.secrets;
+SELECT name, granted = ARRAY['lake_friend'::regrole::oid] AS to_friend FROM mooncake.secret_store;
+SET ROLE lake_reader;
+SELECT mooncake.drop_secret('kept');
+RESET ROLE;
+
 DROP FUNCTION lake_lent;
 DROP VIEW lake_view;
 DROP ROLE lake_none, lake_reader, lake_friend;
