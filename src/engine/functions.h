@@ -46,6 +46,8 @@ void RegisterCasts(duckdb::ExtensionLoader& loader);
 void RegisterFormats(duckdb::ExtensionLoader& loader);
 // ivy_interval_* (with an aggregate, ivy_interval_one), ivy_justify_*, ivy_make_interval, ivy_time_add and so on
 void RegisterIntervals(duckdb::ExtensionLoader& loader);
+// arrays in text form: ivy_array_*, ivy_string_split
+void RegisterArrays(duckdb::ExtensionLoader& loader);
 // ivy_encode, ivy_decode, ivy_lower, ivy_upper, ivy_initcap
 void RegisterBytes(duckdb::ExtensionLoader& loader);
 // ivy_expect (ANY, VARCHAR)

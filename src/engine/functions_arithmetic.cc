@@ -221,6 +221,7 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterFormats(loader);
     RegisterIntervals(loader);
     RegisterBytes(loader);
+    RegisterArrays(loader);
 }
 
 }  // namespace ivy::engine

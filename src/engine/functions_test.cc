@@ -280,5 +280,52 @@ TEST_F(FunctionsTest, ClientsReadOnlyAnnouncedFiles) {
 }
 
 
+TEST_F(FunctionsTest, FloatsAreShownWithTheirShortestDigits) {
+    EXPECT_EQ(Eval("ivy_double_text(0.1, '1')"), "0.1");
+    EXPECT_EQ(Eval("ivy_double_text('-0'::DOUBLE, '1')"), "-0");
+    EXPECT_EQ(Eval("ivy_double_text(1e15, '1')"), "1e+15");
+    EXPECT_EQ(Eval("ivy_double_text(123456789012345, '1')"), "123456789012345");
+    EXPECT_EQ(Eval("ivy_double_text(0.0001, '1')"), "0.0001");
+    EXPECT_EQ(Eval("ivy_double_text(0.00001, '1')"), "1e-05");
+    EXPECT_EQ(Eval("ivy_double_text(0.1::DOUBLE + 0.2::DOUBLE, '1')"), "0.30000000000000004");
+    EXPECT_EQ(Eval("ivy_double_text(0.1::DOUBLE + 0.2::DOUBLE, '0')"), "0.3");
+    // Halfway between this double and the next: the server doesn't take such digits.
+    EXPECT_EQ(Eval("ivy_double_text(1e23::DOUBLE, '1')"), "9.999999999999999e+22");
+    EXPECT_EQ(Eval("ivy_float_text('inf'::FLOAT, '1')"), "Infinity");
+    EXPECT_EQ(Eval("ivy_float_text(16777216::FLOAT, '1')"), "1.6777216e+07");
+}
+
+TEST_F(FunctionsTest, TextThatIsNoValueIsAnError) {
+    EXPECT_EQ(Eval("ivy_int4_of_text(' -0x1F ')"), "-31");
+    EXPECT_EQ(Eval("ivy_int4_of_text('1.5')"), "!22P02");
+    EXPECT_EQ(Eval("ivy_int4_of_text('2147483648')"), "!22003");
+    EXPECT_EQ(Eval("ivy_int8_of_text('-9223372036854775808')"), "-9223372036854775808");
+    EXPECT_EQ(Eval("ivy_num_of_text('1_000.50e-2')"), "10.0050");
+    EXPECT_EQ(Eval("ivy_num_of_text('1__0')"), "!22P02");
+    EXPECT_EQ(Eval("ivy_bool_of_text(' YeS ')"), "true");
+    EXPECT_EQ(Eval("ivy_bool_of_text('o')"), "!22P02");
+    EXPECT_EQ(Eval("ivy_date_of_text('2024-02-30')"), "!22008");
+    EXPECT_EQ(Eval("ivy_date_of_text('30.1.2024')"), "!0A000");
+    EXPECT_EQ(Eval("ivy_uuid_of_text('123')"), "!22P02");
+}
+
+TEST_F(FunctionsTest, FormatsFollowTheServer) {
+    EXPECT_EQ(Eval("ivy_timestamp_format('2024-02-29 13:05:06.789'::TIMESTAMP, 'FMDay DDth Mon YYYY HH12:MI:SS.MS am IW Q')"),
+              "Thursday 29th Feb 2024 01:05:06.789 pm 09 1");
+    EXPECT_EQ(Eval("ivy_timestamp_format('infinity'::TIMESTAMP, 'YYYY')"), "NULL");
+    EXPECT_EQ(Eval("ivy_timestamp_format('2024-01-01'::TIMESTAMP, 'TMMon')"), "!0A000");
+    EXPECT_EQ(Eval("ivy_num_format('-1234.567', '9G999D99', '1.234,5')"), "-1.234,57");
+    EXPECT_EQ(Eval("ivy_integer_format(1234, 'FM999', '1,234.5')"), "###");
+    EXPECT_EQ(Eval("ivy_integer_format(1, '9.9.9', '1,234.5')"), "!42601");
+}
+
+TEST_F(FunctionsTest, ArraysAreReadFromTheirText) {
+    EXPECT_EQ(Eval("ivy_array_elements('[0:1]={\"a\\\"b\",NULL}')"), "['a\"b', NULL]");
+    EXPECT_EQ(Eval("ivy_array_element('[0:1]={7,8}', 0)"), "7");
+    EXPECT_EQ(Eval("ivy_array_length('{{1,2,3},{4,5,6}}', 2)"), "3");
+    EXPECT_EQ(Eval("ivy_array_any('{1,NULL}', '2')"), "NULL");
+    EXPECT_EQ(Eval("ivy_array_elements('{1')"), "!22000");
+}
+
 }  // namespace
 }  // namespace ivy::engine

@@ -46,6 +46,8 @@ constexpr Input kInputs[] = {
 
 bool IsText(Oid type) { return type == TEXTOID || type == VARCHAROID || type == BPCHAROID; }
 
+}  // namespace
+
 bool FromText(Translator* t, const Sql& text, Oid type, Sql* out) {
     if (type == NUMERICOID) {
         *out = NumericText(psprintf("ivy_num_of_text(%s)", text.text));
@@ -61,8 +63,6 @@ bool FromText(Translator* t, const Sql& text, Oid type, Sql* out) {
     }
     return Refuse(t, "cast from text to %s", format_type_be(type));
 }
-
-}  // namespace
 
 bool TextOf(Translator* t, const Sql& e, Sql* out) {
     const char* text = nullptr;

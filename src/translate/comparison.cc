@@ -83,7 +83,7 @@ bool TranslateScalarArray(Translator* t, ScalarArrayOpExpr* expression, Sql* out
         const Oid element = get_base_element_type(exprType(array));
         Sql value;
         if (!OidIsValid(element)) return Refuse(t, "ANY or ALL of %s", format_type_be(exprType(array)));
-        if (!IsValue(array)) return Refuse(t, "ANY or ALL of an array that varies by row");
+        if (!IsValue(array)) return TranslateAnyOfArray(t, signature, expression, out);
         if (!TranslateValue(t, array, &value)) return false;
         Sql column = ColumnOf(element, -1, nullptr);
         if (column.type == NUMERICOID && column.text_form) {

@@ -268,8 +268,8 @@ bool TranslateExpression(Translator* t, Node* node, Sql* out) {
         case T_CoerceToDomain:
             return Refuse(t, "cast to domain %s with constraints", format_type_be(exprType(node)));
         case T_RowExpr: return Refuse(t, "row constructor");
-        case T_ArrayExpr: return Refuse(t, "array constructor");
-        case T_SubscriptingRef: return TranslateElement(t, castNode(SubscriptingRef, node), out);
+        case T_ArrayExpr: return TranslateArray(t, castNode(ArrayExpr, node), out);
+        case T_SubscriptingRef: return TranslateSubscript(t, castNode(SubscriptingRef, node), out);
         case T_FieldSelect: return Refuse(t, "field of a composite value");
         case T_NextValueExpr: return Refuse(t, "identity column's next value");
         case T_JsonExpr:

@@ -185,6 +185,16 @@ bool AddEngineFunction(Translator* t, const EngineFunction& function, FromEntry*
     return true;
 }
 
+bool AddUnnest(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo out) {
+    const char* text;
+    entry->columns = static_cast<Sql*>(palloc0(sizeof(Sql)));
+    entry->column_count = 1;
+    if (!TranslateUnnest(t, rte, &text, entry->columns)) return false;
+    entry->alias = NewAlias(t);
+    appendStringInfo(out, "%s AS %s", text, entry->alias);
+    return true;
+}
+
 bool VarWalker(Node* node, void* context) {
     if (node == nullptr) return false;
     return IsA(node, Var) || expression_tree_walker(node, VarWalker, context);
@@ -217,9 +227,7 @@ bool AddRelation(Translator* t, Index rti, Relids* sources, StringInfo out) {
         case RTE_FUNCTION: {
             EngineFunction function;
             if (LookupEngineFunction(rte, &function)) return AddEngineFunction(t, function, entry, out);
-            if (!IsIndependent(reinterpret_cast<Node*>(rte->functions))) {
-                return Refuse(t, "function in FROM with arguments from other tables");
-            }
+            if (!IsIndependent(reinterpret_cast<Node*>(rte->functions))) return AddUnnest(t, rte, entry, out);
             *sources = bms_add_member(*sources, static_cast<int>(rti));
             return AddRows(t, rte, rti, entry, out);
         }

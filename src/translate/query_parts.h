@@ -27,6 +27,15 @@ bool TranslateRelabel(Translator* t, RelabelType* relabel, Sql* out);
 bool TranslateTextCast(Translator* t, CoerceViaIO* cast, Sql* out);
 // The text that the type's output function gives. Refuses if that isn't known.
 bool TextOf(Translator* t, const Sql& e, Sql* out);
+// A value of a type from its text by the input function, or Refuse.
+bool FromText(Translator* t, const Sql& text, Oid type, Sql* out);
+// Arrays (array.cc).
+bool TranslateArray(Translator* t, ArrayExpr* array, Sql* out);
+bool TranslateSubscript(Translator* t, SubscriptingRef* subscript, Sql* out);
+// "x = ANY (array)" or "x <> ALL (array)" of an array that varies by row.
+bool TranslateAnyOfArray(Translator* t, const Signature* signature, ScalarArrayOpExpr* expression, Sql* out);
+// unnest in FROM of an array that varies by row: a table expression with column c1.
+bool TranslateUnnest(Translator* t, RangeTblEntry* rte, const char** text, Sql* column);
 // concat, concat_ws and format (concatenation.cc).
 bool IsConcatenation(Oid function);
 bool TranslateConcatenation(Translator* t, FuncExpr* function, Sql* out);

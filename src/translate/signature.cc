@@ -25,7 +25,7 @@ void SortSignatures() {
     const SignatureTable tables[] = {NumericSignatures(), TextSignatures(),      DatetimeSignatures(),
                                      CastSignatures(),    AggregateSignatures(), WindowSignatures(),
                                      JsonSignatures(),    OrderedSignatures(),   IntervalSignatures(),
-                                     FormatSignatures()};
+                                     FormatSignatures(),   ArraySignatures()};
     int count = 0;
     for (const SignatureTable& table : tables) {
         if (count + table.count > kMaxSignatures) elog(ERROR, "too many signatures");

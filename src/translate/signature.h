@@ -83,6 +83,7 @@ SignatureTable TextSignatures();
 SignatureTable DatetimeSignatures();
 SignatureTable IntervalSignatures();
 SignatureTable FormatSignatures();
+SignatureTable ArraySignatures();
 SignatureTable JsonSignatures();
 SignatureTable CastSignatures();
 SignatureTable AggregateSignatures();

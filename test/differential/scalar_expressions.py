@@ -13,6 +13,19 @@ TEXTS = {
            "xyz", "80000000-0000-0000-0000-00000000000"],
 }
 
+# Arrays of one and more dimensions, with other bounds, empty, and with elements that need quotes.
+ARRAYS = {
+    "ai": ("int[]", ["{}", "{1,2,3}", "{NULL}", "{2,NULL,2147483647}", "{{1,2},{3,4}}", "[0:2]={7,8,9}", "[-1:0][2:3]={{1,2},{3,4}}", "{-1}", "{0}", "{1}"]),
+    "a8": ("bigint[]", ["{}", "{1,9007199254740993}", "{3,NULL}", "{2147483647}", "{100}"]),
+    "at": ("text[]", ["{}", "{a,b}", "{NULL,\"NULL\",null}", "{\"\",\" pad \",\"x,y\"}", "{\"q\\\"uote\",\"back\\\\slash\",\"{brace}\"}", "{äöü,日本語}", "{{a,b},{c,NULL}}", "[5:6]={a,abc}", "{ab}"]),
+    "av": ("varchar(10)[]", ["{a,ab }", "{}", "{abc,NULL}"]),
+    "ab": ("boolean[]", ["{t,f,NULL}", "{}", "{f}"]),
+    "au": ("uuid[]", ["{00000000-0000-0000-0000-000000000000,NULL}", "{80000000-0000-0000-0000-000000000000}"]),
+    "ad": ("date[]", ["{2024-02-29,NULL,infinity}", "{\"0044-03-15 BC\"}"]),
+    "an": ("numeric[]", ["{1.50,NaN,-Infinity}", "{1e40}"]),
+    "af": ("float8[]", ["{0.1,-0,NaN,1e300}", "{Infinity,NULL}"]),
+}
+
 DATE_FORMATS = [
     "YYYY-MM-DD", "YYYY-MM-DD HH24:MI:SS", "YYYY-MM", "Mon YYYY", "FMMonth DD, YYYY", "Day, DD Month YYYY", "DY dy Dy DAY day FMDay", "MON mon Month MONTH month", "HH12:MI AM", "HH:MI:SS p.m.",
     "HH24:MI:SS.MS US FF1 FF2 FF3 FF4 FF5 FF6", "SSSS SSSSS", "Q CC WW W IW IYYY IYY IY I IDDD ID D DDD J", "Y,YYY YYYY YYY YY Y", "FMYYYY FMMM FMDD FMHH24 FMWW FMIW FMDDD FMCC FMHH12 FMMI FMSS", "RM rm FMRM",
@@ -29,6 +42,41 @@ def expressions():
     yield from _intervals()
     yield from _text()
     yield from _numbers()
+    yield from _arrays()
+
+
+def _arrays():
+    for column in ["ai", "a8", "at", "av", "ab", "au", "ad", "an", "af"]:
+        for text in ["x.%s[1]", "x.%s[x.i2]", "x.%s[0]", "array_length(x.%s, 1)", "array_length(x.%s, 2)", "array_length(x.%s, x.i4)", "cardinality(x.%s)", "array_ndims(x.%s)", "array_lower(x.%s, 1)", "array_upper(x.%s, 1)"]:
+            yield text % column, True
+    for column in ["ai", "a8", "at", "av", "ab", "au"]:
+        for op in ["@>", "<@", "&&", "=", "<>"]:
+            yield "x.%s %s y.%s" % (column, op, column), True
+        yield "array_to_string(x.%s, ', ')" % column, True
+    yield "array_to_string(x.at, x.v)", True
+    for scalar, column in [("i4", "ai"), ("i2", "ai"), ("i4", "a8"), ("i8", "a8"), ("t", "at"), ("v", "av"), ("c", "at"), ("b", "ab"), ("u", "au")]:
+        yield "x.%s = ANY (y.%s)" % (scalar, column), True
+        yield "x.%s <> ALL (y.%s)" % (scalar, column), True
+    yield "x.i8 = ANY (y.ai)", None
+    yield "x.i4 < ANY (y.ai)", False
+    yield "x.d = ANY (y.ad)", False
+    yield "x.t = ANY (y.at COLLATE \"C\")", True
+    for text in ["x.ai @> '{1}'", "x.ai && ARRAY[y.i4, 2]", "x.at @> ARRAY['a']", "x.at <@ ARRAY[y.t, 'b', NULL]", "x.at = '{a,b}'", "ARRAY[x.i4, y.i4]", "ARRAY[x.t, y.v, NULL]", "ARRAY[x.u]", "(ARRAY[x.t, y.t])[2]", "string_to_array(x.t, 'b')",
+                 "string_to_array(x.t, '')", "(string_to_array(x.t, ' '))[2]", "array_length(string_to_array(x.t, 'a'), 1)", "cardinality(ARRAY[x.i4, x.i4])", "(x.ai)[1] + 1", "x.i4 = ANY (ARRAY[y.i4, 1])", "array_to_string(ARRAY[x.t, y.t], ',')"]:
+        yield text, True
+    for text in ["ARRAY[x.f8]", "x.ai[1:2]", "array_to_string(x.af, ',')", "string_to_array(x.t, x.v)"]:
+        yield text, False
+
+
+# Queries with a row for each element: how many, or in which order, must not depend on anything.
+UNNESTED = ["SELECT x.id, el FROM edge x, unnest(x.%s) AS el ORDER BY 1, 2" % c for c in ("ai", "a8", "at", "av", "ab", "au", "ad", "an", "af")] + [
+    "SELECT x.id, el FROM edge x CROSS JOIN LATERAL unnest(x.at) AS u(el) WHERE el LIKE 'a%' ORDER BY 1, 2",
+    "SELECT x.id, el FROM edge x LEFT JOIN LATERAL unnest(x.ai) AS u(el) ON true ORDER BY 1, 2 NULLS FIRST",
+    "SELECT el, count(*), sum(x.n) FROM edge x, unnest(x.ai) AS el GROUP BY el ORDER BY 1",
+    "SELECT x.id, y.id, el FROM edge x JOIN edge y ON y.id = x.id + 1, unnest(ARRAY[x.i4, y.i4]) AS el ORDER BY 1, 2, 3",
+    "SELECT x.id, part FROM edge x, unnest(string_to_array(x.t, 'b')) AS part ORDER BY 1, part COLLATE \"C\"",
+    "SELECT x.id FROM edge x WHERE EXISTS (SELECT 1 FROM unnest(x.ai) AS el WHERE el > 2) ORDER BY 1",
+    "SELECT x.id, (SELECT count(*) FROM unnest(x.at) AS el WHERE el = 'a') FROM edge x ORDER BY 1"]
 
 
 def _formats():

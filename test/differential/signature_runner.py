@@ -236,3 +236,11 @@ class Runner:
     def windows(self, texts, must_ship):
         for at in range(0, len(texts), BATCH):
             self.together(texts[at:at + BATCH], must_ship, "x.id, ", [" FROM edge x ORDER BY x.id"])
+
+    def whole_queries(self, queries):
+        for query in queries:
+            plan = self.plan(query)
+            if not self.ships(plan):
+                self.report("local", query, " ".join(l.strip() for l in plan if "ot " in l)[:200])
+            outcome, detail = self.check(query)
+            self.report("wrong" if outcome == "error" else outcome, query, detail)

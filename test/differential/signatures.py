@@ -63,6 +63,7 @@ VALUES = {
 }
 for name, texts in scalar_expressions.TEXTS.items():
     VALUES[name] = ("text", texts)
+VALUES.update(scalar_expressions.ARRAYS)
 COMPARE = ["=", "<>", "<", "<=", ">", ">="]
 
 
@@ -421,6 +422,7 @@ def main():
             runner.expressions(wanted)
         runner.aggregates([text for text in AGGREGATES if options.only in text], True)
         runner.aggregates([text for text in LOCAL_AGGREGATES if options.only in text], False)
+        runner.whole_queries([text for text in scalar_expressions.UNNESTED if options.only in text])
         runner.windows([text for text in WINDOWS if options.only in text], True)
         runner.windows([text for text in LOCAL_WINDOWS if options.only in text], False)
         # What depends on the session's time zone, in zones with daylight saving time in either half of the year, with

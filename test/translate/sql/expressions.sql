@@ -42,7 +42,7 @@ SET timezone = 'Europe/Vienna';
 SELECT ivy_translate('SELECT date_trunc(''quarter'', d), tz::date FROM a');
 SELECT ivy_translate('SELECT id FROM a WHERE tz >= date ''2024-01-01''');
 -- What isn't shipped says why
-SELECT ivy_translate('SELECT to_char(ts, ''TMMonth''), t ~ ''x'', js ->> ''a'', arr[1], a, ctid FROM a');
+SELECT ivy_translate('SELECT to_char(ts, ''TMMonth''), t ~ ''x'', js ->> ''a'', arr[1:2], a, ctid FROM a');
 SELECT ivy_translate('SELECT id FROM a TABLESAMPLE bernoulli (10)');
 SELECT ivy_translate('SELECT id FROM a FOR UPDATE');
 SELECT ivy_translate('SELECT string_agg(t, '','' ORDER BY id), stddev(n), array_agg(id) FROM a');
@@ -53,3 +53,4 @@ SELECT ivy_translate('SELECT js = ''{}'' FROM a GROUP BY js');
 SELECT ivy_translate('SELECT t::int, t::date, ts::text, d::text, to_char(ts, ''YYYY-MM'') FROM a');
 SELECT ivy_translate('SELECT concat(d, '' '', b), format(''%s%%'', t) FROM a');
 SELECT ivy_translate('SELECT t COLLATE "C" ILIKE ''a%'', t ~* ''^a.'' FROM a');
+SELECT ivy_translate('SELECT arr[2], cardinality(arr), id = ANY (arr) FROM a, unnest(arr) AS el WHERE el > 1');
