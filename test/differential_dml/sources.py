@@ -252,7 +252,10 @@ def main():
                     said = alter(c, r)
                     ddl += 1
                 elif pick < 0.2:
-                    c.execute("CALL mooncake.create_snapshot('%s')" % r.choice(["m_detail2", "m_tally"]))
+                    try:
+                        c.execute("CALL mooncake.create_snapshot('%s')" % r.choice(["m_detail2", "m_tally"]))
+                    except psycopg.errors.ObjectNotInPrerequisiteState:
+                        pass  # it is being copied
                 elif pick < 0.22:
                     c.execute("CALL mooncake.rebuild_table('%s', wait => false)" % r.choice(["m_tally", "m_bag", "m_part"]))
                 elif pick < 0.23 and options.kill:

@@ -5,6 +5,7 @@
 #include "settings.h"
 
 extern "C" {
+#include "catalog/pg_inherits.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
@@ -89,6 +90,101 @@ struct ExchangeContext {
     List* exchanged;
 };
 
+::Query* NewSelect(List* from) {
+    auto* query = reinterpret_cast<::Query*>(newNode(sizeof(::Query), T_Query));
+    query->commandType = CMD_SELECT;
+    query->canSetTag = true;
+    query->jointree = makeFromExpr(from, nullptr);
+    return query;
+}
+
+// SELECT all columns FROM the relation, with its attribute numbers: dropped columns are NULLs.
+::Query* SelectAllColumns(const RangeTblEntry* rte) {
+    RangeTblRef* reference = makeNode(RangeTblRef);
+    reference->rtindex = 1;
+    ::Query* query = NewSelect(list_make1(reference));
+    query->rtable = list_make1(copyObjectImpl(rte));
+    Relation relation = table_open(rte->relid, NoLock);
+    TupleDesc desc = RelationGetDescr(relation);
+    for (int i = 0; i < desc->natts; i++) {
+        const FormData_pg_attribute* attribute = TupleDescAttr(desc, i);
+        Node* column = attribute->attisdropped
+                           ? reinterpret_cast<Node*>(makeNullConst(INT4OID, -1, InvalidOid))
+                           : reinterpret_cast<Node*>(makeVar(1, attribute->attnum, attribute->atttypid,
+                                                             attribute->atttypmod, attribute->attcollation, 0));
+        query->targetList =
+            lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr*>(column), attribute->attnum,
+                                                       pstrdup(NameStr(attribute->attname)), false));
+    }
+    table_close(relation, NoLock);
+    return query;
+}
+
+// The relation becomes a subquery that gives its columns; returns that.
+::Query* BecomeSubquery(::Query* query, RangeTblEntry* rte) {
+    ::Query* inner = SelectAllColumns(rte);
+    auto* relation = linitial_node(RangeTblEntry, inner->rtable);
+    relation->lateral = false;
+    if (rte->perminfoindex > 0) {
+        inner->rteperminfos = list_make1(copyObjectImpl(getRTEPermissionInfo(query->rteperminfos, rte)));
+        relation->perminfoindex = 1;
+    }
+    rte->rtekind = RTE_SUBQUERY;
+    rte->subquery = inner;
+    rte->relid = InvalidOid;
+    rte->relkind = 0;
+    rte->rellockmode = 0;
+    rte->perminfoindex = 0;
+    rte->inh = false;
+    rte->securityQuals = NIL;
+    return inner;
+}
+
+// How a query refers to a relation of its own, also from below.
+struct References {
+    Index rti;
+    Index level;
+    bool row;     // as a whole row
+    bool system;  // to columns that only a table has
+};
+
+bool FindReferences(Node* node, void* arg) {
+    auto* found = static_cast<References*>(arg);
+    if (!node) return false;
+    if (IsA(node, Var)) {
+        const auto* var = reinterpret_cast<Var*>(node);
+        if (static_cast<Index>(var->varno) != found->rti || var->varlevelsup != found->level) return false;
+        found->row |= var->varattno == 0;
+        found->system |= var->varattno < 0;
+        return false;
+    }
+    if (IsA(node, Query)) {
+        found->level++;
+        query_tree_walker(reinterpret_cast<::Query*>(node), FindReferences, found, 0);
+        found->level--;
+        return false;
+    }
+    return expression_tree_walker(node, FindReferences, arg);
+}
+
+// Rows of tables below a source are converted to the source's row type, which is not what a reference to the mirror's row
+// expects. A subquery gives columns, of which the planner makes rows of the type wanted, as it does for views.
+void GiveColumns(::Query* query, RangeTblEntry* rte) {
+    if (rte->tablesample || rte->securityQuals != NIL) return;
+    if (rte->relkind != RELKIND_PARTITIONED_TABLE && !has_subclass(rte->relid)) return;
+    References references = {0, 0, false, false};
+    ListCell* cell;
+    foreach (cell, query->rtable) {
+        references.rti++;
+        if (lfirst(cell) == rte) break;
+    }
+    foreach (cell, query->rowMarks) {
+        if (lfirst_node(RowMarkClause, cell)->rti == references.rti) return;
+    }
+    query_tree_walker(query, FindReferences, &references, 0);
+    if (references.row && !references.system) BecomeSubquery(query, rte);
+}
+
 void Exchange(ExchangeContext* context, ::Query* query, RangeTblEntry* rte, const ColumnRelation& relation) {
     if (!relation.usable && !fallback) {
         ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -109,6 +205,7 @@ void Exchange(ExchangeContext* context, ::Query* query, RangeTblEntry* rte, cons
     rte->relid = relation.source;
     rte->relkind = get_rel_relkind(relation.source);
     rte->inh = true;  // a mirror has all rows that its source shows, those of partitions and child tables included
+    GiveColumns(query, rte);
     context->exchanged = lappend(context->exchanged, before);
 }
 
@@ -174,36 +271,6 @@ bool ExchangeWalker(Node* node, void* arg) {
 
 // --- wrapping --------------------------------------------------------------------------------------------------------
 
-::Query* NewSelect(List* from) {
-    auto* query = reinterpret_cast<::Query*>(newNode(sizeof(::Query), T_Query));
-    query->commandType = CMD_SELECT;
-    query->canSetTag = true;
-    query->jointree = makeFromExpr(from, nullptr);
-    return query;
-}
-
-// SELECT all columns FROM the relation, with its attribute numbers: dropped columns are NULLs.
-::Query* SelectAllColumns(const RangeTblEntry* rte) {
-    RangeTblRef* reference = makeNode(RangeTblRef);
-    reference->rtindex = 1;
-    ::Query* query = NewSelect(list_make1(reference));
-    query->rtable = list_make1(copyObjectImpl(rte));
-    Relation relation = table_open(rte->relid, NoLock);
-    TupleDesc desc = RelationGetDescr(relation);
-    for (int i = 0; i < desc->natts; i++) {
-        const FormData_pg_attribute* attribute = TupleDescAttr(desc, i);
-        Node* column = attribute->attisdropped
-                           ? reinterpret_cast<Node*>(makeNullConst(INT4OID, -1, InvalidOid))
-                           : reinterpret_cast<Node*>(makeVar(1, attribute->attnum, attribute->atttypid,
-                                                             attribute->atttypmod, attribute->attcollation, 0));
-        query->targetList =
-            lappend(query->targetList, makeTargetEntry(reinterpret_cast<Expr*>(column), attribute->attnum,
-                                                       pstrdup(NameStr(attribute->attname)), false));
-    }
-    table_close(relation, NoLock);
-    return query;
-}
-
 // A CTE that nobody refers to costs nothing and keeps a subquery from being pulled up, without keeping filters out.
 CommonTableExpr* UnusedCte() {
     CommonTableExpr* cte = makeNode(CommonTableExpr);
@@ -213,22 +280,7 @@ CommonTableExpr* UnusedCte() {
 }
 
 void Wrap(::Query* query, RangeTblEntry* rte) {
-    ::Query* inner = SelectAllColumns(rte);
-    inner->cteList = list_make1(UnusedCte());
-    auto* relation = linitial_node(RangeTblEntry, inner->rtable);
-    relation->lateral = false;
-    if (rte->perminfoindex > 0) {
-        inner->rteperminfos = list_make1(copyObjectImpl(getRTEPermissionInfo(query->rteperminfos, rte)));
-        relation->perminfoindex = 1;
-    }
-    rte->rtekind = RTE_SUBQUERY;
-    rte->subquery = inner;
-    rte->relid = InvalidOid;
-    rte->relkind = 0;
-    rte->rellockmode = 0;
-    rte->perminfoindex = 0;
-    rte->inh = false;
-    rte->securityQuals = NIL;
+    BecomeSubquery(query, rte)->cteList = list_make1(UnusedCte());
 }
 
 bool WrapWalker(Node* node, void* context) {
