@@ -5,6 +5,7 @@
 //   ivy_percentile_row(fraction DOUBLE, count BIGINT)     the row, from 1, that percentile_disc shows; NULL of no rows
 //   ivy_percentile_cont(fraction DOUBLE, values DOUBLE[]) the value between two rows; NULL of no rows
 //   ivy_mode_row(values ANY[])                            where the longest run of equal values begins, the first of them
+//   ivy_num_at(values VARCHAR[], row BIGINT)              that numeric of a sorted list; an error if equal ones look different
 //   ivy_at_least(time, first)                             the timestamp, or an error if it is finite and before the first
 //   ivy_array(elements VARCHAR[])                         array_out of one dimension: elements quoted where they need it
 #include <duckdb.hpp>
@@ -19,6 +20,7 @@
 
 #include "engine/error_map.h"
 #include "engine/functions.h"
+#include "engine/number.h"
 
 namespace ivy::engine {
 namespace {
@@ -100,6 +102,31 @@ void ModeRow(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& 
         });
 }
 
+// Which of equal numerics with different display scales Postgres would show depends on the order in which it reads rows.
+void NumericAt(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+    duckdb::UnifiedVectorFormat child;
+    duckdb::ListVector::GetChild(args.data[0]).ToUnifiedFormat(child);
+    const auto* values = duckdb::UnifiedVectorFormat::GetData<string_t>(child);
+    const auto text = [&](duckdb::idx_t i) {
+        const string_t& value = values[child.sel->get_index(i)];
+        return std::string_view(value.GetData(), value.GetSize());
+    };
+    duckdb::BinaryExecutor::Execute<list_entry_t, int64_t, string_t>(
+        args.data[0], args.data[1], result, args.size(), [&](list_entry_t list, int64_t row) {
+            const duckdb::idx_t here = list.offset + static_cast<duckdb::idx_t>(row) - 1;
+            const std::string_view chosen = text(here);
+            const std::string key = Number::Parse(chosen).Key();
+            const auto check = [&](duckdb::idx_t i) {
+                if (text(i) == chosen) return true;
+                if (Number::Parse(text(i)).Key() != key) return false;
+                ThrowSqlError(sqlstate::kFeatureNotSupported, "display scale depends on the order of rows");
+            };
+            for (duckdb::idx_t i = here; i > list.offset && check(i - 1);) i--;
+            for (duckdb::idx_t i = here + 1; i < list.offset + list.length && check(i);) i++;
+            return duckdb::StringVector::AddString(result, values[child.sel->get_index(here)]);
+        });
+}
+
 bool NeedsQuotes(std::string_view text) {
     if (text.empty()) return true;
     if (text.size() == 4 && strncasecmp(text.data(), "null", 4) == 0) return true;
@@ -162,6 +189,7 @@ void RegisterOrdered(duckdb::ExtensionLoader& loader) {
     add("ivy_percentile_row", {LogicalType::DOUBLE, LogicalType::BIGINT}, LogicalType::BIGINT, PercentileRow);
     add("ivy_percentile_cont", {LogicalType::DOUBLE, LogicalType::LIST(LogicalType::DOUBLE)}, LogicalType::DOUBLE,
         PercentileCont);
+    add("ivy_num_at", {LogicalType::LIST(LogicalType::VARCHAR), LogicalType::BIGINT}, LogicalType::VARCHAR, NumericAt);
     add("ivy_mode_row", {LogicalType::LIST(LogicalType::ANY)}, LogicalType::BIGINT, ModeRow);
     for (const LogicalType& type : {LogicalType(LogicalType::TIMESTAMP), LogicalType(LogicalType::TIMESTAMP_TZ)}) {
         duckdb::ScalarFunction function({type, type}, type, AtLeast);

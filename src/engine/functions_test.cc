@@ -191,6 +191,14 @@ TEST_F(FunctionsTest, Modes) {
                     "FROM range(60000) t(i) GROUP BY i % 2)"), "3");
 }
 
+TEST_F(FunctionsTest, NumericOfAList) {
+    EXPECT_EQ(Eval("ivy_num_at(['1', '2.0', '2.0', '3'], 2)"), "2.0");
+    EXPECT_EQ(Eval("ivy_num_at(['1', '2.0', '2.00', '3'], 2)"), "!0A000");
+    EXPECT_EQ(Eval("ivy_num_at(['1.0', '1', '2'], 2)"), "!0A000");
+    EXPECT_EQ(Eval("ivy_num_at(['1.0', '1', '2'], 3)"), "2");
+    EXPECT_EQ(Eval("ivy_num_at(['1'], NULL)"), "NULL");
+}
+
 TEST_F(FunctionsTest, ArrayTexts) {
     EXPECT_EQ(Eval("ivy_array(['a', NULL, '', 'NuLL', 'nullx', 'a b', '{', '\"', '\\', ','])"),
               R"({a,NULL,"","NuLL",nullx,"a b","{","\"","\\",","})");

@@ -109,10 +109,7 @@ const char* SortedKeys(const Call& call) { return OrderedOf(call, "list", call.k
 // An element of the sorted list. Which of equal numerics with different display scales Postgres would give depends on the
 // order in which it reads rows: the row table has to say so.
 const char* Element(const Call& call, const char* row) {
-    const char* values = Values(call);
-    const char* element = psprintf("(%s)[%s]", values, row);
-    if (!IsNumericText(call.args[call.direct])) return element;
-    return psprintf("list_aggregate(list_filter(%s, lambda e: ivy_num_key(e) = ivy_num_key(%s)), 'ivy_num_one')", values, element);
+    return psprintf(IsNumericText(call.args[call.direct]) ? "ivy_num_at(%s, %s)" : "(%s)[%s]", Values(call), row);
 }
 
 const char* Percentile(const Call& call, const char* fraction, bool continuous) {
