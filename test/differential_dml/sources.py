@@ -254,8 +254,8 @@ def main():
                 elif pick < 0.2:
                     try:
                         c.execute("CALL mooncake.create_snapshot('%s')" % r.choice(["m_detail2", "m_tally"]))
-                    except psycopg.errors.ObjectNotInPrerequisiteState:
-                        pass  # it is being copied
+                    except (psycopg.errors.ObjectNotInPrerequisiteState, psycopg.errors.ConnectionFailure):
+                        pass  # it is being copied, or the engine was killed
                 elif pick < 0.22:
                     c.execute("CALL mooncake.rebuild_table('%s', wait => false)" % r.choice(["m_tally", "m_bag", "m_part"]))
                 elif pick < 0.23 and options.kill:

@@ -10,6 +10,7 @@ extern "C" {
 #include "nodes/nodeFuncs.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
+#include "rewrite/rewriteManip.h"
 #include "storage/lmgr.h"
 #include "utils/fmgroids.h"
 }
@@ -120,11 +121,24 @@ struct ExchangeContext {
     return query;
 }
 
-// The relation becomes a subquery that gives its columns; returns that.
+Index IndexOf(const ::Query* query, const RangeTblEntry* rte) {
+    Index rti = 1;
+    ListCell* cell;
+    foreach (cell, query->rtable) {
+        if (lfirst(cell) == rte) break;
+        rti++;
+    }
+    return rti;
+}
+
+// The relation becomes a subquery that gives its columns, with its row security in there; returns that.
 ::Query* BecomeSubquery(::Query* query, RangeTblEntry* rte) {
     ::Query* inner = SelectAllColumns(rte);
     auto* relation = linitial_node(RangeTblEntry, inner->rtable);
     relation->lateral = false;
+    ChangeVarNodes(reinterpret_cast<Node*>(relation->securityQuals), static_cast<int>(IndexOf(query, rte)), 1, 0);
+    inner->hasSubLinks = checkExprHasSubLink(reinterpret_cast<Node*>(relation->securityQuals));
+    inner->hasRowSecurity = query->hasRowSecurity;
     if (rte->perminfoindex > 0) {
         inner->rteperminfos = list_make1(copyObjectImpl(getRTEPermissionInfo(query->rteperminfos, rte)));
         relation->perminfoindex = 1;
@@ -170,14 +184,10 @@ bool FindReferences(Node* node, void* arg) {
 // Rows of tables below a source are converted to the source's row type, which is not what a reference to the mirror's row
 // expects. A subquery gives columns, of which the planner makes rows of the type wanted, as it does for views.
 void GiveColumns(::Query* query, RangeTblEntry* rte) {
-    if (rte->tablesample || rte->securityQuals != NIL) return;
+    if (rte->tablesample) return;
     if (rte->relkind != RELKIND_PARTITIONED_TABLE && !has_subclass(rte->relid)) return;
-    References references = {0, 0, false, false};
+    References references = {IndexOf(query, rte), 0, false, false};
     ListCell* cell;
-    foreach (cell, query->rtable) {
-        references.rti++;
-        if (lfirst(cell) == rte) break;
-    }
     foreach (cell, query->rowMarks) {
         if (lfirst_node(RowMarkClause, cell)->rti == references.rti) return;
     }
