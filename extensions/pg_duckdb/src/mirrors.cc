@@ -181,8 +181,8 @@ bool FindReferences(Node* node, void* arg) {
     return expression_tree_walker(node, FindReferences, arg);
 }
 
-// Rows of tables below a source are converted to the source's row type, which is not what a reference to the mirror's row
-// expects. A subquery gives columns, of which the planner makes rows of the type wanted, as it does for views.
+// Rows of tables below a source are converted to the source's row type, which is not what a reference to the mirror's
+// row expects. A subquery gives columns, of which the planner makes rows of the type wanted, as it does for views.
 void GiveColumns(::Query* query, RangeTblEntry* rte) {
     if (rte->tablesample) return;
     if (rte->relkind != RELKIND_PARTITIONED_TABLE && !has_subclass(rte->relid)) return;
@@ -289,9 +289,7 @@ CommonTableExpr* UnusedCte() {
     return cte;
 }
 
-void Wrap(::Query* query, RangeTblEntry* rte) {
-    BecomeSubquery(query, rte)->cteList = list_make1(UnusedCte());
-}
+void Wrap(::Query* query, RangeTblEntry* rte) { BecomeSubquery(query, rte)->cteList = list_make1(UnusedCte()); }
 
 bool WrapWalker(Node* node, void* context) {
     if (!node) return false;

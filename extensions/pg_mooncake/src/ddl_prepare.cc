@@ -227,7 +227,7 @@ void TellBeforeDrop(const DropStmt* statement) {
     }
 }
 
-// Truncated partitions of sources of which others stay. (A source all of whose tables are truncated is seen in the WAL.)
+// Truncated partitions of sources of which others stay. (When all tables of a source are truncated, the WAL says so.)
 void TellBeforeTruncate(const TruncateStmt* statement) {
     List* truncated = NIL;
     ListCell* cell;

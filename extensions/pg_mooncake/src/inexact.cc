@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// mooncake.count_inexact(dst, column_name): how many values of a column the mirror's format can't hold, as of the query's
-// snapshot and for what the caller may read. The engine only knows that there was one; so the source is read, and each
-// value converted as a copy would. When there are none left, rebuild_table gives the column back to the engine.
+// mooncake.count_inexact(dst, column_name): how many values of a column the mirror's format can't hold, as of the
+// query's snapshot and for what the caller may read. The engine only knows that there was one; so the source is read,
+// and each value converted as a copy would. When there are none left, rebuild_table gives the column back to the
+// engine.
 #include "pg/postgres_api.h"
 
 extern "C" {
@@ -28,7 +29,8 @@ int64 CountInexact(Oid relid, const char* column) {
     initStringInfo(&query);
     const char* name = quote_identifier(column);
     appendStringInfo(&query, "SELECT %s FROM %s WHERE %s IS NOT NULL", name,
-                     quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)), name);
+                     quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)),
+                     name);
     SPIPlanPtr plan = SPI_prepare(query.data, 0, nullptr);
     if (!plan) elog(ERROR, "SPI_prepare failed: %s", SPI_result_code_string(SPI_result));
     Portal portal = SPI_cursor_open(nullptr, plan, nullptr, nullptr, true);

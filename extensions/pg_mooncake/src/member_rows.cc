@@ -73,7 +73,8 @@ Bitmapset* KeyAttributes(Relation table, const List* mirrors) {
         if (mirror->options.identity == Identity::kFull) return nullptr;
         Relation source = table_open(mirror->source, AccessShareLock);
         for (int i = 0; i < mirror->key_count; i++) {
-            key = bms_add_member(key, SameNamedAttribute(RelationGetDescr(source), mirror->key[i], RelationGetDescr(table)));
+            key = bms_add_member(key,
+                                 SameNamedAttribute(RelationGetDescr(source), mirror->key[i], RelationGetDescr(table)));
         }
         table_close(source, NoLock);
     }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Rows that come to a source, or leave it, without being written: a filled table is attached or detached, a partition is
-// dropped or truncated. The transaction that does it writes them to the WAL as logical messages, which arrive among its
-// changes and are rolled back with it (and its savepoints); the decoder makes inserts and deletes of them. Deleted rows
-// have the mirrors' keys only.
+// Rows that come to a source, or leave it, without being written: a filled table is attached or detached, a partition
+// is dropped or truncated. The transaction that does it writes them to the WAL as logical messages, which arrive among
+// its changes and are rolled back with it (and its savepoints); the decoder makes inserts and deletes of them. Deleted
+// rows have the mirrors' keys only.
 //
-// That costs reading the table and, for rows that come, as much WAL as inserting them, under the lock of the command. So
-// it is done for tables of moderate size; a change of large ones orders a new copy of the mirrors.
+// That costs reading the table and, for rows that come, as much WAL as inserting them, under the lock of the command.
+// So it is done for tables of moderate size; a change of large ones orders a new copy of the mirrors.
 //
 // Anybody may write logical messages: ours carry a key that only the extension can read (mooncake.message_key).
 #pragma once
@@ -22,16 +22,16 @@ namespace ivy::mooncake {
 inline constexpr char kMemberRowsPrefix[] = "pg_mooncake member rows";
 inline constexpr uint32 kMemberRowsVersion = 1;
 
-// A message: this, the OIDs of the mirrors, and the rows, each a uint64 length and the tuple; rows and what follows them
-// begin at multiples of MAXALIGN.
+// A message: this, the OIDs of the mirrors, and the rows, each a uint64 length and the tuple; rows and what follows
+// them begin at multiples of MAXALIGN.
 struct MemberRowsHead {
-    pg_uuid_t key;       // first: what has another one is not ours
+    pg_uuid_t key;  // first: what has another one is not ours
     uint32 version;
-    Oid table;           // that has the rows
-    TransactionId xid;   // the (sub)transaction
+    Oid table;          // that has the rows
+    TransactionId xid;  // the (sub)transaction
     uint32 mirror_count;
     uint32 row_count;
-    bool come;           // else they leave; also sent without rows then, so that a TRUNCATE is known to be accounted for
+    bool come;  // else they leave; also sent without rows then, so that a TRUNCATE is known to be accounted for
 };
 
 // Reads the key. False if the extension does not exist.
