@@ -5,6 +5,7 @@
 // workers down when it stops), into a tuplestore.
 #include "fallback.h"
 
+#include "columnar_scan.h"
 #include "mirrors.h"
 #include "planner.h"
 
@@ -106,6 +107,36 @@ void EndFallback(FallbackRun* run) {
     ExecutorEnd(run->desc);
     FreeQueryDesc(run->desc);
     run->desc = nullptr;
+}
+
+namespace {
+
+bool RepeatsScan(const Plan* plan, bool repeated) {
+    if (!plan) return false;
+    repeated = repeated || !bms_is_empty(plan->extParam);
+    if (IsA(plan, CustomScan)) {
+        return repeated && reinterpret_cast<const CustomScan*>(plan)->methods == &columnar_scan_methods;
+    }
+    if (RepeatsScan(plan->lefttree, repeated) || RepeatsScan(plan->righttree, repeated)) return true;
+    List* more = NIL;
+    if (IsA(plan, Append)) more = reinterpret_cast<const Append*>(plan)->appendplans;
+    if (IsA(plan, MergeAppend)) more = reinterpret_cast<const MergeAppend*>(plan)->mergeplans;
+    if (IsA(plan, SubqueryScan)) return RepeatsScan(reinterpret_cast<const SubqueryScan*>(plan)->subplan, repeated);
+    ListCell* cell;
+    foreach (cell, more) {
+        if (RepeatsScan(static_cast<Plan*>(lfirst(cell)), repeated)) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+bool RepeatsScan(const PlannedStmt* plan) {
+    ListCell* cell;
+    foreach (cell, plan->subplans) {
+        if (RepeatsScan(static_cast<Plan*>(lfirst(cell)), false)) return true;
+    }
+    return RepeatsScan(plan->planTree, false);
 }
 
 }  // namespace ivy::duck

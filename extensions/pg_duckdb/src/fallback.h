@@ -22,4 +22,8 @@ TupleTableSlot* NextFallbackRow(FallbackRun* run);
 
 void EndFallback(FallbackRun* run);
 
+// Whether a plan runs a scan of a mirror again and again, as in a subquery that depends on the rows around it: then the row
+// tables may be the cheaper way.
+bool RepeatsScan(const PlannedStmt* plan);
+
 }  // namespace ivy::duck

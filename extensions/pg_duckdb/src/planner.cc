@@ -11,6 +11,7 @@
 #include "planner.h"
 
 #include "columnar_scan.h"
+#include "fallback.h"
 #include "lake_plan.h"
 #include "mirrors.h"
 #include "settings.h"
@@ -474,33 +475,6 @@ bool IsWholeCandidate(const ::Query* query, const MirrorSurvey& survey) {
 bool RefetchesRows(const ::Query* query, const MirrorSurvey& survey) {
     return query->commandType == CMD_UPDATE || query->commandType == CMD_DELETE || query->commandType == CMD_MERGE ||
            survey.locks_rows || survey.modifies;
-}
-
-// Whether a scan of a mirror is run again and again, as in a subquery that depends on the rows around it.
-bool RepeatsScan(const Plan* plan, bool repeated) {
-    if (!plan) return false;
-    repeated = repeated || !bms_is_empty(plan->extParam);
-    if (IsA(plan, CustomScan)) {
-        return repeated && reinterpret_cast<const CustomScan*>(plan)->methods == &columnar_scan_methods;
-    }
-    if (RepeatsScan(plan->lefttree, repeated) || RepeatsScan(plan->righttree, repeated)) return true;
-    List* more = NIL;
-    if (IsA(plan, Append)) more = reinterpret_cast<const Append*>(plan)->appendplans;
-    if (IsA(plan, MergeAppend)) more = reinterpret_cast<const MergeAppend*>(plan)->mergeplans;
-    if (IsA(plan, SubqueryScan)) return RepeatsScan(reinterpret_cast<const SubqueryScan*>(plan)->subplan, repeated);
-    ListCell* cell;
-    foreach (cell, more) {
-        if (RepeatsScan(static_cast<Plan*>(lfirst(cell)), repeated)) return true;
-    }
-    return false;
-}
-
-bool RepeatsScan(const PlannedStmt* plan) {
-    ListCell* cell;
-    foreach (cell, plan->subplans) {
-        if (RepeatsScan(static_cast<Plan*>(lfirst(cell)), false)) return true;
-    }
-    return RepeatsScan(plan->planTree, false);
 }
 
 // The plan of a query that is not shipped whole. Where it would ask the engine once for every row of something, the row
