@@ -111,3 +111,13 @@ def test_concurrent_update(server):
         second.rollback()
         first.execute("UPDATE r SET v = 'r20' WHERE id = 20")
         first.commit()
+
+
+@pytest.mark.parametrize("query", [
+    "SELECT coalesce(NULL::numeric, a.n) FROM {t} a JOIN {t} b USING (id) EXCEPT ALL SELECT un FROM {t}",
+    "SELECT coalesce(NULL::varchar, a.vc) FROM {t} a JOIN {t} b USING (id) GROUP BY 1 INTERSECT ALL SELECT to_tsvector('simple', vc)::text::varchar(20) FROM {t}",
+])
+def test_type_modifiers(c, query):
+    types = [[(column.type_code, column.precision, column.scale, column.display_size) for column in c.execute(query.format(t=table)).description]
+             for table in ("t", "m")]
+    assert types[0] == types[1]

@@ -9,6 +9,7 @@ extern "C" {
 #include "access/xact.h"
 #include "nodes/makefuncs.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 #include "parser/parse_relation.h"
 #include "parser/parsetree.h"
 }
@@ -145,6 +146,16 @@ Translation* TranslatePart(::Query* query) {
     return translation->ok && UsesEngine(translation) ? translation : nullptr;
 }
 
+// The type modifier that clients see is that of the simplified expression.
+int32 SimplifiedTypmod(const ::Query* query, const Node* expression) {
+    auto* node = static_cast<Node*>(copyObjectImpl(expression));
+    if (IsA(node, Var)) {
+        const RangeTblEntry* rte = rt_fetch(reinterpret_cast<Var*>(node)->varno, query->rtable);
+        if (rte->rtekind == RTE_GROUP) node = static_cast<Node*>(list_nth(rte->groupexprs, reinterpret_cast<Var*>(node)->varattno - 1));
+    }
+    return exprTypmod(eval_const_expressions(nullptr, node));
+}
+
 // SELECT all columns FROM (query), which is a part: what stands around it may ask for whole rows, which a part doesn't have.
 ::Query* AroundPart(Planning* context, ::Query* query, Translation* translation) {
     auto* outer = reinterpret_cast<::Query*>(newNode(sizeof(::Query), T_Query));
@@ -162,7 +173,7 @@ Translation* TranslatePart(::Query* query) {
         const auto* entry = lfirst_node(TargetEntry, cell);
         if (entry->resjunk) continue;
         const auto* expression = reinterpret_cast<const Node*>(entry->expr);
-        Var* var = makeVar(1, ++number, exprType(expression), exprTypmod(expression), exprCollation(expression), 0);
+        Var* var = makeVar(1, ++number, exprType(expression), SimplifiedTypmod(query, expression), exprCollation(expression), 0);
         TargetEntry* target = makeTargetEntry(reinterpret_cast<Expr*>(var), number, entry->resname, false);
         outer->targetList = lappend(outer->targetList, target);
         rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname ? entry->resname : "?column?")));
