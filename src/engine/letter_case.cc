@@ -51,14 +51,18 @@ class LibcCase final : public LetterCase {
         : locale_(newlocale(LC_CTYPE_MASK, locale.c_str(), static_cast<locale_t>(nullptr))) {
         if (locale_ == nullptr) Unavailable("the C library has no locale \"" + locale + "\"");
         if (version != gnu_get_libc_version()) Unavailable("the server has another version of the C library");
+        for (wint_t c = 0; c < 128; c++) {
+            lower_[c] = towlower_l(c, locale_);
+            upper_[c] = towupper_l(c, locale_);
+        }
     }
     ~LibcCase() override { freelocale(locale_); }
 
     std::string Lower(std::string_view text) const override {
-        return Map(text, [this](wint_t c) { return towlower_l(c, locale_); });
+        return Map(text, [this](wint_t c) { return c < 128 ? lower_[c] : towlower_l(c, locale_); });
     }
     std::string Upper(std::string_view text) const override {
-        return Map(text, [this](wint_t c) { return towupper_l(c, locale_); });
+        return Map(text, [this](wint_t c) { return c < 128 ? upper_[c] : towupper_l(c, locale_); });
     }
     std::string Title(std::string_view text) const override {
         bool inside = false;
@@ -99,6 +103,8 @@ class LibcCase final : public LetterCase {
     }
 
     locale_t locale_;
+    wint_t lower_[128];  // most text is ASCII
+    wint_t upper_[128];
 };
 
 // ICU maps texts, which may become longer.
