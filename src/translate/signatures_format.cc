@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// to_char with constant formats.
+// to_char, to_date and to_timestamp with constant formats.
 #include "translate/signature.h"
 
 extern "C" {
@@ -87,7 +87,31 @@ bool NumberFormat(const Call& call, Sql* out) {
     return true;
 }
 
+// to_date and to_timestamp by a format of plain fields, each at most once, with a year.
+bool ParseByFormat(const Call& call, Sql* out) {
+    constexpr const char* kFields[] = {"YYYY", "MM", "DD", "HH24", "MI", "SS"};
+    char* format;
+    if (!ConstText(call, 1, &format)) return RefuseCall(call, "format that is not a constant");
+    int seen = 0;
+    for (const char* at = format; *at != '\0';) {
+        int field = -1;
+        for (int i = 0; i < static_cast<int>(lengthof(kFields)); i++) {
+            if (strncmp(at, kFields[i], strlen(kFields[i])) == 0) field = i;
+        }
+        // What could make another pattern of a field (YYYYY, SSSS, DDD, MIth) is no separator and no new field.
+        const char* rest = field >= 0 ? at + strlen(kFields[field]) : at + 1;
+        if (field >= 0 ? (seen & 1 << field) != 0 : strchr("-/:. ", *at) == nullptr) return RefuseCall(call, "pattern that the engine does not have");
+        if (field >= 0) seen |= 1 << field;
+        at = rest;
+    }
+    if ((seen & 1) == 0) return RefuseCall(call, "format without a year");
+    SetResult(call, strchr(call.signature->types, '>')[1], Expand(call.signature->sql, call.args, 2), out);
+    return true;
+}
+
 constexpr Signature kRows[] = {
+    {F_TO_DATE, "tt>D", "CAST(ivy_by_format($1, $2) AS DATE)", Needs::kNothing, ParseByFormat},
+    {F_TO_TIMESTAMP_TEXT_TEXT, "tt>z", "ivy_zoned_instant(ivy_by_format($1, $2))", Needs::kNothing, ParseByFormat},
     {F_TO_CHAR_TIMESTAMP_TEXT, "st>t", "ivy_timestamp_format($1, $2)", Needs::kNothing, DateFormat},
     {F_TO_CHAR_TIMESTAMPTZ_TEXT, "zt>t", "ivy_zoned_format($1, $2)", Needs::kNothing, DateFormat},
     {F_TO_CHAR_INTERVAL_TEXT, "it>t", "ivy_interval_format($1, $2)", Needs::kNothing, DateFormat},

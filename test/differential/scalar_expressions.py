@@ -97,6 +97,15 @@ def _formats():
 
 
 def _casts():
+    for text in ["YYYY-MM-DD", "YYYYMMDD", "YYYY/MM/DD", "DD.MM.YYYY", "YYYY-MM", "YYYY-MM-DD HH24:MI:SS", "YYYYMMDDHH24MISS", "MM/DD/YYYY", "YYYY MM", "YYYYMM"]:
+        for column in ["ts", "d"]:
+            yield "to_date(to_char(x.%s, '%s'), '%s')" % (column, text, text), True
+        yield "to_timestamp(to_char(x.ts, '%s'), '%s')" % (text, text), True
+        for column in ["dt", "nt"]:
+            yield "to_date(x.%s, '%s')" % (column, text), True
+            yield "to_timestamp(x.%s, '%s')" % (column, text), True
+    for text in ["Mon YYYY", "YYYYY", "DDD YYYY", "SSSS YYYY", "MM-DD", "YYYY-MM-DDTH", "FXYYYY", "YYYY MM MM", "DD YYYY BC"]:
+        yield "to_date(x.dt, '%s')" % text, False
     for target in ["smallint", "int", "bigint", "numeric", "real", "float8", "numeric(8,2)"]:
         yield "x.nt::%s" % target, True
     yield "(x.js ->> 'a')::int", True
