@@ -10,6 +10,8 @@
 #include "engine/lake_tables.h"
 #include "engine/lake_types.h"
 #include "lake/delta_log.h"
+#include "lake/paths.h"
+#include "lake/snapshot_cache.h"
 
 namespace ivy::engine {
 namespace {
@@ -24,7 +26,8 @@ constexpr int64_t kTimestampSlack = 999;  // microseconds
 
 class DeltaTable final : public LakeTable {
   public:
-    explicit DeltaTable(lake::DeltaSnapshot snapshot) : snapshot_(std::move(snapshot)) {
+    explicit DeltaTable(std::shared_ptr<const lake::DeltaSnapshot> snapshot)
+        : shared_(std::move(snapshot)), snapshot_(*shared_) {
         is_partition_.resize(snapshot_.columns.size());
         for (const size_t column : snapshot_.partition_columns) is_partition_[column] = true;
     }
@@ -132,19 +135,47 @@ class DeltaTable final : public LakeTable {
         return parsed_;
     }
 
-    const lake::DeltaSnapshot snapshot_;
+    const std::shared_ptr<const lake::DeltaSnapshot> shared_;
+    const lake::DeltaSnapshot& snapshot_;
     std::vector<bool> is_partition_;
     mutable std::mutex mutex_;
     mutable size_t parsed_index_ = SIZE_MAX;
     mutable std::shared_ptr<const Json> parsed_;
 };
 
+// What tells a segment of a log from another one that stood under the same names: sizes and times of its files. Empty if
+// there is no telling: a file that was changed just now could be changed again and look the same; servers' times are in
+// seconds.
+std::string FingerprintOf(LakeIo* io, const lake::DeltaSegment& segment) {
+    constexpr int64_t kYoungMs = 2000;
+    if (!lake::IsLocal(segment.table)) return "";
+    const int64_t now = duckdb::Timestamp::GetCurrentTimestamp().value / 1000;
+    std::string text = segment.table + '\n' + std::to_string(segment.version);
+    for (const auto* files : {&segment.checkpoint, &segment.commits}) {
+        for (const std::string& path : *files) {
+            const int64_t changed = ValueOrThrow(io->ModifiedMs(path));
+            if (changed > now - kYoungMs) return "";
+            text += '\n' + path + ' ' + std::to_string(changed) + ' ' + std::to_string(ValueOrThrow(io->FileSize(path)));
+        }
+    }
+    return text;
+}
+
 }  // namespace
 
 std::shared_ptr<const LakeTable> OpenDeltaTable(duckdb::ClientContext& context, const std::string& path,
                                                 const lake::DeltaTimeTravel& travel) {
+    static lake::SnapshotCache<lake::DeltaSnapshot> cache(kMaxCachedFiles);
     LakeIo io(context);
-    return std::make_shared<DeltaTable>(ValueOrThrow(lake::LoadDeltaSnapshot(&io, path, travel)));
+    const lake::DeltaSegment segment = ValueOrThrow(lake::FindDeltaSegment(&io, path, travel));
+    const std::string key = FingerprintOf(&io, segment);
+    auto snapshot = key.empty() ? nullptr : cache.Find(key);
+    if (!snapshot) {
+        snapshot = std::make_shared<const lake::DeltaSnapshot>(ValueOrThrow(lake::ReadDeltaSegment(&io, segment)));
+        // What was read is what the fingerprint says only if nothing changed meanwhile.
+        if (!key.empty() && FingerprintOf(&io, segment) == key) cache.Put(key, snapshot, 1 + snapshot->files.size());
+    }
+    return std::make_shared<DeltaTable>(std::move(snapshot));
 }
 
 }  // namespace ivy::engine

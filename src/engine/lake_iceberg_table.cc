@@ -10,7 +10,9 @@
 #include "engine/lake_io.h"
 #include "engine/lake_tables.h"
 #include "engine/lake_types.h"
+#include "engine/query_inputs.h"
 #include "iceberg/single_value.h"
+#include "lake/snapshot_cache.h"
 
 namespace ivy::engine {
 namespace {
@@ -193,7 +195,8 @@ std::optional<Value> FromPartition(const Column& column, const Json& json) {
 
 class IcebergTable final : public LakeTable {
   public:
-    explicit IcebergTable(lake::IcebergSnapshot snapshot) : snapshot_(std::move(snapshot)), deletes_(snapshot_) {
+    explicit IcebergTable(std::shared_ptr<const lake::IcebergSnapshot> snapshot)
+        : shared_(std::move(snapshot)), snapshot_(*shared_), deletes_(snapshot_) {
         for (const lake::IcebergEntry& entry : snapshot_.data()) {
             if (entry.file.format == "PARQUET") continue;
             ThrowSqlError(sqlstate::kFeatureNotSupported, "data file \"" + entry.file.path + "\" has format " +
@@ -268,16 +271,37 @@ class IcebergTable final : public LakeTable {
         return std::nullopt;
     }
 
-    const lake::IcebergSnapshot snapshot_;
+    const std::shared_ptr<const lake::IcebergSnapshot> shared_;
+    const lake::IcebergSnapshot& snapshot_;
     mutable LakeDeletes deletes_;
 };
+
+std::string SecretsOf(duckdb::ClientContext& context) {
+    const QueryInputs* inputs = QueryInputs::Find(context);
+    return inputs ? inputs->secrets : "";
+}
 
 }  // namespace
 
 std::shared_ptr<const LakeTable> OpenIcebergTable(duckdb::ClientContext& context, const std::string& path,
                                                   const lake::IcebergOptions& options) {
+    // The metadata file is found and read each time. Where it is the one that a snapshot was read from, to the last value in
+    // it, so are the manifests, which never change under their names. Others' secrets may open other files: not theirs then.
+    static lake::SnapshotCache<lake::IcebergSnapshot> cache(kMaxCachedFiles);
     LakeIo io(context);
-    return std::make_shared<IcebergTable>(ValueOrThrow(lake::IcebergSnapshot::Load(&io, path, options)));
+    lake::IcebergLocation location = ValueOrThrow(lake::FindIcebergMetadata(&io, path, options.version));
+    std::string key = location.table + '\n' + location.metadata_file + '\n' + SecretsOf(context) + '\n' + options.ref;
+    for (const std::optional<int64_t>& number : {options.snapshot_id, options.timestamp_ms}) {
+        key += '\n' + (number ? std::to_string(*number) : std::string("-"));
+    }
+    key += options.allow_moved_paths ? "\nmoved" : "";
+    auto snapshot = cache.Find(key);
+    if (!snapshot || snapshot->metadata().document() != location.metadata.document()) {
+        snapshot = std::make_shared<const lake::IcebergSnapshot>(
+            ValueOrThrow(lake::IcebergSnapshot::Load(&io, std::move(location), options)));
+        cache.Put(key, snapshot, 1 + snapshot->data().size() + snapshot->deletes().size());
+    }
+    return std::make_shared<IcebergTable>(std::move(snapshot));
 }
 
 }  // namespace ivy::engine

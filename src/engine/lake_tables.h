@@ -14,6 +14,9 @@
 
 namespace ivy::engine {
 
+// How many files' worth of tables' metadata is kept for the next query, per format.
+constexpr size_t kMaxCachedFiles = 50000;
+
 std::shared_ptr<const LakeTable> OpenIcebergTable(duckdb::ClientContext& context, const std::string& path,
                                                   const lake::IcebergOptions& options);
 std::shared_ptr<const LakeTable> OpenDeltaTable(duckdb::ClientContext& context, const std::string& path,

@@ -46,6 +46,8 @@ class QueryInputs final : public duckdb::ClientContextState {
     // Lake files that the client's user may read or, in a COPY, write: exactly as the query names them.
     std::vector<std::string> files;
     bool may_write = false;
+    // The names of the client's secrets, which say whose they are.
+    std::string secrets;
     // Set when a query was refused because it reads an inexact column.
     bool reads_inexact = false;
 };

@@ -331,6 +331,8 @@ QuerySession::Outcome QuerySession::ApplySecrets(const std::vector<Secret>& secr
         }
         secrets_.push_back(secret);
     }
+    inputs_->secrets.clear();
+    for (const Secret& secret : secrets_) inputs_->secrets += secret.name + '\n';
     return {};
 }
 

@@ -79,36 +79,43 @@ class LogReader {
   public:
     LogReader(TableIo* io, const std::string& table) : io_(io), table_(table), folder_(table + "/_delta_log") {}
 
-    Result<DeltaSnapshot> Load(const DeltaTimeTravel& travel) {
-        IVY_ASSIGN_OR_RETURN(const LogFiles log, Find());
+    Result<DeltaSegment> Find(const DeltaTimeTravel& travel) {
+        IVY_ASSIGN_OR_RETURN(const LogFiles log, List());
         if (log.commits.empty() && log.checkpoints.empty()) {
             return Status::Make(sqlstate::kUndefinedFile, "\"" + table_ + "\" is not a Delta table",
                                 "There are no commits in \"" + folder_ + "\".");
         }
-        IVY_ASSIGN_OR_RETURN(const int64_t version, Choose(log, travel));
-        DeltaState state(table_);
+        DeltaSegment segment;
+        segment.table = table_;
+        IVY_ASSIGN_OR_RETURN(segment.version, Choose(log, travel));
         int64_t next = 0;
-        const Checkpoint* checkpoint = NewestUpTo(log, version);
-        if (checkpoint != nullptr) {
-            for (const std::string& file : checkpoint->files) IVY_RETURN_IF_ERROR(ReadCheckpoint(file, &state));
+        if (const Checkpoint* checkpoint = NewestUpTo(log, segment.version)) {
+            for (const std::string& file : checkpoint->files) segment.checkpoint.push_back(folder_ + "/" + file);
             next = checkpoint->version + 1;
         }
-        for (; next <= version; next++) {
+        for (; next <= segment.version; next++) {
             if (!log.commits.contains(next)) {
                 return Status::Corrupt("Delta table \"" + table_ + "\" has no commit and no checkpoint for version " +
-                                       std::to_string(next) + ", which version " + std::to_string(version) +
+                                       std::to_string(next) + ", which version " + std::to_string(segment.version) +
                                        " builds on");
             }
-            IVY_RETURN_IF_ERROR(ReadCommit(next, &state));
+            segment.commits.push_back(CommitPath(next));
         }
-        return std::move(state).Finish(version);
+        return segment;
+    }
+
+    Result<DeltaSnapshot> Read(const DeltaSegment& segment) {
+        DeltaState state(table_);
+        for (const std::string& path : segment.checkpoint) IVY_RETURN_IF_ERROR(ReadCheckpoint(path, &state));
+        for (const std::string& path : segment.commits) IVY_RETURN_IF_ERROR(ReadCommit(path, &state));
+        return std::move(state).Finish(segment.version);
     }
 
   private:
     std::string CommitPath(int64_t version) const { return folder_ + "/" + Padded(version) + ".json"; }
 
     // Lists the folder or, where that is not possible, tries names.
-    Result<LogFiles> Find() {
+    Result<LogFiles> List() {
         const Result<std::vector<std::string>> paths = io_->List(folder_);
         if (paths.ok() && !paths->empty()) {
             std::vector<std::string> names;
@@ -221,9 +228,8 @@ class LogReader {
     }
 
     // Within a commit, what is removed goes first: a file may be removed and added again.
-    Status ReadCommit(int64_t version, DeltaState* state) {
+    Status ReadCommit(const std::string& path, DeltaState* state) {
         std::vector<Json> later;
-        const std::string path = CommitPath(version);
         IVY_RETURN_IF_ERROR(ForEachLine(path, [&](const Json& action) -> Status {
             if (action.is_object() && action.contains("sidecar")) return Bad("a commit names a sidecar");
             if (!action.is_object() || !action.contains("add")) return state->Apply(action);
@@ -243,9 +249,8 @@ class LogReader {
         return read.ok() ? read : read.Prepend("\"" + path + "\"");
     }
 
-    Status ReadCheckpoint(const std::string& name, DeltaState* state) {
-        const std::string path = folder_ + "/" + name;
-        if (name.ends_with(".json")) {
+    Status ReadCheckpoint(const std::string& path, DeltaState* state) {
+        if (path.ends_with(".json")) {
             IVY_RETURN_IF_ERROR(ForEachLine(path, [state](const Json& action) { return state->Apply(action); }));
         } else {
             IVY_RETURN_IF_ERROR(ReadParquet(path, state));
@@ -264,8 +269,17 @@ class LogReader {
 
 }  // namespace
 
+Result<DeltaSegment> FindDeltaSegment(TableIo* io, const std::string& table, const DeltaTimeTravel& travel) {
+    return LogReader(io, WithoutSlash(NormalPath(table))).Find(travel);
+}
+
+Result<DeltaSnapshot> ReadDeltaSegment(TableIo* io, const DeltaSegment& segment) {
+    return LogReader(io, segment.table).Read(segment);
+}
+
 Result<DeltaSnapshot> LoadDeltaSnapshot(TableIo* io, const std::string& table, const DeltaTimeTravel& travel) {
-    return LogReader(io, WithoutSlash(NormalPath(table))).Load(travel);
+    IVY_ASSIGN_OR_RETURN(const DeltaSegment segment, FindDeltaSegment(io, table, travel));
+    return ReadDeltaSegment(io, segment);
 }
 
 }  // namespace ivy::lake

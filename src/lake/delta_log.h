@@ -52,6 +52,19 @@ struct DeltaTimeTravel {
     std::optional<int64_t> timestamp_ms;
 };
 
+// Which files of the log make a version: the checkpoint's, and the commits after it.
+struct DeltaSegment {
+    std::string table;  // its folder
+    int64_t version = 0;
+    std::vector<std::string> checkpoint;  // paths, as the following
+    std::vector<std::string> commits;
+};
+
+// Lists the log and chooses the version.
+Result<DeltaSegment> FindDeltaSegment(TableIo* io, const std::string& table, const DeltaTimeTravel& travel);
+Result<DeltaSnapshot> ReadDeltaSegment(TableIo* io, const DeltaSegment& segment);
+
+// Both.
 Result<DeltaSnapshot> LoadDeltaSnapshot(TableIo* io, const std::string& table, const DeltaTimeTravel& travel);
 
 }  // namespace ivy::lake

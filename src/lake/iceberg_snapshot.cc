@@ -36,6 +36,10 @@ std::optional<std::string> OnlyDataFile(const DataFile& file) {
 
 Result<IcebergSnapshot> IcebergSnapshot::Load(TableIo* io, const std::string& path, const IcebergOptions& options) {
     IVY_ASSIGN_OR_RETURN(IcebergLocation location, FindIcebergMetadata(io, path, options.version));
+    return Load(io, std::move(location), options);
+}
+
+Result<IcebergSnapshot> IcebergSnapshot::Load(TableIo* io, IcebergLocation location, const IcebergOptions& options) {
     const std::string file = location.metadata_file;
     IcebergSnapshot snapshot(std::move(location));
     snapshot.moved_ = options.allow_moved_paths;

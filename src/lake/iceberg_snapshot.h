@@ -58,6 +58,8 @@ struct AppliedDeletes {
 class IcebergSnapshot {
   public:
     static Result<IcebergSnapshot> Load(TableIo* io, const std::string& path, const IcebergOptions& options);
+    // The same of a metadata file that was read already.
+    static Result<IcebergSnapshot> Load(TableIo* io, IcebergLocation location, const IcebergOptions& options);
 
     const std::string& table() const { return location_.table; }
     const iceberg::TableMetadata& metadata() const { return location_.metadata; }

@@ -408,6 +408,52 @@ def test_foreign_tables(c):
     c.error("SELECT * FROM delta_scan('%s') AS e(id int)" % c.folder)
 
 
+def test_table_cache(c):
+    """Metadata of tables are kept for the next query, and are never those of another version, or of another table of the
+    same name."""
+    import deltalake
+    from pyiceberg.catalog.sql import SqlCatalog
+
+    def data(*values):
+        return pa.table({"id": list(values)})
+
+    def ids(source):
+        return [row[0] for row in c.rows("SELECT id FROM %s AS e(id int) ORDER BY 1" % source)]
+
+    delta, log = c.path("cached_delta"), c.path("cached_delta", "_delta_log")
+    source = "delta_scan('%s')" % delta
+    for round in range(3):  # dropped and made again, with as many versions
+        shutil.rmtree(delta, ignore_errors=True)
+        for i in range(3):
+            deltalake.write_deltalake(delta, data(10 * round + i), mode="append")
+            expect(ids(source), [10 * round + j for j in range(i + 1)])
+        expect(ids("delta_scan('%s', version => 1)" % delta), [10 * round, 10 * round + 1])
+    # What is kept is used: a commit that can't be read any more, but looks as before, is not read.
+    commit = os.path.join(log, "%020d.json" % 1)
+    text, old = open(commit, "rb").read(), time.time() - 100
+    for name in os.listdir(log):
+        os.utime(os.path.join(log, name), (old, old))
+    expect(ids(source), [20, 21, 22])
+    with open(commit, "wb") as file:
+        file.write(b"x" * len(text))
+    c.error("SELECT * FROM " + source)  # it was changed now
+    os.utime(commit, (old, old))
+    expect(ids(source), [20, 21, 22])
+
+    catalog = SqlCatalog("cached", uri="sqlite:///" + c.path("cached.db"), warehouse="file://" + c.folder)
+    catalog.create_namespace("cached")
+    table = catalog.create_table("cached.t", data(0).schema)
+    source = "iceberg_scan('%s')" % table.location()
+    for i in range(3):
+        table.append(data(i))
+        expect(ids(source), list(range(i + 1)))
+    manifests = [name for name in os.listdir(os.path.join(table.location().removeprefix("file://"), "metadata")) if name.endswith(".avro")]
+    for name in manifests:
+        os.remove(os.path.join(table.location().removeprefix("file://"), "metadata", name))
+    expect(ids(source), [0, 1, 2])
+    c.error("SELECT * FROM iceberg_scan('%s', snapshot_id => %d)" % (table.location(), table.metadata.snapshots[0].snapshot_id))
+
+
 # --- the engine ------------------------------------------------------------------------------------------------------
 
 def test_engine_killed(c):
@@ -631,7 +677,7 @@ def test_lite(c):
 
 
 TESTS = [test_types, test_casts, test_equality, test_empty, test_wide, test_many_files, test_partitions, test_row_groups, test_nan, test_union_by_name,
-         test_damaged_parquet, test_bad_text, test_ragged_csv, test_postgres_csv, test_replaced_file, test_long_errors, test_copy_failures, test_spill, test_mirror_as_iceberg, test_foreign_tables, test_engine_killed, test_s3,
+         test_damaged_parquet, test_bad_text, test_ragged_csv, test_postgres_csv, test_replaced_file, test_long_errors, test_copy_failures, test_spill, test_mirror_as_iceberg, test_foreign_tables, test_table_cache, test_engine_killed, test_s3,
          test_broken_servers, test_lite]
 
 
