@@ -29,6 +29,24 @@ bool CanFollow(const std::vector<MirrorColumn>& from, const std::vector<MirrorCo
     return true;
 }
 
+// The ids of the columns by which a mirror's files are sorted: those of its option, up to one that can't serve any more
+// because it is gone or has another type. May throw std::bad_alloc: call inside pg::Guard.
+std::vector<uint32_t> SortColumns(const MirrorRow& row, const RowLayout& layout) {
+    std::vector<uint32_t> ids;
+    ListCell* cell;
+    foreach (cell, row.options.sort_columns) {
+        const auto* name = static_cast<const char*>(lfirst(cell));
+        const LayoutColumn* begin = layout.columns;
+        const LayoutColumn* end = begin + layout.column_count;
+        const LayoutColumn* column = std::find_if(begin, end, [&](const LayoutColumn& one) {
+            return strcmp(NameStr(TupleDescAttr(layout.source, one.id - 1)->attname), name) == 0;
+        });
+        if (column == end || !types::HasStoredOrder(column->writer.mapping)) break;
+        ids.push_back(static_cast<uint32_t>(column->id));
+    }
+    return ids;
+}
+
 }  // namespace
 
 // Makes the captured mirrors and the engine's agree with the catalog.
@@ -149,6 +167,7 @@ void CaptureWorker::ReadMirror(const MirrorRow* row) {
         open.flush_ms = static_cast<uint64_t>(row->options.flush_interval_ms);
         open.flush_rows = static_cast<uint64_t>(row->options.flush_rows);
         open.flush_bytes = static_cast<uint64_t>(row->options.flush_bytes);
+        open.sort = SortColumns(*row, *layout);
         for (int i = 0; i < row->inexact_count; i++) open.inexact.push_back(static_cast<uint32_t>(row->inexact[i]));
         wanted_.push_back(std::move(mirror));
         return Status::Ok();
@@ -211,6 +230,7 @@ void CaptureWorker::UpdateMirror(CapturedMirror* captured, const CapturedMirror&
             return a.id == b.id && a.name == b.name && a.type == b.type && a.not_null == b.not_null;
         };
         return told.schema_name == wanted.told.schema_name && told.table_name == wanted.told.table_name &&
+               told.sort == wanted.told.sort &&
                std::equal(told.columns.begin(), told.columns.end(), wanted.told.columns.begin(),
                           wanted.told.columns.end(), equal);
     });

@@ -214,6 +214,9 @@ void CaptureWorker::SendFlushSettings() {
         forced = std::min(forced, limit / 2);
         settings.copy_bytes = limit;
     }
+    settings.file_bytes = static_cast<uint64_t>(mooncake::target_file_size_mb) << 20;
+    settings.rewrite_files = static_cast<uint64_t>(mooncake::optimize_files);
+    settings.rewrite_deleted_percent = static_cast<uint64_t>(mooncake::optimize_deleted_percent);
     settings.wal_bytes = wal;
     settings.force_wal_bytes = forced;
     link_->Queue(MessageType::kFlushSettings, settings);

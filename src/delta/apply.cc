@@ -110,6 +110,9 @@ class SingleKey {
 constexpr size_t kFewCandidates = 64;
 // How many rows of the delta are looked at in search of an old one among equals.
 constexpr size_t kEqualRowsTried = 16;
+// Rows that are remembered as equal to one that was deleted, and the largest of those, in bytes.
+constexpr size_t kMostEqualRows = 65536;
+constexpr size_t kLargestEqualKey = 1024;
 // Leading deleted candidates of a hash that are worth remembering.
 constexpr uint64_t kWorthASkip = 16;
 
@@ -383,6 +386,9 @@ Result<TableImpl::RowAddress> TableImpl::FindOld(const std::vector<FlatColumn>& 
                                                  Part* part) {
     uint64_t position = FindHot(keys, key_row, hash, key_is_row_);
     if (position != index::HotTable::kNone) return RowAddress{RowAddress::kDelta, position, nullptr};
+    if (key_is_row_) {
+        if (const auto known = KnownEqual(keys, key_row, hash)) return *known;
+    }
     const bool fenced = key_.HasOrdinal() && !keys[0].IsNull(key_row);
     const int64_t ordinal = fenced ? key_.Ordinal(keys[0], key_row) : 0;
     RowAddress found{RowAddress::kAmbiguous, part->ambiguous.size(), nullptr};
@@ -402,6 +408,36 @@ Result<TableImpl::RowAddress> TableImpl::FindOld(const std::vector<FlatColumn>& 
     if (key_is_row_) position = FindHot(keys, key_row, hash, false);
     if (position != index::HotTable::kNone) return RowAddress{RowAddress::kDelta, position, nullptr};
     return Status::Corrupt("row to delete is not in the mirror");
+}
+
+std::optional<TableImpl::RowAddress> TableImpl::KnownEqual(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash) {
+    const auto known = equal_rows_.find(hash);
+    if (known == equal_rows_.end() || known->second.key != key_.Bytes(keys, key_row)) return std::nullopt;
+    auto& rows = known->second.rows;
+    while (!rows.empty()) {
+        const auto [slot, row] = rows.back();
+        rows.pop_back();
+        equal_rows_count_--;
+        File* file = known_files_.at(slot).get();
+        if (!file->deleted.Contains(row)) return RowAddress{RowAddress::kFile, row, file};
+    }
+    equal_rows_.erase(known);
+    return std::nullopt;
+}
+
+void TableImpl::NoteEqual(uint64_t hash, std::string key, std::vector<std::pair<uint32_t, uint64_t>> rows) {
+    if (rows.empty() || key.size() > kLargestEqualKey) return;
+    if (equal_rows_count_ + rows.size() > kMostEqualRows) ForgetEqual();
+    auto& known = equal_rows_[hash];
+    equal_rows_count_ += rows.size();
+    equal_rows_count_ -= known.rows.size();
+    known = {std::move(key), std::move(rows)};
+}
+
+// Files have gone, or are no longer looked into.
+void TableImpl::ForgetEqual() {
+    equal_rows_.clear();
+    equal_rows_count_ = 0;
 }
 
 void TableImpl::Delete(const RowAddress& address, uint64_t hash) {
@@ -438,6 +474,7 @@ void TableImpl::Truncate(uint64_t position, Part* part) {
     staged_.truncated = position;
     hot_.RaiseFloor(position);
     lookup_files_.clear();
+    ForgetEqual();
     part->ambiguous.clear();
     part->unchanged.clear();
 }
@@ -460,8 +497,11 @@ Status TableImpl::ResolveAmbiguous(Part* part) {
             const uint64_t hash = part->ambiguous[i].hash;
             const auto [entry, added] = candidates.try_emplace(hash);
             if (!added) continue;
-            const size_t limit = more == SIZE_MAX ? SIZE_MAX : by_hash[hash].size() + more;
+            const size_t enough = more == SIZE_MAX ? SIZE_MAX : by_hash[hash].size() + more;
+            // Of a file that is read anyway, some more for the deletes to come.
+            const size_t limit = key_is_row_ && enough != SIZE_MAX ? enough + kFewCandidates : enough;
             for (const FilePtr& file : lookup_files_) {
+                if (entry->second.size() >= enough) break;
                 IVY_RETURN_IF_ERROR(VisitLiveRows(file.get(), hash, [&](uint64_t row) {
                     if (entry->second.size() == limit) return false;
                     entry->second.push_back({file.get(), row});
@@ -500,6 +540,15 @@ Status TableImpl::ResolveAmbiguous(Part* part) {
             // Of equal rows the one with the same bits (0 and -0 are equal), wherever it is.
             const bool taken = key_is_row_ ? take(true) || (more == SIZE_MAX && take(false)) : take(false);
             if (!taken) unresolved.push_back(i);
+            if (!key_is_row_ || i != by_hash[one.hash].back()) continue;
+            std::vector<std::pair<uint32_t, uint64_t>> equal;
+            for (size_t c = first; c < choices.size(); c++) {
+                const auto& [file, row] = choices[c];
+                if (file->deleted.Contains(row)) continue;
+                const auto [values, at] = fetched.at(file).At(row);
+                if (key_.Equal(values, at, key.columns(), 0, true)) equal.emplace_back(file->slot, row);
+            }
+            NoteEqual(one.hash, key_.Bytes(key.columns(), 0), std::move(equal));
         }
         open = std::move(unresolved);
         if (open.empty()) return Status::Ok();
@@ -568,6 +617,7 @@ void TableImpl::Publish(Lsn commit_lsn) {
     }
     published_end_ = end_;
     hot_bytes_ = hot_bytes;
+    unflushed_deletes_ = deletes_end - deletes_begin_;
     for (const FilePtr& file : staged_.touched) file->deleted.Publish();
     if (staged_.truncated) {
         truncated_end_ = *staged_.truncated;

@@ -3,8 +3,8 @@
 // Flushing: a cut is a prefix of the applied transactions. Taking and finishing one are short; what takes time
 // (planning, scanning, the index) works on captured state while transactions are applied beside it.
 //
-// Row numbers of the new file are ranks among the cut's rows that are written: those that no transaction of the cut has
-// deleted. A later delete of such a row, before or during the flush, is in the delete log behind the cut's part; it is
+// Row numbers of the new file are ranks among the cut's rows that are written, or where a sort has put those: they are the
+// rows that no transaction of the cut has deleted. A later delete of such a row, before or during the flush, is in the delete log behind the cut's part; it is
 // given to the new file when the cut is finished, in its place in the commit order.
 #include <algorithm>
 #include <bit>
@@ -37,7 +37,8 @@ std::optional<uint64_t> TableImpl::ActiveCut::RowNumber(uint64_t position) const
     uint64_t number = chunk.first_row;
     for (size_t word = 0; word < row >> 6; word++) number += static_cast<uint64_t>(std::popcount(chunk.written[word]));
     const uint64_t below = (uint64_t{1} << (row & 63)) - 1;
-    return number + static_cast<uint64_t>(std::popcount(chunk.written[row >> 6] & below));
+    number += static_cast<uint64_t>(std::popcount(chunk.written[row >> 6] & below));
+    return order ? (*order)[number] : number;
 }
 
 FlushCut TableImpl::BeginFlush(Xid oldest_xmin, bool force) {
@@ -160,26 +161,6 @@ void TableImpl::ScanCut(const FlushCut& cut, uint64_t* position, duckdb::DataChu
     }
 }
 
-Result<std::string> TableImpl::WriteIndexSegment(const FlushCut& cut, const std::string& data_file) {
-    if (key_columns_.empty()) return std::string();
-    IndexBuilder builder = MakeIndexBuilder();
-    duckdb::DataChunk rows, keys;
-    rows.InitializeEmpty(types_);
-    duckdb::vector<duckdb::LogicalType> key_types;
-    for (const size_t column : key_columns_) key_types.push_back(types_[column]);
-    keys.InitializeEmpty(key_types);
-    for (uint64_t position = cut.begin_position;;) {
-        ScanCut(cut, &position, rows);
-        if (rows.size() == 0) break;
-        for (size_t i = 0; i < key_columns_.size(); i++) keys.data[i].Reference(rows.data[key_columns_[i]]);
-        keys.SetCardinalityUnsafe(rows.size());
-        builder.Add(keys);
-    }
-    const std::string path = IndexPathFor(options_.index_folder, data_file, options_.open.key);
-    IVY_RETURN_IF_ERROR(builder.Finish(path));
-    return path;
-}
-
 Status TableImpl::FinishFlush(const FlushCut& cut, const NewFile* file) {
     if (cut.id == 0) return Status::Ok();
     FilePtr added;
@@ -192,7 +173,11 @@ Status TableImpl::FinishFlush(const FlushCut& cut, const NewFile* file) {
     if ((file ? static_cast<uint64_t>(file->rows) : 0) != active_cut_->cut.rows) {
         return Status::Internal("the flushed file has other rows than the cut");
     }
+    if (file && file->order && file->order->size() != active_cut_->cut.rows) {
+        return Status::Internal("the order of the flushed file is not that of the cut's rows");
+    }
     active = std::move(active_cut_);
+    if (file) active->order = file->order;
     if (added) {
         added->slot = next_slot_;
         CarryOver(*active, added);
@@ -203,6 +188,7 @@ Status TableImpl::FinishFlush(const FlushCut& cut, const NewFile* file) {
     const std::lock_guard lock(mutex_);
     transactions_.erase(transactions_.begin(), transactions_.begin() + static_cast<ptrdiff_t>(active->transactions));
     flushed_lsn_ = active->cut.flushed_lsn;
+    unflushed_deletes_ = transactions_.empty() ? 0 : transactions_.back().deletes_end - deletes_begin_;
     for (const FlushCut::FileDeletes& deletes : active->cut.deletes) {
         known_files_.at(deletes.slot)->deleted.SetVector(deletes.deleted, active->file_deletes.at(deletes.slot));
     }
@@ -235,6 +221,7 @@ Status TableImpl::FinishFlush(const FlushCut& cut, const NewFile* file) {
 // Holding both. Nothing refers to a row of the file any more: each was deleted by a transaction that is in files.
 void TableImpl::Forget(uint32_t slot) {
     const auto is_it = [slot](const FilePtr& file) { return file->slot == slot; };
+    ForgetEqual();
     known_files_.erase(slot);
     std::erase_if(live_files_, is_it);
     std::erase_if(lookup_files_, is_it);

@@ -192,6 +192,24 @@ bool KeyColumns::Equal(const std::vector<FlatColumn>& left, size_t left_row, con
     return true;
 }
 
+std::string KeyColumns::Bytes(const std::vector<FlatColumn>& columns, size_t row) const {
+    std::string bytes;
+    for (size_t c = 0; c < types_.size(); c++) {
+        const bool null = columns[c].IsNull(row);
+        bytes.push_back(null ? 0 : 1);
+        if (null) continue;
+        const uint8_t* value = columns[c].data + row * widths_[c];
+        if (!types_[c].IsVariable()) {
+            bytes.append(reinterpret_cast<const char*>(value), widths_[c]);
+            continue;
+        }
+        const auto& text = *reinterpret_cast<const duckdb::string_t*>(value);
+        bytes.append(std::to_string(text.GetSize())).push_back(':');
+        bytes.append(text.GetData(), text.GetSize());
+    }
+    return bytes;
+}
+
 int64_t KeyColumns::Ordinal(const FlatColumn& column, size_t row) const {
     switch (types_[0].kind) {
         case TypeKind::kInt16:

@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -23,6 +24,7 @@
 #include "delta/file_memory.h"
 #include "delta/index_builder.h"
 #include "delta/read_view.h"
+#include "delta/rewrite.h"
 #include "protocol/messages.h"
 
 namespace ivy::delta {
@@ -34,6 +36,8 @@ struct NewFile {
     int64_t size = 0;
     std::string index_path;  // its key index segment (see src/index); rebuilt by the caller if it was missing
     std::shared_ptr<const RowSet> deleted;  // its deletion vector, or null
+    // Of a cut's file whose rows are sorted: the row number of each row that ScanCut gave, in turn. Null: 0, 1, 2...
+    std::shared_ptr<const std::vector<uint32_t>> order;
 };
 
 // Reads single rows of data files. The engine supplies it; a table asks when a key's row in a file has to be told from
@@ -119,11 +123,9 @@ class MirrorTable {
     // The longest prefix of unflushed transactions whose ids are all below oldest_xmin (any prefix, with "force": older
     // snapshots are refused afterwards). Empty cut if there is none. One cut at a time.
     virtual FlushCut BeginFlush(Xid oldest_xmin, bool force) = 0;
-    // Copies the rows of the cut, in the order in which they get row numbers 0, 1, 2... of the one new file. Call until
-    // it leaves "out" empty. "out" has the mirror's columns.
+    // Copies the rows of the cut, in the order in which they get row numbers 0, 1, 2... of the one new file, unless
+    // NewFile::order says otherwise. Call until it leaves "out" empty. "out" has the mirror's columns.
     virtual void ScanCut(const FlushCut& cut, uint64_t* position, duckdb::DataChunk& out) = 0;
-    // Writes the key index segment for the file that the cut's rows go to; returns its path, or "" if there is no key.
-    virtual Result<std::string> WriteIndexSegment(const FlushCut& cut, const std::string& data_file) = 0;
     // The cut is published: its rows are now in "file" (null if it had none), its deletes in deletion vectors (files that it
     // emptied are forgotten). Deletes
     // that were applied to its rows meanwhile are carried over to the file. On an error nothing has changed: the
@@ -132,6 +134,13 @@ class MirrorTable {
     // The cut failed or was given up: as if it had never begun.
     virtual void AbandonFlush(const FlushCut& cut) = 0;
 
+    // What the files with these paths are now, in this order; nothing if one of them is gone, or emptied by a TRUNCATE.
+    virtual std::optional<std::vector<RewriteSource>> RewriteSources(const std::vector<std::string>& paths) const = 0;
+    // The rewrite is published: "files" are in the place of its sources, with the deletion vectors that they have now
+    // (RewriteMap::MapDeleted of the sources' present ones). On an error nothing has changed. Not between BeginFlush and the
+    // end of the flush.
+    virtual Status FinishRewrite(const RewriteMap& map, const std::vector<NewFile>& files) = 0;
+
     // --- any thread ---
 
     // A view for a snapshot, which must only see transactions that have been applied. An error with SQLSTATE 55000 if
@@ -139,7 +148,8 @@ class MirrorTable {
     virtual Result<std::shared_ptr<const ReadView>> Read(const Snapshot& snapshot) = 0;
 
     struct Stats {
-        uint64_t delta_rows = 0, delta_bytes = 0;  // in memory
+        uint64_t delta_rows = 0;
+        uint64_t delta_bytes = 0;  // in memory: rows, and what finds and deletes rows, as far as a flush frees it
         uint64_t pending_deletes = 0;              // deletes of file rows that are not in deletion vectors yet
         uint64_t file_rows = 0, file_bytes = 0, index_bytes = 0;
         uint32_t files = 0;

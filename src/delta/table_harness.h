@@ -201,11 +201,43 @@ class TableTest : public ::testing::Test {
         return table_->Apply({&changes}, xid, lsn);
     }
 
+    // A data file with these rows, and its index.
+    NewFile PutFile(std::vector<Row> rows) {
+        NewFile file;
+        file.path = folder_ + "/data_" + std::to_string(next_file_++) + ".parquet";
+        file.rows = static_cast<int64_t>(rows.size());
+        file.size = 100;
+        if (!key_.empty()) {
+            std::vector<ColumnType> types;
+            for (const size_t column : key_) types.push_back(Types()[column]);
+            IndexBuilder builder = table_->MakeIndexBuilder();
+            duckdb::DataChunk keys;
+            keys.Initialize(duckdb::Allocator::DefaultAllocator(), ToDuckTypes(types));
+            for (size_t done = 0; done < rows.size();) {
+                const size_t count = std::min<size_t>(STANDARD_VECTOR_SIZE, rows.size() - done);
+                ColumnChunkBuilder columns(types);
+                for (size_t r = done; r < done + count; r++) {
+                    for (size_t i = 0; i < key_.size(); i++) AppendColumn(rows[r], key_[i], false, &columns.column(i));
+                }
+                ByteWriter out;
+                columns.Write(&out);
+                ByteReader in(out.bytes());
+                const auto view = ColumnChunkView::Read(&in);
+                EXPECT_TRUE(view.ok() && ChunkFromView(*view, 0, count, &keys).ok());
+                builder.Add(keys);
+                done += count;
+            }
+            file.index_path = IndexPathFor(folder_, file.path, {1});
+            const Status index = builder.Finish(file.index_path);
+            EXPECT_TRUE(index.ok()) << index.error().message;
+        }
+        files_.Put(file.path, std::move(rows));
+        return file;
+    }
+
     // Writes a cut's file and index. Null if the cut has no rows.
     std::unique_ptr<NewFile> WriteFile(const FlushCut& cut) {
         if (cut.rows == 0) return nullptr;
-        auto file = std::make_unique<NewFile>();
-        file->path = folder_ + "/data_" + std::to_string(next_file_++) + ".parquet";
         std::vector<Row> rows;
         duckdb::DataChunk chunk;
         chunk.Initialize(duckdb::Allocator::DefaultAllocator(), ToDuckTypes(Types()));
@@ -215,13 +247,66 @@ class TableTest : public ::testing::Test {
             for (size_t r = 0; r < chunk.size(); r++) rows.push_back(RowOf(chunk, r));
         }
         EXPECT_EQ(rows.size(), cut.rows);
-        file->rows = static_cast<int64_t>(rows.size());
-        file->size = 100;
-        files_.Put(file->path, std::move(rows));
-        auto index = table_->WriteIndexSegment(cut, file->path);
-        EXPECT_TRUE(index.ok());
-        if (index.ok()) file->index_path = *index;
+        const auto order = sort_files_ ? Backwards(&rows) : nullptr;
+        auto file = std::make_unique<NewFile>(PutFile(std::move(rows)));
+        file->order = order;
         return file;
+    }
+
+    // Puts rows into another order; returns it as NewFile::order.
+    static std::shared_ptr<const std::vector<uint32_t>> Backwards(std::vector<Row>* rows) {
+        auto order = std::make_shared<std::vector<uint32_t>>();
+        for (size_t r = rows->size(); r-- > 0;) order->push_back(static_cast<uint32_t>(r));
+        std::reverse(rows->begin(), rows->end());
+        return order;
+    }
+
+    // A rewrite of some of the published files, into "new_files" files.
+    struct Rewrite {
+        std::vector<std::string> paths;
+        std::vector<NewFile> files;
+        std::unique_ptr<RewriteMap> map;
+    };
+    std::unique_ptr<Rewrite> BeginRewrite(const std::vector<std::string>& paths, size_t new_files) {
+        auto sources = table_->RewriteSources(paths);
+        if (!sources) return nullptr;
+        auto rewrite = std::make_unique<Rewrite>();
+        rewrite->paths = paths;
+        std::vector<Row> rows;
+        for (const RewriteSource& source : *sources) {
+            const std::vector<Row> content = files_.Get(source.path);
+            for (size_t r = 0; r < content.size(); r++) {
+                if (!source.deleted || !source.deleted->contains(uint64_t{r})) rows.push_back(content[r]);
+            }
+        }
+        const auto order = sort_files_ ? Backwards(&rows) : nullptr;
+        std::vector<uint64_t> file_rows;
+        for (size_t i = 0, begin = 0; i < new_files; i++) {
+            const size_t end = rows.size() * (i + 1) / new_files;
+            if (end == begin) continue;
+            rewrite->files.push_back(PutFile({rows.begin() + static_cast<ptrdiff_t>(begin), rows.begin() + static_cast<ptrdiff_t>(end)}));
+            file_rows.push_back(end - begin);
+            begin = end;
+        }
+        rewrite->map = std::make_unique<RewriteMap>(std::move(*sources), order, file_rows);
+        return rewrite;
+    }
+    // Publishes it; false if it has become obsolete. "told": whether the table hears of it.
+    bool FinishRewrite(Rewrite* rewrite, bool told = true) {
+        const auto now = table_->RewriteSources(rewrite->paths);
+        if (!now) return false;
+        std::vector<std::shared_ptr<const RowSet>> vectors;
+        for (const RewriteSource& source : *now) vectors.push_back(source.deleted);
+        const auto mapped = rewrite->map->MapDeleted(vectors);
+        for (size_t i = 0; i < mapped.size(); i++) rewrite->files[i].deleted = mapped[i];
+        std::erase_if(published_.files, [&](const NewFile& file) {
+            return std::find(rewrite->paths.begin(), rewrite->paths.end(), file.path) != rewrite->paths.end();
+        });
+        published_.files.insert(published_.files.end(), rewrite->files.begin(), rewrite->files.end());
+        if (!told) return true;
+        const Status status = table_->FinishRewrite(*rewrite->map, rewrite->files);
+        EXPECT_TRUE(status.ok()) << status.error().message;
+        return true;
     }
 
     // What the metadata says once the cut is current.
@@ -279,6 +364,7 @@ class TableTest : public ::testing::Test {
     std::string folder_;
     std::vector<size_t> key_ = {0};
     uint64_t hash_mask_ = ~uint64_t{0};
+    bool sort_files_ = false;  // flushed files have their rows in another order than the delta
     MemoryFiles files_;
     Published published_;
     std::unique_ptr<MirrorTable> table_;

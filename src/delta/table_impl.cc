@@ -10,6 +10,11 @@ namespace ivy::delta {
 
 namespace {
 
+// Ordinary memory that goes with a flush, about: a row's entry in the hot table, and a delete's in the log, in its file's
+// list and in that file's bitmap.
+constexpr uint64_t kHotBytes = 24;
+constexpr uint64_t kDeleteBytes = 40;
+
 std::vector<ColumnType> TypesOf(const std::vector<MirrorColumn>& columns) {
     std::vector<ColumnType> types;
     for (const MirrorColumn& column : columns) types.push_back(column.type);
@@ -175,6 +180,8 @@ MirrorTable::Stats TableImpl::GetStats() const {
     Stats stats;
     stats.delta_rows = published_end_ - flushed_end_;
     for (const auto& chunk : chunks_) stats.delta_bytes += chunk->bytes();
+    if (!key_columns_.empty()) stats.delta_bytes += stats.delta_rows * kHotBytes;
+    stats.delta_bytes += unflushed_deletes_ * kDeleteBytes;
     stats.index_bytes = hot_bytes_;
     for (const FilePtr& file : live_files_) {
         stats.pending_deletes += file->deleted.pending();

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TableImpl: the one implementation of MirrorTable. Its methods are in three files: apply.cc, flush.cc, and
+// TableImpl: the one implementation of MirrorTable. Its methods are in four files: apply.cc, flush.cc, rewrite.cc, and
 // table_impl.cc for the rest.
 //
 // Two mutexes. Whoever changes the table holds apply_mutex_ from start to end: the applying thread for a transaction,
@@ -46,9 +46,10 @@ class TableImpl final : public MirrorTable {
 
     FlushCut BeginFlush(Xid oldest_xmin, bool force) override;
     void ScanCut(const FlushCut& cut, uint64_t* position, duckdb::DataChunk& out) override;
-    Result<std::string> WriteIndexSegment(const FlushCut& cut, const std::string& data_file) override;
     Status FinishFlush(const FlushCut& cut, const NewFile* file) override;
     void AbandonFlush(const FlushCut& cut) override;
+    std::optional<std::vector<RewriteSource>> RewriteSources(const std::vector<std::string>& paths) const override;
+    Status FinishRewrite(const RewriteMap& map, const std::vector<NewFile>& files) override;
 
     Result<std::shared_ptr<const ReadView>> Read(const Snapshot& snapshot) override;
     Stats GetStats() const override;
@@ -102,6 +103,13 @@ class TableImpl final : public MirrorTable {
         std::vector<Substitute> substitutes;
     };
 
+    // Rows of files that are known, because they were read, to be exactly equal to a row: in tables whose rows may repeat, the
+    // next delete of such a row need not read a file again.
+    struct EqualRows {
+        std::string key;  // KeyColumns::Bytes
+        std::vector<std::pair<uint32_t, uint64_t>> rows;  // slot and row
+    };
+
     // Where a row is: in the delta, in a file, or in a file but not decided yet in which row (see Part).
     struct RowAddress {
         enum { kDelta, kFile, kAmbiguous } kind = kDelta;
@@ -125,6 +133,7 @@ class TableImpl final : public MirrorTable {
         uint64_t chunks_position = 0;
         std::vector<CutChunk> chunks;
         std::map<uint32_t, uint64_t> file_deletes;  // by slot: pending deletes contained
+        std::shared_ptr<const std::vector<uint32_t>> order;  // NewFile::order, when the cut is finished
         // The row number in the new file of a row in the cut, if it is written.
         std::optional<uint64_t> RowNumber(uint64_t position) const;
     };
@@ -142,6 +151,9 @@ class TableImpl final : public MirrorTable {
     uint64_t FindHot(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash, bool exact) const;
     template <typename Visit>
     Status VisitLiveRows(File* file, uint64_t hash, Visit&& visit);
+    std::optional<RowAddress> KnownEqual(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash);
+    void NoteEqual(uint64_t hash, std::string key, std::vector<std::pair<uint32_t, uint64_t>> rows);
+    void ForgetEqual();
     void Delete(const RowAddress& address, uint64_t hash);
     void Forget(uint32_t slot);
     void NoteSubstitute(uint64_t position);
@@ -157,6 +169,10 @@ class TableImpl final : public MirrorTable {
                  const std::map<uint32_t, FilePtr>& files) const;
     void CarryOver(const ActiveCut& active, const FilePtr& file);
     void DropFlushedRows(uint64_t end);
+
+    // --- rewrite.cc ---
+    void MoveDeletes(const RewriteMap& map, const std::unordered_map<uint32_t, size_t>& sources,
+                     const std::vector<FilePtr>& files);
 
     // --- table_impl.cc ---
     Result<FilePtr> OpenFile(const NewFile& file) const;
@@ -177,6 +193,8 @@ class TableImpl final : public MirrorTable {
     std::deque<DeleteRecord> deletes_;  // of unflushed transactions and the staged one
     uint64_t deletes_begin_ = 0;        // ordinal of its first
     std::vector<FilePtr> lookup_files_;  // in which rows to delete are looked for
+    std::unordered_map<uint64_t, EqualRows> equal_rows_;  // by hash
+    size_t equal_rows_count_ = 0;
     uint64_t end_ = 0;                   // position of the next row
     Staged staged_;
     Lsn last_lsn_ = kInvalidLsn;
@@ -203,6 +221,7 @@ class TableImpl final : public MirrorTable {
     Lsn flushed_lsn_ = kInvalidLsn;
     std::optional<Error> failure_;
     size_t hot_bytes_ = 0;
+    uint64_t unflushed_deletes_ = 0;   // in the delete log, of published transactions
     // Kept for views to come.
     std::shared_ptr<const ChunkList> chunk_list_;
     struct {

@@ -230,6 +230,24 @@ class ModelTest : public TableTest, public ::testing::WithParamInterface<std::tu
         cut_ = {};
     }
 
+    void BeginRewrite() {
+        if (rewrite_) return;
+        std::vector<std::string> paths;
+        for (const NewFile& file : published_.files) {
+            if (Random(2) == 0) paths.push_back(file.path);
+        }
+        if (!paths.empty()) rewrite_ = TableTest::BeginRewrite(paths, 1 + Random(3));
+    }
+    void FinishRewrite() {
+        if (!rewrite_ || cut_.id != 0) return;
+        const bool told = Random(15) != 0;  // or the crash comes before the engine hears that it is published
+        if (TableTest::FinishRewrite(rewrite_.get(), told)) {
+            rewritten_++;
+            crash_ = !told;
+        }
+        rewrite_.reset();
+    }
+
     void NoteFlushed() {
         for (const Applied& transaction : log_) {
             const bool published = transaction.lsn <= published_.flushed_lsn;
@@ -242,6 +260,7 @@ class ModelTest : public TableTest, public ::testing::WithParamInterface<std::tu
     void Restart() {
         crash_ = false;
         cut_ = {};
+        rewrite_.reset();
         Open();
         table_->SetOldestXmin(OldestXmin());
         for (const Applied& transaction : log_) {
@@ -262,6 +281,8 @@ class ModelTest : public TableTest, public ::testing::WithParamInterface<std::tu
     std::vector<Snapshot> snapshots_;
     std::vector<OldView> old_views_;
     FlushCut cut_;
+    std::unique_ptr<Rewrite> rewrite_;
+    int rewritten_ = 0;
     bool crash_ = false;
     int reads_ = 0, confused_ = 0;
     Xid current_ = 0;
@@ -276,6 +297,7 @@ TEST_P(ModelTest, EveryViewIsExact) {
     random_.seed(static_cast<uint64_t>(seed));
     key_ = config_.key;
     hash_mask_ = config_.hash_mask;
+    sort_files_ = seed % 2 == 0;
     Open();
     for (int step = 0; step < 1500 && !HasFatalFailure(); step++) {
         SCOPED_TRACE("step " + std::to_string(step));
@@ -290,6 +312,10 @@ TEST_P(ModelTest, EveryViewIsExact) {
                 std::advance(chosen, Random(ending_.size()));
                 ending_.erase(chosen);
             }
+        } else if (what < 62) {
+            BeginRewrite();
+        } else if (what < 64) {
+            FinishRewrite();
         } else if (what < 68) {
             if (snapshots_.size() < 5) snapshots_.push_back(TakeSnapshot());
             CheckRead(TakeSnapshot());
@@ -316,6 +342,7 @@ TEST_P(ModelTest, EveryViewIsExact) {
     ending_.clear();
     CheckRead(TakeSnapshot());
     EXPECT_LT(confused_, reads_);
+    EXPECT_GT(rewritten_, 0);
     while (!old_views_.empty() && !HasFatalFailure()) CheckOldView();
 }
 

@@ -89,6 +89,9 @@ void CaptureSession::TakeSettings(const FlushSettings& settings) {
     FlushPolicy& policy = context_.policy;
     if (!context_.options.flush_bytes_fixed) policy.bytes = settings.bytes;
     if (!context_.options.flush_age_fixed) policy.age_ms = settings.interval_ms;
+    policy.file_bytes = settings.file_bytes;
+    policy.rewrite_files = settings.rewrite_files;
+    policy.rewrite_deleted_percent = settings.rewrite_deleted_percent;
     policy.wal_bytes = settings.wal_bytes;
     policy.force_wal_bytes = settings.force_wal_bytes;
     policy.copy_bytes = settings.copy_bytes == 0 ? UINT64_MAX : settings.copy_bytes;

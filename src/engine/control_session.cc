@@ -53,6 +53,10 @@ Result<std::string> ControlSession::Answer(const Control& control) {
         IVY_RETURN_IF_ERROR(services_.ingest->Flush(control.mirror, control.lsn, [this] { return hung_up_.load(); }));
         return std::string();
     }
+    if (control.command == "optimize") {
+        IVY_RETURN_IF_ERROR(services_.ingest->Optimize(control.mirror, control.lsn, [this] { return hung_up_.load(); }));
+        return std::string();
+    }
     if (control.command.starts_with(kFaultCommand)) {
         IVY_RETURN_IF_ERROR(SetFaults(control.command.substr(kFaultCommand.size())));
         return std::string();

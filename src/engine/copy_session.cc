@@ -95,8 +95,13 @@ Status CopySession::Append(const Frame& frame) {
     for (size_t offset = 0; offset < view.rows; offset += STANDARD_VECTOR_SIZE) {
         const size_t count = std::min<size_t>(STANDARD_VECTOR_SIZE, view.rows - offset);
         if (!file_) {
-            IVY_ASSIGN_OR_RETURN(file_, DataFileWriter::Open(context_.instance, mirror_->location(),
-                                                             ticket_.index_folder, ticket_.columns, ticket_.key));
+            DataFileSpec spec;
+            spec.path = NewDataPath(mirror_->location(), ".parquet");
+            spec.index_folder = ticket_.index_folder;
+            spec.columns = ticket_.columns;
+            spec.key = ticket_.key;
+            spec.sort = ticket_.sort;
+            IVY_ASSIGN_OR_RETURN(file_, DataFileWriter::Open(context_.instance, std::move(spec)));
         }
         IVY_RETURN_IF_ERROR(delta::ChunkFromView(view, offset, count, &chunk_));
         IVY_RETURN_IF_ERROR(file_->Append(chunk_));

@@ -15,6 +15,26 @@ namespace ivy::engine {
 namespace {
 
 constexpr size_t kRowsOfOneQuery = 2000;
+constexpr int64_t kRowsOfPart = 4 * 122880;  // row groups of ParquetWriter
+constexpr uint64_t kGuessedCompression = 3;  // of Parquet files against the bytes of values
+
+// Of the values in a chunk, about.
+uint64_t BytesOf(const duckdb::DataChunk& chunk) {
+    uint64_t bytes = 0;
+    for (const duckdb::Vector& vector : chunk.data) {
+        const auto type = vector.GetType().InternalType();
+        bytes += chunk.size() * duckdb::GetTypeIdSize(type);
+        if (type != duckdb::PhysicalType::VARCHAR) continue;
+        duckdb::UnifiedVectorFormat format;
+        vector.ToUnifiedFormat(format);
+        const auto* texts = duckdb::UnifiedVectorFormat::GetData<duckdb::string_t>(format);
+        for (size_t i = 0; i < chunk.size(); i++) {
+            const auto at = format.sel->get_index(i);
+            if (format.validity.RowIsValid(at)) bytes += texts[at].GetSize();
+        }
+    }
+    return bytes;
+}
 
 std::vector<ColumnType> TypesOf(const std::vector<MirrorColumn>& columns) {
     std::vector<ColumnType> types;
@@ -87,24 +107,48 @@ std::string NewDataPath(const std::string& location, const std::string& extensio
     return location + "/data/" + iceberg::NewFileId() + extension;
 }
 
-Result<std::unique_ptr<DataFileWriter>> DataFileWriter::Open(Instance& instance, const std::string& location,
-                                                             const std::string& index_folder,
-                                                             const std::vector<MirrorColumn>& columns,
-                                                             const std::vector<uint32_t>& key) {
+Result<std::unique_ptr<DataFileWriter>> DataFileWriter::Open(Instance& instance, DataFileSpec spec) {
     auto writer = std::make_unique<DataFileWriter>();
-    const std::string path = NewDataPath(location, ".parquet");
-    IVY_ASSIGN_OR_RETURN(writer->file_, ParquetWriter::Open(instance, path, columns));
-    if (key.empty()) return writer;
-    IVY_ASSIGN_OR_RETURN(writer->key_ordinals_, KeyOrdinals(columns, key));
-    std::vector<ColumnType> types;
-    for (const size_t ordinal : writer->key_ordinals_) types.push_back(columns[ordinal].type);
-    writer->index_path_ = delta::IndexPathFor(index_folder, path, key);
-    writer->keys_.InitializeEmpty(delta::ToDuckTypes(types));
-    writer->index_.emplace(delta::KeyColumns(std::move(types)));
+    writer->spec_ = std::move(spec);
+    IVY_RETURN_IF_ERROR(writer->OpenIndex());
+    IVY_ASSIGN_OR_RETURN(writer->file_, ParquetWriter::Open(instance, writer->spec_.path, writer->spec_.columns));
+    if (!writer->spec_.sort.empty()) IVY_RETURN_IF_ERROR(writer->OpenSorter(instance));
     return writer;
 }
 
+Status DataFileWriter::OpenIndex() {
+    if (spec_.key.empty()) return Status::Ok();
+    IVY_ASSIGN_OR_RETURN(key_ordinals_, KeyOrdinals(spec_.columns, spec_.key));
+    std::vector<ColumnType> types;
+    for (const size_t ordinal : key_ordinals_) types.push_back(spec_.columns[ordinal].type);
+    index_path_ = delta::IndexPathFor(spec_.index_folder, spec_.path, spec_.key);
+    keys_.InitializeEmpty(delta::ToDuckTypes(types));
+    index_.emplace(delta::KeyColumns(std::move(types)));
+    return Status::Ok();
+}
+
+Status DataFileWriter::OpenSorter(Instance& instance) {
+    IVY_ASSIGN_OR_RETURN(const std::vector<size_t> keys, KeyOrdinals(spec_.columns, spec_.sort));
+    auto types = delta::ToDuckTypes(TypesOf(spec_.columns));
+    types.push_back(duckdb::LogicalType::BIGINT);
+    numbered_.InitializeEmpty(types);
+    IVY_ASSIGN_OR_RETURN(sorter_, RowSorter::Make(instance, types, keys));
+    return Status::Ok();
+}
+
+uint64_t DataFileWriter::file_bytes() const { return sorter_ ? sorted_bytes_ / kGuessedCompression : file_->file_bytes(); }
+
 Status DataFileWriter::Append(duckdb::DataChunk& chunk) {
+    if (!sorter_) return Write(chunk);
+    const size_t columns = chunk.ColumnCount();
+    for (size_t i = 0; i < columns; i++) numbered_.data[i].Reference(chunk.data[i]);
+    numbered_.data[columns].Sequence(static_cast<int64_t>(sorter_->rows()), 1, chunk.size());
+    numbered_.SetCardinalityUnsafe(chunk.size());
+    sorted_bytes_ += BytesOf(chunk);
+    return sorter_->Append(numbered_);
+}
+
+Status DataFileWriter::Write(duckdb::DataChunk& chunk) {
     if (index_) {
         for (size_t i = 0; i < key_ordinals_.size(); i++) keys_.data[i].Reference(chunk.data[key_ordinals_[i]]);
         keys_.SetCardinalityUnsafe(chunk.size());
@@ -113,7 +157,32 @@ Status DataFileWriter::Append(duckdb::DataChunk& chunk) {
     return file_->Append(chunk);
 }
 
+Status DataFileWriter::WriteSorted() {
+    duckdb::DataChunk sorted, rows;
+    sorted.Initialize(duckdb::Allocator::DefaultAllocator(), numbered_.GetTypes());
+    rows.InitializeEmpty(delta::ToDuckTypes(TypesOf(spec_.columns)));
+    if (spec_.keep_order) {
+        if (sorter_->rows() > kMaxOrderedRows) return Status::Internal("too many rows to keep their order");
+        order_ = std::make_shared<std::vector<uint32_t>>(sorter_->rows());
+    }
+    while (true) {
+        IVY_RETURN_IF_ERROR(sorter_->Next(&sorted));
+        if (sorted.size() == 0) return Status::Ok();
+        const uint64_t first = file_->rows();
+        for (size_t i = 0; i < rows.ColumnCount(); i++) rows.data[i].Reference(sorted.data[i]);
+        rows.SetCardinalityUnsafe(sorted.size());
+        IVY_RETURN_IF_ERROR(Write(rows));
+        if (!order_) continue;
+        auto& ordinals = sorted.data[rows.ColumnCount()];
+        ordinals.Flatten();
+        const auto* ordinal = duckdb::FlatVector::GetData<int64_t>(ordinals);
+        for (size_t i = 0; i < sorted.size(); i++) order_->at(static_cast<size_t>(ordinal[i])) = static_cast<uint32_t>(first + i);
+    }
+}
+
 Result<DataFileWriter::Written> DataFileWriter::Finish() {
+    if (sorter_) IVY_RETURN_IF_ERROR(WriteSorted());
+    sorter_.reset();
     Written written;
     IVY_ASSIGN_OR_RETURN(written.file, file_->Finish());
     if (index_) {
@@ -127,6 +196,7 @@ Result<DataFileWriter::Written> DataFileWriter::Finish() {
     written.entry.rows = written.file.record_count;
     written.entry.size = written.file.file_size;
     written.entry.index_path = index_path_;
+    written.entry.order = order_;
     return written;
 }
 
@@ -138,6 +208,23 @@ Status DataFileReader::Scan(const std::string& path, const std::vector<MirrorCol
         row += chunk.size();
         return take(first, chunk);
     });
+}
+
+Status DataFileReader::ScanInParts(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& columns,
+                                   const Take& take) const {
+    uint64_t row = 0;
+    for (int64_t begin = 0; begin < rows; begin += kRowsOfPart) {
+        // Row groups outside of the range are not read.
+        const std::string sql = SelectFrom(path, columns) + " WHERE file_row_number BETWEEN " + std::to_string(begin) +
+                                " AND " + std::to_string(std::min(begin + kRowsOfPart, rows) - 1) + " ORDER BY file_row_number";
+        IVY_RETURN_IF_ERROR(Run(instance_, path, sql, [&](duckdb::DataChunk& chunk) -> Status {
+            const uint64_t first = row;
+            row += chunk.size();
+            return take(first, chunk);
+        }));
+    }
+    if (row == static_cast<uint64_t>(rows)) return Status::Ok();
+    return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(row) + " rows instead of " + std::to_string(rows));
 }
 
 Status DataFileReader::RebuildIndex(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& key_columns,

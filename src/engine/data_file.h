@@ -13,6 +13,7 @@
 #include "delta/mirror_table.h"
 #include "engine/instance.h"
 #include "engine/parquet_writer.h"
+#include "engine/row_sorter.h"
 
 namespace ivy::engine {
 
@@ -22,16 +23,26 @@ Result<std::vector<size_t>> KeyOrdinals(const std::vector<MirrorColumn>& columns
 // A file under a table's location that no other file has ever had the name of.
 std::string NewDataPath(const std::string& location, const std::string& extension);
 
-// Writes a Parquet file and, if there is a key, its index segment. One that goes before Finish leaves neither.
+// What DataFileWriter writes.
+struct DataFileSpec {
+    std::string path;  // see NewDataPath
+    std::string index_folder;
+    std::vector<MirrorColumn> columns;
+    std::vector<uint32_t> key;   // column ids; empty: the file gets no index segment
+    std::vector<uint32_t> sort;  // column ids by which the file is sorted; empty: rows stay in the order of Append
+    bool keep_order = false;     // of a sorted file: have delta::NewFile::order, for at most kMaxOrderedRows rows
+};
+inline constexpr uint64_t kMaxOrderedRows = UINT32_MAX;
+
+// Writes a Parquet file and, if there is a key, its index segment. One that goes before Finish leaves neither. A sorted file
+// is written by Finish; its rows wait in DuckDB's memory, or in its temporary files.
 class DataFileWriter {
   public:
-    static Result<std::unique_ptr<DataFileWriter>> Open(Instance& instance, const std::string& location,
-                                                        const std::string& index_folder,
-                                                        const std::vector<MirrorColumn>& columns,
-                                                        const std::vector<uint32_t>& key);
+    static Result<std::unique_ptr<DataFileWriter>> Open(Instance& instance, DataFileSpec spec);
     Status Append(duckdb::DataChunk& chunk);
-    uint64_t file_bytes() const { return file_->file_bytes(); }
-    uint64_t rows() const { return file_->rows(); }
+    // Bytes in the file so far; of a sorted file a guess.
+    uint64_t file_bytes() const;
+    uint64_t rows() const { return sorter_ ? sorter_->rows() : file_->rows(); }
 
     struct Written {
         iceberg::DataFile file;
@@ -40,11 +51,21 @@ class DataFileWriter {
     Result<Written> Finish();
 
   private:
+    Status OpenIndex();
+    Status OpenSorter(Instance& instance);
+    Status Write(duckdb::DataChunk& chunk);
+    Status WriteSorted();
+
+    DataFileSpec spec_;
     std::string index_path_;
     std::unique_ptr<ParquetWriter> file_;
     std::optional<delta::IndexBuilder> index_;
     std::vector<size_t> key_ordinals_;
     duckdb::DataChunk keys_;
+    std::unique_ptr<RowSorter> sorter_;
+    duckdb::DataChunk numbered_;  // rows with their ordinal, going to the sorter and coming from it
+    uint64_t sorted_bytes_ = 0;
+    std::shared_ptr<std::vector<uint32_t>> order_;
 };
 
 // Reads columns of a Parquet file, found by field id, in row order. Thread-safe: every call has its own connection.
@@ -55,6 +76,9 @@ class DataFileReader {
     // Calls take(first row's ordinal, chunk) for all rows. A column that the file lacks is NULL.
     using Take = std::function<Status(uint64_t, duckdb::DataChunk&)>;
     Status Scan(const std::string& path, const std::vector<MirrorColumn>& columns, const Take& take) const;
+    // The same for a file of that many rows, a few row groups at a time: DuckDB has no order but that of a sort, and to sort
+    // a whole file takes memory.
+    Status ScanInParts(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& columns, const Take& take) const;
 
     // Builds the index segment of a data file anew.
     Status RebuildIndex(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& key_columns,

@@ -10,6 +10,7 @@
 
 #include "engine/capture_session.h"
 #include "engine/channel.h"
+#include "engine/compactor.h"
 #include "engine/copy_session.h"
 #include "engine/duck_file_io.h"
 #include "engine/events.h"
@@ -37,8 +38,9 @@ struct Ingest::Impl {
           policy(options),
           reloads(options.reload),
           memory(std::make_shared<delta::FileMemory>(options.folder + "/tmp", options.delta_memory)),
-          context{instance, *io, events, options, policy, reloads, memory},
-          flusher(std::make_unique<Flusher>(mirrors, context)) {}
+          context{instance, *io, events, options, policy, reloads, memory, rewrites},
+          flusher(std::make_unique<Flusher>(mirrors, context)),
+          compactor(std::make_unique<Compactor>(mirrors, *flusher)) {}
 
     const IngestOptions options;
     const std::unique_ptr<iceberg::FileIo> io;
@@ -47,8 +49,10 @@ struct Ingest::Impl {
     FlushPolicy policy;
     ReloadHistory reloads;
     const std::shared_ptr<delta::FileMemory> memory;
+    std::atomic<int> rewrites{0};
     MirrorContext context;
     std::unique_ptr<Flusher> flusher;
+    std::unique_ptr<Compactor> compactor;
 
     std::mutex mutex;
     std::condition_variable sessions_changed;
@@ -142,6 +146,34 @@ Status Ingest::Flush(uint32_t id, Lsn lsn, const std::function<bool()>& cancelle
     }
 }
 
+Status Ingest::Optimize(uint32_t id, Lsn lsn, const std::function<bool()>& cancelled) {
+    IVY_RETURN_IF_ERROR(Flush(id, lsn, cancelled));
+    Impl& impl = *impl_;
+    const std::shared_ptr<Mirror> mirror = impl.mirrors.Find(id);
+    if (!mirror) {
+        return Status::Make(sqlstate::kObjectNotInState, "the engine does not know mirror " + std::to_string(id));
+    }
+    const uint64_t ticket = mirror->RequestOptimize();
+    while (true) {
+        Error error;
+        if (mirror->Optimized(ticket, &error)) return error.message.empty() ? Status::Ok() : Status(error);
+        if (mirror->closed()) {
+            return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + mirror->name() + "\" was closed");
+        }
+        if (mirror->state() == Mirror::State::kFailed) return Status(mirror->error());
+        if (!impl.mirrors.capture_connected()) {
+            mirror->CancelOptimize(ticket);
+            return Status::Make(sqlstate::kObjectNotInState, "no capture worker is connected to the engine");
+        }
+        if (cancelled && cancelled()) {
+            mirror->CancelOptimize(ticket);
+            return Status::Make(sqlstate::kQueryCanceled, "canceled while files were rewritten");
+        }
+        impl.flusher->Wake();
+        std::this_thread::sleep_for(kPoll);
+    }
+}
+
 void Ingest::Stop() {
     Impl& impl = *impl_;
     {
@@ -154,6 +186,7 @@ void Ingest::Stop() {
             impl.sessions_changed.wait(lock);
         }
     }
+    impl.compactor.reset();
     impl.flusher.reset();
 }
 

@@ -13,6 +13,7 @@
 
 #include "base/snapshot.h"
 #include "base/status.h"
+#include "engine/rewrite_policy.h"
 
 namespace ivy::engine {
 
@@ -35,6 +36,7 @@ struct IngestOptions {
     // Changes of all mirrors may take this much ordinary memory; more goes to mapped temporary files.
     uint64_t delta_memory = 1024ull << 20;
     int keep_snapshots = 100;                 // Iceberg snapshots of each table
+    RewritePolicy rewrite;                    // which files are rewritten; small_files 0: only on request
     bool reload = true;  // a mirror that fails is loaded again, once in a while (reload_history.h)
 };
 
@@ -42,11 +44,16 @@ struct IngestOptions {
 // capture session, read by the flusher.
 struct FlushPolicy {
     explicit FlushPolicy(const IngestOptions& options)
-        : bytes(options.flush_bytes), age_ms(static_cast<uint64_t>(options.flush_age.count())) {}
+        : bytes(options.flush_bytes),
+          age_ms(static_cast<uint64_t>(options.flush_age.count())),
+          file_bytes(options.rewrite.target_bytes),
+          rewrite_files(options.rewrite.small_files),
+          rewrite_deleted_percent(options.rewrite.deleted_percent) {}
     std::atomic<uint64_t> bytes, age_ms;
     std::atomic<uint64_t> wal_bytes{UINT64_MAX};        // FlushSettings::wal_bytes
     std::atomic<uint64_t> force_wal_bytes{UINT64_MAX};  // FlushSettings::force_wal_bytes
     std::atomic<uint64_t> copy_bytes{UINT64_MAX};       // FlushSettings::copy_bytes
+    std::atomic<uint64_t> file_bytes, rewrite_files, rewrite_deleted_percent;  // FlushSettings
 };
 
 class Ingest {
@@ -65,6 +72,9 @@ class Ingest {
     // Waits until everything up to "lsn" is applied, flushes the mirror, and returns when that is published.
     // Transactions that some running snapshot does not see yet stay in memory.
     Status Flush(uint32_t mirror, Lsn lsn, const std::function<bool()>& cancelled);
+    // Flushes the mirror, then has its files rewritten where that is worth anything, and returns when that is published.
+    // When cancelled, what is being rewritten for it comes to nothing.
+    Status Optimize(uint32_t mirror, Lsn lsn, const std::function<bool()>& cancelled);
 
     // Ends the sessions and the flusher; in-memory changes are replayed from the slot after the next start.
     void Stop();

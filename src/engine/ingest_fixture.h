@@ -54,6 +54,7 @@ class IngestTest : public testing::Test {
         open.table_name = "t" + std::to_string(id);
         open.columns = Columns(false);
         open.key = {1};
+        if (id % 2 == 0) open.sort = {2, 3};  // some mirrors' files are sorted
         open.location = folder_ + "/warehouse/t" + std::to_string(id);
         open.has_copy_snapshot = copied;
         open.copy_snapshot = {1000, 1000, {}};

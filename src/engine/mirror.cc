@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Mirror: what the capture session, copies and queries do with it. Files are in mirror_flush.cc.
+// Mirror: what the capture session, copies and queries do with it. Its files are in mirror_files.cc, mirror_flush.cc and
+// mirror_publish.cc.
 #include "engine/mirror.h"
 
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "engine/error_map.h"
 #include "engine/iceberg_schema.h"
 #include "engine/log.h"
+#include "engine/mirror_summary.h"
 
 namespace ivy::engine {
 namespace {
@@ -232,7 +234,7 @@ bool Mirror::Reopen(const MirrorOpen& open, bool new_session) {
             publication_->published = true;
         } else if (!IsCurrent(open.metadata_location, open.flushed_lsn)) {
             return false;
-        } else if (offered && publication_->cut) {
+        } else if (offered && (publication_->cut || publication_->rewrite)) {
             context_.events.Send(publication_->ready);
         } else if (state_ == State::kCopying && !publication_) {
             return false;  // changes may be missing from the backlog: the copy starts over
@@ -262,6 +264,7 @@ void Mirror::TakeColumns(const MirrorOpen& open) {
     if (state_ == State::kCopying || (state_ == State::kLive && SameLayout(open, open_))) {
         open_.columns = open.columns;
         open_.key = open.key;
+        open_.sort = open.sort;
         std::lock_guard state(state_mutex_);
         columns_ = open.columns;
         return;
@@ -282,6 +285,7 @@ void Mirror::Close() {
     backlog_.clear();
     backlog_size_ = 0;
     backlog_file_.reset();
+    DropRewriteLocked();
     std::lock_guard state(state_mutex_);
     readable_ = false;
     table_.reset();
@@ -306,6 +310,7 @@ void Mirror::FailLocked(const Error& error, bool for_good) {
     backlog_.clear();
     backlog_size_ = 0;
     backlog_file_.reset();
+    DropRewriteLocked();
     {
         std::lock_guard state(state_mutex_);
         state_ = State::kFailed;
@@ -400,6 +405,7 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
     CopyTicket ticket;
     ticket.columns = open_.columns;
     ticket.key = open_.key;
+    ticket.sort = open_.sort;
     ticket.index_folder = index_folder_;
     ticket.snapshot = begin.snapshot;
     if (begin.joins) {
@@ -492,7 +498,8 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
         }
         // Nothing changes it while the mirror is copying.
         ready.flushed_lsn = current_flushed_lsn_;
-        change.summary["ivy.flushed-lsn"] = LsnText(ready.flushed_lsn);
+        change.summary[kFlushedLsn] = LsnText(ready.flushed_lsn);
+        if (!ticket.sort.empty()) change.sort_fields.emplace(ticket.sort.begin(), ticket.sort.end());
         IVY_ASSIGN_OR_RETURN(const iceberg::CommitResult committed, table->Commit(change));
         ready.metadata_location = committed.metadata_location;
     }
@@ -587,8 +594,16 @@ std::weak_ptr<const void> Mirror::readers() const {
 nlohmann::json Mirror::StatusJson() const {
     nlohmann::json json;
     std::shared_ptr<delta::MirrorTable> table;
+    std::shared_ptr<RewriteJob> rewrite;
+    {
+        std::lock_guard rewrite_guard(rewrite_mutex_);
+        rewrite = rewrite_;
+        json["optimize_requested"] = optimize_done_ < optimize_requested_;
+    }
     {
         std::lock_guard state(state_mutex_);
+        json["optimizations"] = rewrites_done_;
+        json["optimize_error"] = rewrite_error_.message;
         json["id"] = id_;
         json["name"] = name_;
         json["location"] = location_;
@@ -606,6 +621,16 @@ nlohmann::json Mirror::StatusJson() const {
                                                                  : "waiting";
     json["scanned_bytes"] = scanned_bytes_.load();
     json["estimated_bytes"] = estimated_bytes_.load();
+    if (rewrite) {
+        const RewriteJob::Phase phase = rewrite->phase();
+        json["optimize_phase"] = phase == RewriteJob::Phase::kPlanned     ? "waiting"
+                                 : phase == RewriteJob::Phase::kRewriting ? "rewriting"
+                                                                          : "publishing";
+        json["optimize_files"] = rewrite->plan().inputs.size();
+        json["optimize_rows_read"] = rewrite->rows_read();
+        json["optimize_rows_written"] = rewrite->rows_written();
+        json["optimize_rows"] = rewrite->total_rows();
+    }
     if (table) {
         const delta::MirrorTable::Stats stats = table->GetStats();
         json["delta_rows"] = stats.delta_rows;

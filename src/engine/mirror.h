@@ -19,10 +19,13 @@
 // the worker has answered Published, the mirror switches to them. Should the session end in between, the publication
 // waits: the next session's MirrorOpen says whether it became current, and if not, it is offered again.
 //
+// Files are rewritten into better ones (rewrite_job.h) beside all that: the flusher's thread plans it and publishes the
+// result like a flush, the compactor's thread does the work in between.
+//
 // Threads: the capture session's thread commits, opens and closes; the flusher's thread does everything with files;
-// copy sessions bring the first files; queries read. ingest_mutex_ is held while transactions are applied or queued and
-// may be held for seconds; state_mutex_ guards what queries look at and is held for moments. Order: ingest_mutex_,
-// state_mutex_.
+// copy sessions bring the first files; the compactor's thread rewrites files; queries read. ingest_mutex_ is held while
+// transactions are applied or queued and may be held for seconds; rewrite_mutex_ guards the rewrite, state_mutex_ what queries
+// look at; both are held for moments. Order: ingest_mutex_, rewrite_mutex_, state_mutex_.
 //
 // Crash behaviour: nothing here is durable but the files; the slot sends again what is not in published files. Files of
 // a flush that was never published, whose names were noted beside the key index before, are deleted at the next start;
@@ -37,6 +40,7 @@
 #include <mutex>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -47,6 +51,7 @@
 #include "engine/ingest.h"
 #include "engine/mirrors.h"
 #include "engine/reload_history.h"
+#include "engine/rewrite_job.h"
 #include "iceberg/table.h"
 
 namespace ivy::engine {
@@ -60,6 +65,7 @@ struct MirrorContext {
     FlushPolicy& policy;
     ReloadHistory& reloads;
     const std::shared_ptr<delta::FileMemory>& memory;
+    std::atomic<int>& rewrites;  // planned or under way; one at a time
 };
 
 // As Postgres writes it, such as "0/016B3748".
@@ -113,7 +119,7 @@ class Mirror {
     struct CopyTicket {
         uint64_t number = 0;  // of this copy; a later one makes it invalid
         std::vector<MirrorColumn> columns;
-        std::vector<uint32_t> key;
+        std::vector<uint32_t> key, sort;
         std::string index_folder;
         Snapshot snapshot;
     };
@@ -141,8 +147,19 @@ class Mirror {
     void Sweep();
     // Wants everything that committed at or before "lsn" in files soon, whatever became of earlier flushes.
     void RequestFlush(Lsn lsn);
+    // Wants the files rewritten that there are now, as far as it is worth anything. Returns a ticket for the two below.
+    uint64_t RequestOptimize();
+    // Whether that is done, or has failed: then *error says why.
+    bool Optimized(uint64_t ticket, Error* error) const;
+    void CancelOptimize(uint64_t ticket);
     // A query could not read a file: all of them are looked at, and the mirror fails if one is damaged or gone.
     void RequestCheck() { check_requested_ = true; }
+
+    // --- compactor's thread ---
+
+    // Rewrites what the flusher's thread has planned, if it has. False if there was nothing.
+    bool Rewrite();
+    void StopRewrite();  // any thread
 
     // --- any thread ---
 
@@ -179,6 +196,8 @@ class Mirror {
         iceberg::Expired expired;
         std::optional<delta::FlushCut> cut;  // of a flush
         std::optional<delta::NewFile> file;  // of a flush that wrote rows
+        std::shared_ptr<RewriteJob> rewrite;       // of a rewrite, with...
+        std::shared_ptr<delta::RewriteMap> map;    // ...where its rows went
     };
     using Clock = std::chrono::steady_clock;
 
@@ -200,16 +219,23 @@ class Mirror {
     void TakeColumns(const MirrorOpen& open);
     void UpdateReadable();
 
-    // mirror_flush.cc
+    // mirror_rewrite.cc
+    void PlanRewrite();
+    std::vector<size_t> FilesToRewrite(bool requested) const;
+    bool FinishRewriting();
+    Status OfferRewrite(const std::shared_ptr<RewriteJob>& job);
+    void EndRewrite(const std::shared_ptr<RewriteJob>& job, const Status& status);
+    void DropRewriteLocked();
+
+    // mirror_flush.cc, mirror_files.cc, mirror_publish.cc
     bool DrainBacklog();
     bool FlushIsDue(const delta::MirrorTable::Stats& stats, Lsn session_lsn, bool* force) const;
     MirrorOpen Description() const;
     Status Flush(Xid oldest_xmin, bool force);
     // What a flush has written so far, for the commit or for its removal.
     struct Written {
-        std::optional<iceberg::DataFile> file;
-        std::string index_path;
-        std::vector<iceberg::DataFile> deletion_vectors;
+        std::optional<DataFileWriter::Written> file;
+        std::vector<iceberg::DataFile> deletes;
     };
     Status WriteCut(delta::MirrorTable& table, const delta::FlushCut& cut, const MirrorOpen& open, Written* written);
     Status CommitCut(iceberg::Table& files, const delta::FlushCut& cut, const MirrorOpen& open, const Written& written,
@@ -220,16 +246,27 @@ class Mirror {
     void RemoveWritten(const Written& written);
     void NoteFlush(const Status& status);
     Status FinishPublication();
+    Status TakeRewritten(Publication* publication, delta::MirrorTable& table, const MirrorOpen& open);
     Status SwitchColumns();
-    Result<std::vector<delta::NewFile>> FilesOfTable(const iceberg::Table& table, const MirrorOpen& open);
+    // All data files, or those of some paths.
+    Result<std::vector<delta::NewFile>> FilesOfTable(const iceberg::Table& table, const MirrorOpen& open,
+                                                     const std::set<std::string>* only = nullptr);
     Result<std::shared_ptr<delta::MirrorTable>> OpenFiles(const iceberg::Table& table, const MirrorOpen& open);
     Status MakeTable(const MirrorOpen& open);
     void RemoveStaleIndexes();
-    Status NoteFilesToWrite(const std::vector<std::string>& paths);
+    Status NoteFilesToWrite(const char* note, const std::vector<std::string>& paths);
     void RemoveUnpublishedFiles();
+    // Deleted rows of data files as files of the table's kind: names for them, writing them, and entering them into a change.
+    std::vector<std::string> NewDeletePaths(size_t data_files) const;
+    Result<std::vector<iceberg::DataFile>> WriteDeletes(
+        const std::vector<std::pair<std::string, const delta::RowSet*>>& deleted, const std::vector<std::string>& paths);
+    static void AddDeletes(const iceberg::Table& table, const std::vector<iceberg::DataFile>& deletes, iceberg::Change* change);
     void CheckFiles();
     void Retire(iceberg::Expired files);
     void DeleteRetired();
+
+    static constexpr char kFlushNote[] = "/unpublished";  // in the index folder: what the last flush was about to write
+    static constexpr char kRewriteNote[] = "/rewriting";  // ... and what the rewrite under way
 
     MirrorContext& context_;
     const uint32_t id_;
@@ -266,6 +303,13 @@ class Mirror {
     Lsn failed_lsn_ = kInvalidLsn;  // see OldestUnflushed
     bool flushing_ = false;
 
+    // Held for moments.
+    mutable std::mutex rewrite_mutex_;
+    std::shared_ptr<RewriteJob> rewrite_;    // planned, under way, or waiting to be published
+    uint64_t optimize_requested_ = 0, optimize_done_ = 0;  // tickets
+    int64_t optimize_sequence_ = 0;          // a request is about files that are not younger
+    Error optimize_error_;                   // of the last request
+
     // What queries look at.
     mutable std::mutex state_mutex_;
     State state_ = State::kCopying;
@@ -276,6 +320,9 @@ class Mirror {
     std::vector<MirrorColumn> columns_;
     Error error_, flush_error_;
     int failed_flushes_ = 0;               // in a row
+    Error rewrite_error_;                  // of the last rewrite
+    uint64_t rewrites_done_ = 0;
+    int failed_rewrites_ = 0;              // in a row
     std::shared_ptr<const void> readers_;  // held by every view; changed when files are retired
     std::atomic<uint64_t> copied_rows_{0};
     std::atomic<uint64_t> estimated_rows_{0};
@@ -290,7 +337,7 @@ class Mirror {
     // Used by the flusher's thread, and by the others only before it can know the mirror (Load) or while it leaves the
     // mirror alone (a copy).
     std::unique_ptr<iceberg::Table> iceberg_;
-    Clock::time_point next_flush_{}, next_check_{};
+    Clock::time_point next_flush_{}, next_check_{}, next_rewrite_{};
     struct Retired {
         std::vector<std::weak_ptr<const void>> readers;
         iceberg::Expired files;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cmath>
+#include <cstring>
 #include <filesystem>
 #include <limits>
 
@@ -305,6 +306,80 @@ TEST_F(ParquetWriterTest, FetchesSingleRows) {
     EXPECT_FALSE(reader.ReadRows(path, {300000}, {0}, [](duckdb::DataChunk&) { return Status::Ok(); }).ok());
 }
 
+TEST_F(ParquetWriterTest, SortsFilesAndSaysWhereRowsWent) {
+    DataFileSpec spec;
+    spec.path = NewDataPath(folder_ + "/table", ".parquet");
+    spec.index_folder = folder_;
+    spec.columns = {Column(1, "id", {TypeKind::kInt64}), Column(2, "d", {TypeKind::kDouble}), Column(3, "t", {TypeKind::kText})};
+    spec.key = {1};
+    spec.sort = {2, 3};
+    spec.keep_order = true;
+    auto writer = DataFileWriter::Open(*instance_, spec);
+    ASSERT_TRUE(writer.ok()) << writer.error().message;
+    // Doubles with all that is special about them, texts with NULLs, zero bytes and the empty one.
+    constexpr int64_t kRows = 300000;
+    const double special[] = {-0.0, 0.0, NAN, INFINITY, -INFINITY, 1.5, -1.5};
+    std::vector<std::pair<std::optional<double>, std::optional<std::string>>> given;
+    duckdb::DataChunk chunk;
+    chunk.Initialize(duckdb::Allocator::DefaultAllocator(),
+                     {duckdb::LogicalType::BIGINT, duckdb::LogicalType::DOUBLE, duckdb::LogicalType::VARCHAR});
+    for (int64_t row = 0; row < kRows;) {
+        chunk.Reset();
+        const int64_t count = std::min<int64_t>(2000, kRows - row);
+        for (int64_t i = 0; i < count; i++, row++) {
+            const uint64_t random = static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15;
+            std::optional<double> d;
+            std::optional<std::string> t;
+            if (random >> 60 != 0) d = random >> 60 < 8 ? special[(random >> 40) % 7] : static_cast<double>((random >> 30) % 1000);
+            if (random >> 50 & 7) t = std::string((random >> 20) % 40, static_cast<char>('a' + random % 3));
+            if ((random >> 44) % 64 == 0) t = std::string("a\0b", 3);
+            given.emplace_back(d, t);
+            const auto at = static_cast<duckdb::idx_t>(i);
+            chunk.data[0].SetValue(at, duckdb::Value::BIGINT(row));
+            chunk.data[1].SetValue(at, d ? duckdb::Value::DOUBLE(*d) : duckdb::Value(duckdb::LogicalType::DOUBLE));
+            chunk.data[2].SetValue(at, t ? duckdb::Value(*t) : duckdb::Value(duckdb::LogicalType::VARCHAR));
+        }
+        chunk.SetChildCardinality(static_cast<duckdb::idx_t>(count));
+        ASSERT_TRUE((*writer)->Append(chunk).ok());
+    }
+    EXPECT_GT((*writer)->file_bytes(), 0u);
+    const auto written = (*writer)->Finish();
+    ASSERT_TRUE(written.ok()) << written.error().message;
+    ASSERT_EQ(written->file.record_count, kRows);
+    ASSERT_EQ(written->entry.order->size(), static_cast<size_t>(kRows));
+
+    // By (d, t) with NULLs last and NaN above all numbers; every row whole, bit by bit, and where "order" says.
+    const auto rank = [](const std::optional<double>& d) { return !d ? 2 : std::isnan(*d) ? 1 : 0; };
+    const auto less = [&](const auto& a, const auto& b) {
+        if (rank(a.first) != rank(b.first)) return rank(a.first) < rank(b.first);
+        if (rank(a.first) == 0 && *a.first != *b.first) return *a.first < *b.first;
+        if (!a.second || !b.second) return a.second.has_value() && !b.second.has_value();
+        return *a.second < *b.second;
+    };
+    std::optional<std::pair<std::optional<double>, std::optional<std::string>>> last;
+    uint64_t seen = 0;
+    const Status read = DataFileReader(*instance_).Scan(spec.path, spec.columns, [&](uint64_t first, duckdb::DataChunk& rows) {
+        for (duckdb::idx_t i = 0; i < rows.size(); i++, seen++) {
+            const auto id = static_cast<size_t>(rows.GetValue(0, i).GetValue<int64_t>());
+            const auto& [d, t] = given.at(id);
+            if (written->entry.order->at(id) != first + i) return Status::Internal("row " + std::to_string(id) + " is elsewhere");
+            const duckdb::Value dv = rows.GetValue(1, i), tv = rows.GetValue(2, i);
+            bool same = dv.IsNull() == !d && tv.IsNull() == !t;
+            if (same && d) {
+                const double value = dv.GetValue<double>();
+                same = std::memcmp(&value, &*d, sizeof value) == 0 || (std::isnan(value) && std::isnan(*d));
+            }
+            if (same && t) same = duckdb::StringValue::Get(tv) == *t;
+            if (!same) return Status::Internal("row " + std::to_string(id) + " has other values");
+            if (last && less(given[id], *last)) return Status::Internal("row " + std::to_string(id) + " is out of order");
+            last = given[id];
+        }
+        return Status::Ok();
+    });
+    EXPECT_TRUE(read.ok()) << read.error().message;
+    EXPECT_EQ(seen, static_cast<uint64_t>(kRows));
+}
+
 TEST_F(ParquetWriterTest, CutsRowGroupsByRowsAndBytes) {
     ColumnChunkBuilder rows({{TypeKind::kText}});
     for (int i = 0; i < 2048; i++) rows.column(0).AppendVariable(std::string(100000, static_cast<char>('a' + i % 26)));
@@ -319,7 +394,12 @@ TEST_F(ParquetWriterTest, CutsRowGroupsByRowsAndBytes) {
 TEST_F(ParquetWriterTest, LeavesNothingOfAnUnfinishedFile) {
     const std::vector<MirrorColumn> columns = {Column(1, "id", {TypeKind::kInt64})};
     {
-        auto writer = DataFileWriter::Open(*instance_, folder_ + "/table", folder_ + "/index", columns, {1});
+        DataFileSpec spec;
+        spec.path = NewDataPath(folder_ + "/table", ".parquet");
+        spec.index_folder = folder_ + "/index";
+        spec.columns = columns;
+        spec.key = {1};
+        auto writer = DataFileWriter::Open(*instance_, spec);
         ASSERT_TRUE(writer.ok());
         duckdb::DataChunk chunk;
         chunk.Initialize(duckdb::Allocator::DefaultAllocator(), {duckdb::LogicalType::BIGINT});

@@ -231,7 +231,7 @@ void Committer::MarkDangling() {
 bool Committer::MakesSnapshot() const {
     const bool files = !change_.added.empty() || !change_.removed.empty() || !change_.deletion_vectors.empty() ||
                        !change_.position_deletes.empty();
-    return files || !change_.summary.empty() || (!change_.schema && change_.properties.empty());
+    return files || !change_.summary.empty() || (!change_.schema && !change_.sort_fields && change_.properties.empty());
 }
 
 Status Committer::Prepare() {
@@ -240,6 +240,7 @@ Status Committer::Prepare() {
     IVY_RETURN_IF_ERROR(MarkRemoved());
     MarkDangling();
     if (change_.schema) IVY_RETURN_IF_ERROR(metadata_.SetSchema(*change_.schema));
+    if (change_.sort_fields) IVY_RETURN_IF_ERROR(metadata_.SetSortOrder(*change_.sort_fields));
     if (!change_.properties.empty()) metadata_.SetProperties(change_.properties);
     timestamp_ms_ = std::max(NowMs(), metadata_.last_updated_ms());
     makes_snapshot_ = MakesSnapshot();
@@ -267,6 +268,11 @@ Status Committer::WriteManifests() {
     manifest_prefix_ = metadata_.location() + "/metadata/" + NewFileId();
 
     kinds_[0].added = change_.added;
+    if (change_.sort_fields) {
+        for (DataFile& file : kinds_[0].added) {
+            if (!file.sort_order_id) file.sort_order_id = metadata_.default_sort_order_id();
+        }
+    }
     kinds_[1].added = change_.deletion_vectors;
     kinds_[1].added.insert(kinds_[1].added.end(), change_.position_deletes.begin(), change_.position_deletes.end());
     for (Kind& kind : kinds_) {

@@ -163,6 +163,7 @@ Result<TableMetadata> TableMetadata::Parse(const Bytes& content) {
     IVY_RETURN_IF_ERROR(StringMap(document, "properties").status());
     IVY_RETURN_IF_ERROR(metadata.ParseSchemas());
     IVY_RETURN_IF_ERROR(metadata.ParseSpecs());
+    IVY_RETURN_IF_ERROR(metadata.ParseSortOrders());
     IVY_RETURN_IF_ERROR(metadata.ParseSnapshots());
     return metadata;
 }
@@ -202,6 +203,15 @@ Status TableMetadata::ParseSpecs() {
     if (specs == nullptr) partitioned_ = old_fields != nullptr && !old_fields->empty();
     IVY_ASSIGN_OR_RETURN(const auto default_spec_id, OptionalInt(document_, "default-spec-id"));
     default_spec_id_ = static_cast<int>(default_spec_id.value_or(0));
+    return Status::Ok();
+}
+
+// What the orders say is left to SortFields: a table may have others than ours.
+Status TableMetadata::ParseSortOrders() {
+    IVY_ASSIGN_OR_RETURN(const Json* orders, OptionalArray(document_, "sort-orders"));
+    for (const Json& order : Items(orders)) IVY_RETURN_IF_ERROR(RequiredInt32(order, "order-id").status());
+    IVY_ASSIGN_OR_RETURN(const auto id, OptionalInt(document_, "default-sort-order-id"));
+    default_sort_order_id_ = static_cast<int>(id.value_or(0));
     return Status::Ok();
 }
 
@@ -263,6 +273,46 @@ Status TableMetadata::SetSchema(const Schema& schema) {
     schemas_.push_back(std::move(added));
     current_schema_ = schemas_.size() - 1;
     return Status::Ok();
+}
+
+Status TableMetadata::SetSortOrder(const std::vector<int>& fields) {
+    Json list = Json::array();
+    for (const int id : fields) {
+        const auto& columns = schema().fields;
+        if (std::none_of(columns.begin(), columns.end(), [id](const Field& field) { return field.id == id; })) {
+            return Status::Make(sqlstate::kInvalidParameter, "a sort order needs a field that the schema does not have");
+        }
+        list.push_back({{"transform", "identity"}, {"source-id", id}, {"direction", "asc"}, {"null-order", "nulls-last"}});
+    }
+    Json& orders = document_["sort-orders"];
+    if (!orders.is_array()) orders = Json::array();
+    int id = 0;  // the specification's id for no order
+    if (!fields.empty()) {
+        for (const Json& order : orders) {
+            const int known = order.value("order-id", 0);
+            if (order.value("fields", Json()) == list && known > 0) {
+                default_sort_order_id_ = known;
+                document_["default-sort-order-id"] = known;
+                return Status::Ok();
+            }
+            id = std::max(id, known);
+        }
+        id++;
+        orders.push_back({{"order-id", id}, {"fields", std::move(list)}});
+    }
+    default_sort_order_id_ = id;
+    document_["default-sort-order-id"] = id;
+    return Status::Ok();
+}
+
+std::vector<int> TableMetadata::SortFields() const {
+    std::vector<int> fields;
+    if (default_sort_order_id_ == 0) return fields;
+    for (const Json& order : document_.value("sort-orders", Json::array())) {
+        if (order.value("order-id", 0) != default_sort_order_id_) continue;
+        for (const Json& field : order.value("fields", Json::array())) fields.push_back(field.value("source-id", 0));
+    }
+    return fields;
 }
 
 void TableMetadata::SetProperties(const std::map<std::string, std::string>& properties) {

@@ -56,10 +56,16 @@ class TableMetadata {
     const TableSnapshot* current_snapshot() const { return current_snapshot_id_ ? Find(*current_snapshot_id_) : nullptr; }
     const TableSnapshot* Find(int64_t snapshot_id) const;
     int default_spec_id() const { return default_spec_id_; }
+    int default_sort_order_id() const { return default_sort_order_id_; }  // 0: files are not sorted
+    // The source field ids of the default sort order.
+    std::vector<int> SortFields() const;
     bool partitioned() const { return partitioned_; }  // some spec, old or current, has fields
 
     // Makes a schema the current one: an equal one is used again, else it gets the next schema id.
     Status SetSchema(const Schema& schema);
+    // Makes "fields" ascending, NULLs last, the order in which files are sorted from now on; none: they are not sorted. An
+    // equal order is used again, else it gets the next order id. An error if a field is not in the schema.
+    Status SetSortOrder(const std::vector<int>& fields);
     void SetProperties(const std::map<std::string, std::string>& properties);
     // Adds a snapshot and makes it the current one of branch main.
     void AddSnapshot(const TableSnapshot& snapshot, int64_t next_row_id);
@@ -82,6 +88,7 @@ class TableMetadata {
     TableMetadata() = default;
     Status ParseSchemas();
     Status ParseSpecs();
+    Status ParseSortOrders();
     Status ParseSnapshots();
     std::vector<std::string> DropStatistics(const std::vector<int64_t>& snapshot_ids);
     void TrimSnapshotLog(const std::vector<int64_t>& expired);
@@ -94,6 +101,7 @@ class TableMetadata {
     std::vector<Schema> schemas_;
     size_t current_schema_ = 0;  // index
     int default_spec_id_ = 0;
+    int default_sort_order_id_ = 0;
     bool partitioned_ = false;
     std::vector<TableSnapshot> snapshots_;
     std::optional<int64_t> current_snapshot_id_;

@@ -53,6 +53,32 @@ Bytes Gzip(const Bytes& content) {
     return out;
 }
 
+TEST(Metadata, SortOrders) {
+    auto made = TableMetadata::New("/wh/t", kSchema, 3, {});
+    ASSERT_TRUE(made.ok());
+    EXPECT_TRUE(made->SortFields().empty());
+    ASSERT_TRUE(made->SetSortOrder({2, 1}).ok());
+    EXPECT_EQ(made->default_sort_order_id(), 1);
+    const Json field = {{"transform", "identity"}, {"source-id", 2}, {"direction", "asc"}, {"null-order", "nulls-last"}};
+    EXPECT_EQ(Document(*made)["sort-orders"][1]["fields"][0], field);
+    ASSERT_TRUE(made->SetSortOrder({1}).ok());
+    EXPECT_EQ(made->default_sort_order_id(), 2);
+    ASSERT_TRUE(made->SetSortOrder({}).ok());
+    EXPECT_EQ(made->default_sort_order_id(), 0);
+    ASSERT_TRUE(made->SetSortOrder({2, 1}).ok());  // known already
+    EXPECT_EQ(made->default_sort_order_id(), 1);
+    EXPECT_EQ(Document(*made)["sort-orders"].size(), 3u);
+    EXPECT_FALSE(made->SetSortOrder({7}).ok());
+    const auto again = TableMetadata::Parse(*made->Serialize());
+    ASSERT_TRUE(again.ok());
+    EXPECT_EQ(again->SortFields(), (std::vector<int>{2, 1}));
+    const std::string foreign = kForeign;
+    const auto other = TableMetadata::Parse(Bytes(foreign.begin(), foreign.end()));
+    ASSERT_TRUE(other.ok());
+    EXPECT_EQ(other->default_sort_order_id(), 3);
+    EXPECT_EQ(other->SortFields(), std::vector<int>{1});
+}
+
 TEST(Metadata, NewTable) {
     for (const int version : {2, 3}) {
         const auto made = TableMetadata::New("/wh/t", kSchema, version, {{"k", "v"}});

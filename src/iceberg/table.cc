@@ -110,6 +110,7 @@ class TableImpl : public Table {
     const std::string& uuid() const override { return state_.metadata.uuid(); }
     int format_version() const override { return state_.metadata.format_version(); }
     const Schema& schema() const override { return state_.metadata.schema(); }
+    std::vector<int> sort_fields() const override { return state_.metadata.SortFields(); }
     std::optional<int64_t> current_snapshot_id() const override {
         const TableSnapshot* snapshot = state_.metadata.current_snapshot();
         return snapshot ? std::optional(snapshot->id) : std::nullopt;

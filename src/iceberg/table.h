@@ -58,7 +58,7 @@ struct DataFile {
 };
 
 // What one commit changes. Files are compared by path (deletion vectors by referenced_data_file). A change of nothing but
-// schema or properties makes no snapshot; every other one does, even an empty one.
+// schema, sort order or properties makes no snapshot; every other one does, even an empty one.
 struct Change {
     // append, overwrite, delete or replace. "append" with removals or deletes is written as overwrite or delete.
     std::string operation = "append";
@@ -72,6 +72,9 @@ struct Change {
     std::vector<DataFile> position_deletes; // v2: added position delete files
     std::map<std::string, std::string> summary;  // extra snapshot summary properties, such as "ivy.flushed-lsn"
     std::optional<Schema> schema;           // a new current schema (ids kept, schema-id assigned here)
+    // The fields by which files are sorted from this change on, its own added files included (those that name an order of
+    // their own aside); empty: they are not.
+    std::optional<std::vector<int>> sort_fields;
     std::map<std::string, std::string> properties;  // table properties to set
     int keep_snapshots = 100;               // at least 1; older ones are expired from the metadata (see Expired)
 };
@@ -101,6 +104,7 @@ class Table {
     virtual const std::string& uuid() const = 0;
     virtual int format_version() const = 0;
     virtual const Schema& schema() const = 0;
+    virtual std::vector<int> sort_fields() const = 0;  // by which new files are sorted; empty: they are not
     virtual std::optional<int64_t> current_snapshot_id() const = 0;
     virtual const std::map<std::string, std::string>& snapshot_summary() const = 0;  // of the current snapshot
     // Live data files, in the order in which they were added, and live delete files.

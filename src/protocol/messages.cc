@@ -246,6 +246,7 @@ void MirrorOpen::Write(ByteWriter* out) const {
     out->U64(flush_ms);
     out->U64(flush_rows);
     out->U64(flush_bytes);
+    WriteIds(sort, out);
 }
 
 Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
@@ -268,6 +269,7 @@ Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
     message.flush_ms = in.U64();
     message.flush_rows = in.U64();
     message.flush_bytes = in.U64();
+    message.sort = ReadIds(&in);
     return Finished(in, std::move(message), "mirror-open message");
 }
 
@@ -370,6 +372,9 @@ void FlushSettings::Write(ByteWriter* out) const {
     out->U64(wal_bytes);
     out->U64(force_wal_bytes);
     out->U64(copy_bytes);
+    out->U64(file_bytes);
+    out->U64(rewrite_files);
+    out->U64(rewrite_deleted_percent);
 }
 
 Result<FlushSettings> FlushSettings::Read(const Frame& frame) {
@@ -380,6 +385,9 @@ Result<FlushSettings> FlushSettings::Read(const Frame& frame) {
     message.wal_bytes = in.U64();
     message.force_wal_bytes = in.U64();
     message.copy_bytes = in.U64();
+    message.file_bytes = in.U64();
+    message.rewrite_files = in.U64();
+    message.rewrite_deleted_percent = in.U64();
     return Finished(in, std::move(message), "flush settings message");
 }
 

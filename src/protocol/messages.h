@@ -169,6 +169,7 @@ struct MirrorOpen {
     uint8_t format_version = 3;
     std::vector<uint32_t> inexact;       // column ids already known to hold unstorable values
     uint64_t flush_ms = 0, flush_rows = 0, flush_bytes = 0;  // when to flush; 0: as the engine is set
+    std::vector<uint32_t> sort;          // column ids by which files are sorted, ascending, NULLs last; empty: they are not
     void Write(ByteWriter* out) const;
     static Result<MirrorOpen> Read(const Frame& frame);
 };
@@ -248,6 +249,9 @@ struct FlushSettings {
     uint64_t wal_bytes = 0;        // how far back in the WAL a change in memory may lie
     uint64_t force_wal_bytes = 0;  // ...before it goes to a file although some snapshot does not see it yet
     uint64_t copy_bytes = 0;       // of the changes that wait while a mirror is copied, before it fails; 0: no limit
+    // Rewriting data files: the size of new ones, how many small ones are rewritten together (0: only on request), and what
+    // share of a file's rows must be deleted.
+    uint64_t file_bytes = 0, rewrite_files = 0, rewrite_deleted_percent = 0;
     void Write(ByteWriter* out) const;
     static Result<FlushSettings> Read(const Frame& frame);
 };
@@ -325,6 +329,7 @@ struct CopyEnd {
 
 // "status": reply is a JSON object with the engine's state and one of each mirror.
 // "flush": mirror names one; the reply comes when what was applied at the call is published.
+// "optimize": as "flush", and then the mirror's files are rewritten where that is worth anything.
 struct Control {
     std::string command;
     uint32_t mirror = 0;

@@ -198,6 +198,10 @@ TypeMapping LookupType(Oid type, int32 typmod) {
     return MapType(type, typmod, &row);
 }
 
+bool HasStoredOrder(const TypeMapping& mapping) {
+    return mapping.form != Form::kTextForm && mapping.column.kind != TypeKind::kInterval;
+}
+
 void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod) {
     const TypeRow* row;
     *writer = DatumWriter{};

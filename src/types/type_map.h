@@ -34,6 +34,10 @@ struct TypeMapping {
 // Never fails: an unknown type has text form. Follows domains.
 TypeMapping LookupType(Oid type, int32 typmod);
 
+// Whether stored values sort as the values of the type do, if it has an order, so that files may be sorted by them: not in
+// text form, nor intervals. Texts are sorted by their bytes, which is the order of collation C.
+bool HasStoredOrder(const TypeMapping& mapping);
+
 // Converts Datums of one type into a column. Set up once, used for many rows; lives in the memory context it was made
 // in. "write" takes a Datum that is not NULL. It may leave palloc'ed garbage (detoasted values) in the current context,
 // which the caller resets now and then, and may ereport. The builder is not changed when it does.

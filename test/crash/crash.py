@@ -43,7 +43,8 @@ checkpoint_timeout = 30s
 # Where a process may die or fail.
 FAULTS = ["apply", "flush-before-write", "flush-before-index", "flush-before-vectors", "flush-before-commit",
           "flush-before-publish", "flush-after-publish", "file-write", "mirror-load", "mirror-switch-columns", "parquet-open",
-          "parquet-append", "parquet-sync", "spill-append", "copy-finish-file", "copy-before-commit", "copy-before-publish", "copy-catch-up",
+          "parquet-append", "parquet-sync", "sort-append", "rewrite-new-file", "rewrite-finish-file", "rewrite-before-commit",
+          "rewrite-before-publish", "spill-append", "copy-finish-file", "copy-before-commit", "copy-before-publish", "copy-catch-up",
           "capture-held-commit", "capture-before-publish", "capture-after-publish", "capture-before-confirm",
           "capture-recorded-confirm", "copy-chunk"]
 SLEEPS = "capture-before-publish:sleep-100,capture-after-publish:sleep-100,copy-chunk:sleep-20"
@@ -242,11 +243,11 @@ KILLS = [kill_engine, kill_engine, stop_worker, kill_worker, kill_sessions, kill
 
 
 def snapshot_in_background(server, rnd):
-    """A flush that the kill may hit."""
+    """A flush or a rewrite of files that the kill may hit."""
     def work():
         try:
             with server.connect(autocommit=True) as connection:
-                connection.execute("CALL mooncake.create_snapshot('%s_mirror')" % rnd.choice(workload.TABLES))
+                connection.execute("CALL mooncake.%s('%s_mirror')" % (rnd.choice(["create_snapshot", "optimize"]), rnd.choice(workload.TABLES)))
         except psycopg.Error:
             pass
     thread = threading.Thread(target=work)

@@ -8,6 +8,7 @@ CREATE PROCEDURE mooncake.create_table(
     wait            pg_catalog.bool DEFAULT NULL,
     identity        pg_catalog.text DEFAULT NULL,
     columns         pg_catalog._text DEFAULT NULL,
+    sort_column     pg_catalog._text DEFAULT NULL,
     flush_interval  pg_catalog.interval DEFAULT NULL,
     flush_rows      pg_catalog.int8 DEFAULT NULL,
     flush_size      pg_catalog.text DEFAULT NULL,
@@ -36,6 +37,11 @@ CREATE FUNCTION mooncake.count_inexact(dst pg_catalog.text, column_name pg_catal
     LANGUAGE c STABLE STRICT AS 'MODULE_PATHNAME', 'mooncake_count_inexact';
 COMMENT ON FUNCTION mooncake.count_inexact(pg_catalog.text, pg_catalog.text)
     IS 'values in a column of the source that its mirror can''t store; reads the whole column';
+
+CREATE PROCEDURE mooncake.optimize(dst pg_catalog.text)
+    LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_optimize';
+COMMENT ON PROCEDURE mooncake.optimize(pg_catalog.text)
+    IS 'rewrites small data files of a mirror, and those with deleted rows, into larger ones';
 
 CREATE FUNCTION mooncake.bgworker_status(
     OUT guc_enabled        pg_catalog.bool,

@@ -31,7 +31,8 @@ CREATE VIEW mooncake.mirror_options AS
            m.flush_rows,
            m.flush_bytes,
            m.warehouse,
-           m.format_version
+           m.format_version,
+           m.sort_columns
       FROM mooncake.mirrors AS m;
 COMMENT ON VIEW mooncake.mirror_options IS 'how mirrors find old rows, and the options given to create_table; NULL is the default';
 GRANT SELECT ON mooncake.mirror_options TO PUBLIC;
@@ -99,6 +100,27 @@ CREATE VIEW mooncake.copy_progress AS
      WHERE m.state = 'copying';
 COMMENT ON VIEW mooncake.copy_progress IS 'copies that are under way: rows sent, and bytes of the source read, of how many';
 GRANT SELECT ON mooncake.copy_progress TO PUBLIC;
+
+-- Mirrors whose files are being rewritten, or were asked to be; and why the last attempt failed, which may quote values.
+CREATE VIEW mooncake.optimize_progress AS
+    SELECT m.mirror::pg_catalog.text AS table_name,
+           coalesce(e.mirror_state ->> 'optimize_phase', 'waiting') AS phase,
+           (e.mirror_state ->> 'optimize_requested')::pg_catalog.bool AS requested,
+           (e.mirror_state ->> 'optimize_files')::pg_catalog.int8 AS files,
+           (e.mirror_state ->> 'optimize_rows_read')::pg_catalog.int8 AS rows_read,
+           (e.mirror_state ->> 'optimize_rows_written')::pg_catalog.int8 AS rows_written,
+           (e.mirror_state ->> 'optimize_rows')::pg_catalog.int8 AS total_rows,
+           CASE WHEN pg_catalog.has_table_privilege(m.mirror::pg_catalog.oid, 'SELECT')
+                THEN nullif(e.mirror_state ->> 'optimize_error', pg_catalog.repeat(' ', 0)) END AS last_error
+      FROM mooncake.mirrors AS m
+      JOIN (SELECT t.mirror_state, (t.mirror_state ->> 'id')::pg_catalog.oid AS id
+              FROM (SELECT mooncake.engine_status() AS engine_state OFFSET 0) AS s,
+                   LATERAL pg_catalog.jsonb_array_elements(s.engine_state -> 'mirrors') AS t(mirror_state)) AS e
+        ON e.id = m.mirror::pg_catalog.oid
+     WHERE e.mirror_state ->> 'optimize_phase' IS NOT NULL OR (e.mirror_state ->> 'optimize_requested')::pg_catalog.bool
+        OR nullif(e.mirror_state ->> 'optimize_error', pg_catalog.repeat(' ', 0)) IS NOT NULL;
+COMMENT ON VIEW mooncake.optimize_progress IS 'mirrors whose data files are being rewritten: rows read and written, of how many';
+GRANT SELECT ON mooncake.optimize_progress TO PUBLIC;
 
 -- The catalog that the JDBC and SQL catalogs of Iceberg clients read. Views: only this extension writes.
 CREATE VIEW mooncake.iceberg_tables AS

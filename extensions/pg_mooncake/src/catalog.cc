@@ -128,6 +128,7 @@ MirrorRow* RowFromTuple(HeapTuple tuple, TupleDesc desc) {
     row->options.flush_bytes = DatumGetInt64(DatumAt(tuple, desc, kFlushBytes));
     row->options.warehouse = TextAt(tuple, desc, kWarehouse);
     row->options.format_version = row->format_version;
+    row->options.sort_columns = TextsAt(tuple, desc, kSortColumns);
     return row;
 }
 

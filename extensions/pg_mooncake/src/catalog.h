@@ -52,6 +52,7 @@ struct MirrorOptions {
     int64 flush_bytes;        // ...or when they take so much memory; 0: as the engine is set
     const char* warehouse;    // folder below which the mirror's own is made, or null: the data directory's
     int format_version;       // of the Iceberg table
+    List* sort_columns;       // of char*: names of the columns by which files are sorted; NIL: they are not
 };
 // Whether the mirror stores a column of this name.
 bool IsStoredColumn(const MirrorOptions& options, const char* name);
@@ -152,7 +153,7 @@ bool DeleteMirror(Oid mirror);
 // RestartCopyLocked stores the key too.
 void FailMirrorLocked(Oid mirror, const char* error);
 void RestartCopyLocked(Oid mirror, const int16* key, int key_count, const char* reason);
-// Columns of the mirror were renamed: stores the names of those that it stores.
-void SetStoredColumns(Oid mirror, const List* names);
+// Columns of the mirror were renamed or dropped: stores the names in its options "columns" and "sort_columns".
+void SetOptionColumns(Oid mirror, const MirrorOptions& options);
 
 }  // namespace ivy::mooncake

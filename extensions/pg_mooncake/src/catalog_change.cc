@@ -23,6 +23,14 @@ namespace ivy::mooncake {
 
 using namespace rows;
 
+Datum rows::TextsDatum(const List* texts) {
+    Datum* datums = static_cast<Datum*>(palloc(sizeof(Datum) * Max(list_length(texts), 1)));
+    int count = 0;
+    ListCell* cell;
+    foreach (cell, texts) datums[count++] = CStringGetTextDatum(static_cast<const char*>(lfirst(cell)));
+    return PointerGetDatum(construct_array_builtin(datums, count, TEXTOID));
+}
+
 namespace {
 
 // A mirror that has failed is copied anew after these pauses, one for each failure in a row; then it waits for
@@ -34,14 +42,6 @@ Datum Int16sDatum(const int16* values, int count) {
     Datum* datums = static_cast<Datum*>(palloc(sizeof(Datum) * Max(count, 1)));
     for (int i = 0; i < count; i++) datums[i] = Int16GetDatum(values[i]);
     return PointerGetDatum(construct_array_builtin(datums, count, INT2OID));
-}
-
-Datum TextsDatum(const List* texts) {
-    Datum* datums = static_cast<Datum*>(palloc(sizeof(Datum) * Max(list_length(texts), 1)));
-    int count = 0;
-    ListCell* cell;
-    foreach (cell, texts) datums[count++] = CStringGetTextDatum(static_cast<const char*>(lfirst(cell)));
-    return PointerGetDatum(construct_array_builtin(datums, count, TEXTOID));
 }
 
 // Changing a tuple whose long texts are stored apart needs an active snapshot; workers and commit have none.
@@ -283,11 +283,12 @@ void InsertMirror(Oid mirror, Oid source, const int16* key, int key_count, const
     row.Set(kCreated, TimestampTzGetDatum(GetCurrentTimestamp()));
     row.Set(kFailures, Int32GetDatum(0));
     row.SetText(kIdentity, IdentityName(options.identity));
-    if (options.columns != NIL) row.Set(kStoredColumns, TextsDatum(options.columns));
+    row.SetTexts(kStoredColumns, options.columns);
     row.SetCount(kFlushIntervalMs, options.flush_interval_ms);
     row.SetCount(kFlushRows, options.flush_rows);
     row.SetCount(kFlushBytes, options.flush_bytes);
     row.SetText(kWarehouse, options.warehouse);
+    row.SetTexts(kSortColumns, options.sort_columns);
     HeapTuple tuple = heap_form_tuple(RelationGetDescr(mirrors), row.values, row.nulls);
     CatalogTupleInsert(mirrors, tuple);
     heap_freetuple(tuple);
@@ -341,14 +342,15 @@ void RestartCopyLocked(Oid mirror, const int16* key, int key_count, const char* 
     table_close(mirrors, RowExclusiveLock);
 }
 
-void SetStoredColumns(Oid mirror, const List* names) {
+void SetOptionColumns(Oid mirror, const MirrorOptions& options) {
     Relation mirrors = OpenTable("mirrors", RowExclusiveLock);
     if (!mirrors) return;
     HeapTuple tuple;
     MirrorRow* old;
     if (FetchMirror(mirrors, mirror, &tuple, &old)) {
         RowBuffer row = {};
-        row.Set(kStoredColumns, TextsDatum(names));
+        row.SetTexts(kStoredColumns, options.columns);
+        row.SetTexts(kSortColumns, options.sort_columns);
         Update(mirrors, tuple, &row);
         InvalidateMirror(mirror);
         CommandCounterIncrement();

@@ -43,11 +43,14 @@ enum : AttrNumber {
     kFlushRows,
     kFlushBytes,
     kWarehouse,
-    kMirrorColumns = kWarehouse
+    kSortColumns,
+    kMirrorColumns = kSortColumns
 };
 
 // Columns of mooncake.dropped.
 enum : AttrNumber { kDroppedLocation = 1, kDroppedMirror, kDroppedTime, kDroppedColumns = kDroppedTime };
+
+Datum TextsDatum(const List* texts);  // of char*
 
 // A row under construction or change: values, NULLs, and which columns an update replaces.
 struct RowBuffer {
@@ -69,6 +72,11 @@ struct RowBuffer {
     void SetCount(AttrNumber column, int64 value) {
         Set(column, Int64GetDatum(value));
         nulls[column - 1] = value == 0;
+    }
+    // NIL stands for NULL.
+    void SetTexts(AttrNumber column, const List* texts) {
+        Set(column, TextsDatum(texts));
+        nulls[column - 1] = texts == NIL;
     }
     void SetText(AttrNumber column, const char* text) {
         if (text) {

@@ -270,21 +270,44 @@ bool SameKey(const MirrorRow* row, const int16* key, int key_count) {
     return row->key_count == key_count && memcmp(row->key, key, sizeof(int16) * key_count) == 0;
 }
 
-// Columns are about to be renamed or dropped: so are those that option "columns" names.
-void RenameStoredColumns(MirrorRow* row, TupleDesc mirror, TupleDesc source) {
-    if (row->options.columns == NIL) return;
-    List* names = NIL;
-    bool changed = false;
+bool SameTexts(const List* a, const List* b) {
+    if (list_length(a) != list_length(b)) return false;
+    for (int i = 0; i < list_length(a); i++) {
+        if (strcmp(static_cast<const char*>(list_nth(a, i)), static_cast<const char*>(list_nth(b, i))) != 0) return false;
+    }
+    return true;
+}
+
+// The new name of a mirror's column, null if it goes.
+const char* NameAfter(const char* name, TupleDesc mirror, TupleDesc source) {
     for (int i = 0; i < mirror->natts && i < source->natts; i++) {
         const FormData_pg_attribute* from = TupleDescAttr(mirror, i);
         const FormData_pg_attribute* to = TupleDescAttr(source, i);
-        if (from->attisdropped || !IsStoredColumn(row->options, NameStr(from->attname))) continue;
-        changed = changed || to->attisdropped || strcmp(NameStr(from->attname), NameStr(to->attname)) != 0;
-        if (!to->attisdropped) names = lappend(names, pstrdup(NameStr(to->attname)));
+        if (from->attisdropped || strcmp(NameStr(from->attname), name) != 0) continue;
+        return to->attisdropped ? nullptr : pstrdup(NameStr(to->attname));
     }
-    if (!changed) return;
-    row->options.columns = names;
-    SetStoredColumns(row->mirror, names);
+    return nullptr;
+}
+
+// Columns are about to be renamed or dropped: so are those that options "columns" and "sort_column" name. A sort order
+// ends before a column that goes: what comes after orders nothing by itself.
+void RenameOptionColumns(MirrorRow* row, TupleDesc mirror, TupleDesc source) {
+    List* columns = NIL;
+    List* sort_columns = NIL;
+    ListCell* cell;
+    foreach (cell, row->options.columns) {
+        const char* name = NameAfter(static_cast<const char*>(lfirst(cell)), mirror, source);
+        if (name) columns = lappend(columns, const_cast<char*>(name));
+    }
+    foreach (cell, row->options.sort_columns) {
+        const char* name = NameAfter(static_cast<const char*>(lfirst(cell)), mirror, source);
+        if (!name) break;
+        sort_columns = lappend(sort_columns, const_cast<char*>(name));
+    }
+    if (SameTexts(columns, row->options.columns) && SameTexts(sort_columns, row->options.sort_columns)) return;
+    row->options.columns = columns;
+    row->options.sort_columns = sort_columns;
+    SetOptionColumns(row->mirror, row->options);
 }
 
 void SyncMirror(MirrorRow* row, Relation source, bool rewritten, DropBehavior behavior) {
@@ -297,7 +320,7 @@ void SyncMirror(MirrorRow* row, Relation source, bool rewritten, DropBehavior be
     if (differs) {
         LockRelationOid(mirror, AccessExclusiveLock);
         TupleDesc desc = SourceDesc(source);
-        RenameStoredColumns(row, RelationGetDescr(rel), desc);
+        RenameOptionColumns(row, RelationGetDescr(rel), desc);
         table_close(rel, NoLock);
         recopy = SyncColumnsAsSuperuser(mirror, row->source, desc, behavior) || recopy;
     } else {

@@ -25,6 +25,9 @@ int max_retained_wal_mb = 10 * 1024;
 int flush_interval_ms = 60 * 1000;
 int flush_size_mb = 256;
 int copy_workers = 2;
+int target_file_size_mb = 256;
+int optimize_files = 10;
+int optimize_deleted_percent = 25;
 
 namespace {
 
@@ -53,6 +56,15 @@ void DefineSettings() {
     DefineCustomIntVariable("mooncake.copy_workers", "Number of parallel workers that may help to copy a large table.",
                             "They are taken from those that \"max_parallel_workers\" allows.", &copy_workers, 2, 0,
                             kMaxCopyWorkers, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mooncake.target_file_size", "Sets the size of the data files that smaller ones are rewritten into.",
+                            nullptr, &target_file_size_mb, 256, 1, 4096, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mooncake.optimize_files",
+                            "Sets the number of small data files of a mirror at which they are rewritten together.",
+                            "0 means that files are rewritten only by CALL mooncake.optimize.", &optimize_files, 10, 0,
+                            10000, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mooncake.optimize_deleted_percent",
+                            "Sets the share of a data file's rows that must be deleted for the file to be rewritten.",
+                            nullptr, &optimize_deleted_percent, 25, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("pg_mooncake");
     MarkGUCPrefixReserved("mooncake");  // pg_duckdb, loaded earlier, has defined its own by now
 }

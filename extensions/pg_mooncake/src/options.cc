@@ -10,16 +10,18 @@ extern "C" {
 #include "utils/jsonfuncs.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 }
 
 #include "location.h"
+#include "types/type_map.h"
 
 namespace ivy::mooncake {
 namespace {
 
 constexpr char kNames[] =
-    "The options are \"wait\", \"identity\", \"columns\", \"flush_interval\", \"flush_rows\", \"flush_size\", \"location\" "
-    "and \"format_version\".";
+    "The options are \"wait\", \"identity\", \"columns\", \"sort_column\", \"flush_interval\", \"flush_rows\", "
+    "\"flush_size\", \"location\" and \"format_version\".";
 constexpr char kPrimaryKey[] = "primary_key";
 constexpr int64 kMaxFlushIntervalMs = 24 * 3600 * 1000;
 constexpr int kFormatVersion = 3;
@@ -117,16 +119,10 @@ void ParseIdentity(const char* name, const JsonbValue& value, CreateOptions* opt
     }
 }
 
-void ParseFormat(const char* name, const JsonbValue& value) {
+int ParseFormat(const char* name, const JsonbValue& value) {
     const int64 version = IntegerOf(name, value);
-    if (version == kFormatVersion) return;
-    if (version == 2) {
-        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-                errmsg("Iceberg format version %d can't be written", static_cast<int>(version)),
-                errdetail("Deleted rows are kept in deletion vectors, which format version 2 does not have."),
-                errhint("Use format version 3."));
-    }
-    OutOfRange(name, "3");
+    if (version != 2 && version != 3) OutOfRange(name, "2 or 3");
+    return static_cast<int>(version);
 }
 
 void ParseOption(const char* name, const JsonbValue& value, CreateOptions* options) {
@@ -147,10 +143,10 @@ void ParseOption(const char* name, const JsonbValue& value, CreateOptions* optio
     } else if (strcmp(name, "location") == 0) {
         options->mirror.warehouse = CheckWarehouse(TextOf(name, value));
     } else if (strcmp(name, "format_version") == 0) {
-        ParseFormat(name, value);
-    } else if (strcmp(name, "sort") == 0 || strcmp(name, "sort_column") == 0) {
-        NotSupported(name, "Files keep the order in which rows were copied and changed.",
-                     "To have a copy in another order, CLUSTER the source table before the mirror is made.");
+        options->mirror.format_version = ParseFormat(name, value);
+    } else if (strcmp(name, "sort_column") == 0) {
+        options->mirror.sort_columns = value.type == jbvString ? list_make1(const_cast<char*>(TextOf(name, value)))
+                                                               : NamesOf(name, value);
     } else if (strcmp(name, "numeric_scale") == 0) {
         NotSupported(name,
                      "Values of type numeric without a precision are stored as they are, each with its own scale; a "
@@ -193,6 +189,49 @@ void CheckIndex(const char* name, Relation source) {
             errmsg("index \"%s\" is not the replica identity of table \"%s\"", name, table),
             errdetail("The WAL of updates and deletes has the columns of the replica identity only."),
             errhint("Use ALTER TABLE ... REPLICA IDENTITY USING INDEX."));
+}
+
+// The number of a column that a mirror may store.
+AttrNumber StoredAttribute(const char* name, Relation source) {
+    TupleDesc desc = RelationGetDescr(source);
+    for (int i = 0; i < desc->natts; i++) {
+        const FormData_pg_attribute* att = TupleDescAttr(desc, i);
+        if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0) continue;
+        if (att->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL) return att->attnum;
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                errmsg("column \"%s\" can't be stored in a mirror", name),
+                errdetail("It is a virtual generated column, which is computed when it is read."));
+    }
+    ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
+            errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(source)));
+    pg_unreachable();
+}
+
+void CheckSortColumns(const MirrorOptions& options, Relation source) {
+    TupleDesc desc = RelationGetDescr(source);
+    ListCell* cell;
+    foreach (cell, options.sort_columns) {
+        const auto* name = static_cast<const char*>(lfirst(cell));
+        for (int i = 0; i < foreach_current_index(cell); i++) {
+            if (strcmp(static_cast<const char*>(list_nth(options.sort_columns, i)), name) != 0) continue;
+            ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN), errmsg("column \"%s\" is twice in option \"%s\"", name, "sort_column"));
+        }
+        const AttrNumber number = StoredAttribute(name, source);
+        if (!IsStoredColumn(options, name)) {
+            ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("files can't be sorted by column \"%s\"", name),
+                    errdetail("Option \"%s\" leaves the column out of the mirror.", "columns"));
+        }
+        const FormData_pg_attribute* att = TupleDescAttr(desc, number - 1);
+        if (types::HasStoredOrder(types::LookupType(att->atttypid, att->atttypmod)) &&
+            OidIsValid(lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_LT_OPR)->lt_opr)) {
+            continue;
+        }
+        ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                errmsg("files can't be sorted by column \"%s\" of type %s", name,
+                       format_type_with_typemod(att->atttypid, att->atttypmod)),
+                errdetail("The form in which files have values of this type does not sort as the values do."));
+    }
 }
 
 void ParseObject(Jsonb* json, CreateOptions* options) {
@@ -252,24 +291,9 @@ CreateOptions ParseOptions(FunctionCallInfo fcinfo, int json) {
 }
 
 void CheckSourceOptions(const CreateOptions& options, Relation source) {
-    TupleDesc desc = RelationGetDescr(source);
     ListCell* cell;
-    foreach (cell, options.mirror.columns) {
-        const auto* name = static_cast<const char*>(lfirst(cell));
-        bool found = false;
-        for (int i = 0; i < desc->natts && !found; i++) {
-            const FormData_pg_attribute* att = TupleDescAttr(desc, i);
-            if (att->attisdropped || strcmp(NameStr(att->attname), name) != 0) continue;
-            found = true;
-            if (att->attgenerated != ATTRIBUTE_GENERATED_VIRTUAL) continue;
-            ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-                    errmsg("column \"%s\" can't be stored in a mirror", name),
-                    errdetail("It is a virtual generated column, which is computed when it is read."));
-        }
-        if (found) continue;
-        ereport(ERROR, errcode(ERRCODE_UNDEFINED_COLUMN),
-                errmsg("column \"%s\" of relation \"%s\" does not exist", name, RelationGetRelationName(source)));
-    }
+    foreach (cell, options.mirror.columns) StoredAttribute(static_cast<const char*>(lfirst(cell)), source);
+    CheckSortColumns(options.mirror, source);
     if (options.key_index) CheckIndex(options.key_index, source);
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// SQL functions that show and drive what runs: bgworker_status, engine_status, create_snapshot; and two for the script.
+// SQL functions that show and drive what runs: bgworker_status, engine_status, create_snapshot, optimize; and two for the script.
 #include "pg/postgres_api.h"
 
 extern "C" {
@@ -76,6 +76,22 @@ Chain LookAtChain() {
     return chain;
 }
 
+// Has the engine do something with the mirror that the first argument names, and everything that has committed so far.
+void CommandMirror(const char* command, FunctionCallInfo fcinfo) {
+    if (PG_ARGISNULL(0))
+        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
+    const Oid mirror = OwnMirror(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), AccessShareLock);
+    const MirrorRow* row = FindMirror(mirror);
+    if (!row || row->state != MirrorState::kLive) {
+        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+                errmsg("mirror \"%s\" is not live", get_rel_name(mirror)),
+                row ? errdetail("Its state is \"%s\".", MirrorStateName(row->state)) : 0);
+    }
+    const XLogRecPtr end = GetXLogInsertEndRecPtr();
+    XLogFlush(end);
+    Api().control(MyDatabaseId, command, mirror, end, 0);
+}
+
 }  // namespace
 }  // namespace ivy::mooncake
 
@@ -119,19 +135,14 @@ Datum mooncake_engine_status(PG_FUNCTION_ARGS) {
 // Publishes everything that has committed so far as an Iceberg snapshot.
 PG_FUNCTION_INFO_V1(mooncake_create_snapshot);
 Datum mooncake_create_snapshot(PG_FUNCTION_ARGS) {
-    using namespace ivy::mooncake;
-    if (PG_ARGISNULL(0))
-        ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
-    const Oid mirror = OwnMirror(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), AccessShareLock);
-    const MirrorRow* row = FindMirror(mirror);
-    if (!row || row->state != MirrorState::kLive) {
-        ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
-                errmsg("mirror \"%s\" is not live", get_rel_name(mirror)),
-                row ? errdetail("Its state is \"%s\".", MirrorStateName(row->state)) : 0);
-    }
-    const XLogRecPtr end = GetXLogInsertEndRecPtr();
-    XLogFlush(end);
-    Api().control(MyDatabaseId, "flush", mirror, end, 0);
+    ivy::mooncake::CommandMirror("flush", fcinfo);
+    PG_RETURN_VOID();
+}
+
+// The same, and rewrites the mirror's files where that is worth anything.
+PG_FUNCTION_INFO_V1(mooncake_optimize);
+Datum mooncake_optimize(PG_FUNCTION_ARGS) {
+    ivy::mooncake::CommandMirror("optimize", fcinfo);
     PG_RETURN_VOID();
 }
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "engine/compactor.h"
+
+#include "engine/error_map.h"
+
+namespace ivy::engine {
+
+namespace {
+constexpr std::chrono::milliseconds kTick{50};
+}
+
+Compactor::Compactor(Mirrors& mirrors, Flusher& flusher)
+    : mirrors_(mirrors), flusher_(flusher), thread_([this] { Run(); }) {}
+
+Compactor::~Compactor() {
+    {
+        std::lock_guard guard(mutex_);
+        stop_ = true;
+        changed_.notify_all();
+    }
+    for (const auto& mirror : mirrors_.All()) mirror->StopRewrite();
+    thread_.join();
+}
+
+void Compactor::Run() {
+    std::unique_lock lock(mutex_);
+    while (!changed_.wait_for(lock, kTick, [this] { return stop_; })) {
+        lock.unlock();
+        for (const auto& mirror : mirrors_.All()) {
+            try {
+                if (mirror->Rewrite()) flusher_.Wake();
+            } catch (const std::exception& exception) {
+                mirror->Fail(StatusFromException(exception).error());
+            }
+        }
+        lock.lock();
+    }
+}
+
+}  // namespace ivy::engine
