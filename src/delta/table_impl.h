@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// TableImpl: the one implementation of MirrorTable. Its methods are in four files: apply.cc, flush.cc, rewrite.cc, and
-// table_impl.cc for the rest.
+// TableImpl: the one implementation of MirrorTable. Its methods are in five files: apply.cc, equal_rows.cc, flush.cc,
+// rewrite.cc, and table_impl.cc for the rest.
 //
 // Two mutexes. Whoever changes the table holds apply_mutex_ from start to end: the applying thread for a transaction,
 // the flusher for the instant of taking or finishing a cut. mutex_ guards what readers see and is only ever held for a
@@ -151,9 +151,6 @@ class TableImpl final : public MirrorTable {
     uint64_t FindHot(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash, bool exact) const;
     template <typename Visit>
     Status VisitLiveRows(File* file, uint64_t hash, Visit&& visit);
-    std::optional<RowAddress> KnownEqual(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash);
-    void NoteEqual(uint64_t hash, std::string key, std::vector<std::pair<uint32_t, uint64_t>> rows);
-    void ForgetEqual();
     void Delete(const RowAddress& address, uint64_t hash);
     void Forget(uint32_t slot);
     void NoteSubstitute(uint64_t position);
@@ -163,6 +160,11 @@ class TableImpl final : public MirrorTable {
     void Publish(Lsn commit_lsn);
     DeltaChunk& ChunkAt(uint64_t position) { return *chunks_[position / kChunkRows - first_chunk_]; }
     const DeltaChunk& ChunkAt(uint64_t position) const { return *chunks_[position / kChunkRows - first_chunk_]; }
+
+    // --- equal_rows.cc ---
+    std::optional<RowAddress> KnownEqual(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash);
+    void NoteEqual(uint64_t hash, std::string key, std::vector<std::pair<uint32_t, uint64_t>> rows);
+    void ForgetEqual();
 
     // --- flush.cc ---
     void PlanCut(ActiveCut* active, const std::vector<DeleteRecord>& deletes,

@@ -8,12 +8,10 @@
 
 #include "base/fault_point.h"
 #include "delta/chunk_convert.h"
-#include "engine/duck_file_io.h"
 #include "engine/error_map.h"
 #include "engine/log.h"
 #include "engine/mirror.h"
 #include "engine/mirror_summary.h"
-#include "iceberg/deletion_vector.h"
 
 namespace ivy::engine {
 namespace {
@@ -280,68 +278,6 @@ void Mirror::RemoveWritten(const Written& written) {
         if (!written.file->entry.index_path.empty()) unlink(written.file->entry.index_path.c_str());
     }
     for (const iceberg::DataFile& file : written.deletes) (void)context_.io.DeleteFile(file.path);
-}
-
-// --- the end of a copy -----------------------------------------------------------------------------------------------
-
-// By a copy session's thread: what came while rows were copied goes to files as well. After an error it waits again, for the
-// next copy: that one's snapshot need not see a transaction which has written its commit record just now.
-Status Mirror::CatchUp(const CopyTicket& ticket, iceberg::Table& files, FlushReady* ready) {
-    std::deque<Waiting> waiting;
-    MirrorOpen open;
-    Xid oldest_xmin = kInvalidXid;
-    {
-        std::lock_guard ingest(ingest_mutex_);
-        if (ticket.number != copy_number_) return Status::Internal("a copy that has ended is to catch up");
-        catching_up_ = true;
-        waiting.swap(backlog_);
-        backlog_memory_ = backlog_bytes_ = 0;
-        backlog_file_.reset();
-        UpdateReadable();
-        open = open_;
-        oldest_xmin = oldest_xmin_;
-    }
-    open.has_copy_snapshot = true;
-    open.copy_snapshot = ticket.snapshot;
-    open.flushed_lsn = ready->flushed_lsn;
-    open.metadata_location = files.metadata_location();
-    Status status;
-    try {
-        if (!waiting.empty()) status = ApplyToFiles(ticket, waiting, open, oldest_xmin, files, ready);
-    } catch (const std::exception& exception) {
-        status = StatusFromException(exception);
-    }
-    if (status.ok()) return status;
-    std::lock_guard ingest(ingest_mutex_);
-    if (closed_ || state_ == State::kFailed) return status;
-    backlog_.insert(backlog_.begin(), std::make_move_iterator(waiting.begin()), std::make_move_iterator(waiting.end()));
-    ForgetSeen(ticket.snapshot);  // and counts them
-    return status;
-}
-
-Status Mirror::ApplyToFiles(const CopyTicket& ticket, const std::deque<Waiting>& waiting, const MirrorOpen& open,
-                            Xid oldest_xmin, iceberg::Table& files, FlushReady* ready) {
-    IVY_ASSIGN_OR_RETURN(const std::shared_ptr<delta::MirrorTable> table, OpenFiles(files, open));
-    for (auto next = waiting.begin(); next != waiting.end(); ++next) {
-        IVY_RETURN_IF_ERROR(CopyProgress(ticket, 0));
-        if (!ticket.snapshot.Sees(next->xid)) {
-            IVY_RETURN_IF_ERROR(ApplyTo(*table, open.columns, next->changes, next->xid, next->lsn));
-        }
-        if (std::next(next) != waiting.end() && table->GetStats().delta_bytes < context_.options.force_bytes) continue;
-        const delta::FlushCut cut = table->BeginFlush(oldest_xmin, true);
-        if (cut.id == 0) continue;
-        Written written;
-        Publication publication;
-        IVY_RETURN_IF_ERROR(WriteCut(*table, cut, open, &written));
-        IVY_FAULT_POINT("copy-catch-up");
-        IVY_RETURN_IF_ERROR(CommitCut(files, cut, open, written, &publication));
-        IVY_RETURN_IF_ERROR(table->FinishFlush(cut, publication.file ? &*publication.file : nullptr));
-        ready->metadata_location = publication.ready.metadata_location;
-        ready->flushed_lsn = publication.ready.flushed_lsn;
-        ready->total_rows = publication.ready.total_rows;
-        ready->total_bytes = publication.ready.total_bytes;
-    }
-    return Status::Ok();
 }
 
 }  // namespace ivy::engine

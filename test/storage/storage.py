@@ -31,7 +31,7 @@ SEED = 1
 
 
 def metadata_of(c, mirror):
-    return c.execute("SELECT metadata_location FROM mooncake.columnstore_tables WHERE table_name = %s", (mirror,)).fetchone()[0]
+    return c.execute("SELECT metadata_location FROM mooncake.columnstore_tables WHERE table_name::text = %s", (mirror,)).fetchone()[0]
 
 
 def table_of(c, mirror):
@@ -256,7 +256,7 @@ def version_2(server):
         c.execute("CREATE TABLE src (id int PRIMARY KEY, t text, n numeric(12,3), u uuid)")
         c.execute("INSERT INTO src SELECT i, CASE WHEN i % 7 > 0 THEN 'text ' || i END, i / 8.0, md5(i::text)::uuid FROM generate_series(1, 8000) i")
         c.execute("CALL mooncake.create_table('v2', 'src', '{\"format_version\": 2}')")
-        assert c.execute("SELECT format_version FROM mooncake.columnstore_tables WHERE table_name = 'v2'").fetchone()[0] == 2
+        assert c.execute("SELECT format_version FROM mooncake.columnstore_tables WHERE table_name::text = 'v2'").fetchone()[0] == 2
 
         def check(step):
             c.execute("CALL mooncake.create_snapshot('v2')")
