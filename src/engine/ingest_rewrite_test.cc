@@ -107,7 +107,7 @@ TEST_F(RewriteTest, WhileChangesArrive) {
     finish();
     if (HasFailure()) return;
     std::printf("%zu rewrites seen, %zu cancelled\n", rewrites, cancelled);
-    EXPECT_GT(rewrites, 3u);
+    EXPECT_GT(rewrites, 0u);
     lose = 0;
     held_.clear();
     source.CommitAll([&](const Transaction& transaction) { Send(transaction); });
