@@ -38,6 +38,8 @@ class ViewFileList final : public duckdb::SimpleMultiFileList {
     // DuckDB reads "a single file" with as many threads as the reader that bound it has row groups. This list is bound
     // from the view, by no reader, so it would be one thread: several files mean all threads, shared by row groups.
     duckdb::FileExpandResult GetExpandResult() const override { return duckdb::FileExpandResult::MULTIPLE_FILES; }
+    // EXPLAIN counts the files. Their long names would only make it too wide to read.
+    duckdb::vector<duckdb::OpenFileInfo> GetDisplayFileList(duckdb::optional_idx) const override { return {}; }
     duckdb::unique_ptr<MultiFileList> Copy() const override { return duckdb::make_uniq<ViewFileList>(*this); }
 
   private:
