@@ -26,7 +26,7 @@ else
 fi
 if command -v clang-tidy-21 >/dev/null; then
     git ls-files 'src/base/*.cc' 'src/protocol/*.cc' 'src/iceberg/*.cc' 'src/lake/*.cc' 'src/index/*.cc' 'src/delta/*.cc' |
-        xargs clang-tidy-21 -p build/release --quiet || status=1
+        xargs clang-tidy-21 -p build/check --quiet || status=1
 else
     echo 'lint: clang-tidy-21 is not installed; static analysis not run'
 fi

@@ -28,9 +28,7 @@ double Now() {
     return static_cast<double>(now.tv_sec) + static_cast<double>(now.tv_nsec) / 1e9;
 }
 
-void Report(const char* what, double seconds, double count) {
-    std::printf("%-44s %10.0f /s\n", what, count / seconds);
-}
+void Report(const char* what, double seconds, double count) { std::printf("%-44s %10.0f /s\n", what, count / seconds); }
 
 void Check(const Status& status) {
     if (status.ok()) return;

@@ -65,9 +65,9 @@ class [[nodiscard]] Status {
 template <typename T>
 class [[nodiscard]] Result {
   public:
-    Result(T value) : value_(std::move(value)) {}                                       // NOLINT: implicit
-    Result(Status status) : status_(std::move(status)) { assert(!status_.ok()); }       // NOLINT: implicit
-    Result(Error error) : status_(std::move(error)) {}                                  // NOLINT: implicit
+    Result(T value) : value_(std::move(value)) {}                                  // NOLINT: implicit
+    Result(Status status) : status_(std::move(status)) { assert(!status_.ok()); }  // NOLINT: implicit
+    Result(Error error) : status_(std::move(error)) {}                             // NOLINT: implicit
 
     bool ok() const { return status_.ok(); }
     const Status& status() const { return status_; }
@@ -92,14 +92,15 @@ class [[nodiscard]] Result {
 #define IVY_CONCAT(a, b) IVY_CONCAT_INNER(a, b)
 
 // Returns the error of an expression of type Status from the enclosing function.
-#define IVY_RETURN_IF_ERROR(expression)                                    \
-    do {                                                                   \
-        ::ivy::Status ivy_status_ = (expression);                          \
-        if (!ivy_status_.ok()) return ivy_status_;                         \
+#define IVY_RETURN_IF_ERROR(expression)            \
+    do {                                           \
+        ::ivy::Status ivy_status_ = (expression);  \
+        if (!ivy_status_.ok()) return ivy_status_; \
     } while (false)
 
 // IVY_ASSIGN_OR_RETURN(auto file, Open(path)): declares or assigns the value, or returns the error.
-#define IVY_ASSIGN_OR_RETURN(target, expression) IVY_ASSIGN_OR_RETURN_INNER(IVY_CONCAT(ivy_result_, __LINE__), target, expression)
+#define IVY_ASSIGN_OR_RETURN(target, expression) \
+    IVY_ASSIGN_OR_RETURN_INNER(IVY_CONCAT(ivy_result_, __LINE__), target, expression)
 #define IVY_ASSIGN_OR_RETURN_INNER(result, target, expression) \
     auto result = (expression);                                \
     if (!result.ok()) return result.status();                  \

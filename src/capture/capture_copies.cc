@@ -8,10 +8,10 @@ namespace ivy::capture {
 
 namespace {
 
-constexpr int kCopyPollMs = 20;                 // waiting for transactions to end before a copy
-constexpr int kCopyGraceMs = 500;               // a copy worker has ended: its files should be announced in this time
-constexpr int kMaxCopyPauseMs = 60 * 1000;      // between two attempts of a copy
-constexpr int kMaxCopies = 2;                   // at a time
+constexpr int kCopyPollMs = 20;             // waiting for transactions to end before a copy
+constexpr int kCopyGraceMs = 500;           // a copy worker has ended: its files should be announced in this time
+constexpr int kMaxCopyPauseMs = 60 * 1000;  // between two attempts of a copy
+constexpr int kMaxCopies = 2;               // at a time
 
 }  // namespace
 

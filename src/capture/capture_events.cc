@@ -97,7 +97,8 @@ bool CaptureWorker::HandleMirrorFailed(const Frame& frame) {
             if (!failed->inexact.empty()) {
                 const int count = static_cast<int>(failed->inexact.size());
                 auto* columns = static_cast<int16*>(palloc(sizeof(int16) * static_cast<Size>(count)));
-                for (int i = 0; i < count; i++) columns[i] = static_cast<int16>(failed->inexact[static_cast<size_t>(i)]);
+                for (int i = 0; i < count; i++)
+                    columns[i] = static_cast<int16>(failed->inexact[static_cast<size_t>(i)]);
                 result = mooncake::MarkInexact(mirror->id, columns, count);
             } else {
                 result = mooncake::FailMirror(mirror->id, mirror->generation, MirrorState::kError,

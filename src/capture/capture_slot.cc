@@ -23,12 +23,12 @@ namespace {
 
 // The slot advances in steps: each costs a transaction, whose own WAL must not be the reason for the next.
 constexpr int kConfirmEveryUs = 200 * 1000;
-constexpr uint64 kConfirmStep = 16 << 20;              // bytes that are worth a step at once...
+constexpr uint64 kConfirmStep = 16 << 20;  // bytes that are worth a step at once...
 constexpr int kSmallConfirmEveryUs = 10 * 1000 * 1000;
-constexpr uint64 kSmallConfirmStep = 64 << 10;         // ...and after some time
+constexpr uint64 kSmallConfirmStep = 64 << 10;  // ...and after some time
 constexpr int kRetainedEveryUs = 2 * 1000 * 1000;
-constexpr uint64 kStuckBytes = 32 << 20;               // held back although nothing needs it
-constexpr uint64 kLogSnapshotEvery = 16 << 20;         // bytes of WAL between two attempts to end that
+constexpr uint64 kStuckBytes = 32 << 20;        // held back although nothing needs it
+constexpr uint64 kLogSnapshotEvery = 16 << 20;  // bytes of WAL between two attempts to end that
 
 }  // namespace
 
@@ -86,9 +86,7 @@ void CaptureWorker::PrepareSlot() {
             RestartAllCopies("the replication slot was invalidated");
             DropSlot(slot_);
             break;
-        case SlotState::kMissing:
-            RestartAllCopies("the replication slot was missing");
-            break;
+        case SlotState::kMissing: RestartAllCopies("the replication slot was missing"); break;
     }
     CreateSlot(slot_);
     RecordSlot(MyReplicationSlot->data.confirmed_flush);

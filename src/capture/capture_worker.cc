@@ -38,12 +38,12 @@ namespace ivy::capture {
 namespace {
 
 constexpr int kConnectTimeoutMs = 30 * 1000;
-constexpr int kProgressEveryUs = 1000;          // while there is always more WAL
+constexpr int kProgressEveryUs = 1000;  // while there is always more WAL
 constexpr int kHorizonEveryUs = 10 * 1000;
 constexpr uint64_t kFlushWalBytes = 96ull << 20;  // mirrors with changes that far back in the WAL are flushed...
 constexpr uint64_t kForceWalBytes = 1ull << 30;   // ...and here although some snapshot does not see those changes yet
 constexpr int kHopelessFailures = 3;              // runs in a row that could not decode
-constexpr int kUnstreamedMs = 60 * 1000;        // at least, once streaming has failed
+constexpr int kUnstreamedMs = 60 * 1000;          // at least, once streaming has failed
 
 // Leaves the failed state as the server's own main loops do.
 void CleanUpAfterError() {
@@ -244,8 +244,7 @@ void CaptureWorker::SendProgress(bool caught_up) {
 
 // What could not be streamed lies behind: the next process may stream again.
 void CaptureWorker::StreamAgain() {
-    if (confirmed_ < unstreamed_until_ ||
-        !TimestampDifferenceExceeds(started_, GetCurrentTimestamp(), kUnstreamedMs)) {
+    if (confirmed_ < unstreamed_until_ || !TimestampDifferenceExceeds(started_, GetCurrentTimestamp(), kUnstreamedMs)) {
         return;
     }
     ereport(LOG, (errmsg("capture of database %u starts again, streaming large transactions", database_)));

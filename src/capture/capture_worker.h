@@ -134,17 +134,17 @@ class CaptureWorker {
     MemoryContext turn_context_ = nullptr;  // reset at each turn of the loop
 
     uint64 catalog_version_ = 0;
-    bool refresh_ = true;                   // the catalog must be read
+    bool refresh_ = true;  // the catalog must be read
     bool extension_gone_ = false;
     std::vector<std::unique_ptr<CapturedMirror>> wanted_;  // of the last ReadCatalog
     std::unique_ptr<CapturedMirror> reading_;              // that is being added to them
     std::vector<std::pair<Oid, std::string>> dropped_;     // mirror and location, of the last ReadCatalog
-    std::set<std::string> deleting_;        // locations that this engine was told to delete
+    std::set<std::string> deleting_;                       // locations that this engine was told to delete
     TimestampTz forget_due_ = 0;
-    TimestampTz retry_due_ = 0;             // when a mirror that has failed is to be copied anew; 0: none
+    TimestampTz retry_due_ = 0;  // when a mirror that has failed is to be copied anew; 0: none
 
-    std::deque<Frame> waiting_;             // events that could not be handled yet, in order...
-    std::vector<uint32_t> locked_;          // ...and, during a pass over them, whose mirrors are locked
+    std::deque<Frame> waiting_;     // events that could not be handled yet, in order...
+    std::vector<uint32_t> locked_;  // ...and, during a pass over them, whose mirrors are locked
     std::vector<std::unique_ptr<CopyJob>> jobs_;
     bool no_worker_reported_ = false;
 
@@ -154,7 +154,7 @@ class CaptureWorker {
     int horizon_pause_ms_ = 0;
     XLogRecPtr persisted_ = InvalidXLogRecPtr, confirmed_ = InvalidXLogRecPtr;
     XLogRecPtr snapshot_logged_ = InvalidXLogRecPtr;  // see KeepSlotMoving
-    long wake_ms_ = kIdleMs;                // the longest that this turn may sleep
+    long wake_ms_ = kIdleMs;                          // the longest that this turn may sleep
 };
 
 }  // namespace ivy::capture

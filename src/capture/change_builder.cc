@@ -42,9 +42,9 @@ void ChangeBuilder::WriteRow(RowLayout* layout, bool may_be_unchanged) {
         const Datum value = layout->values[index];
         if (IsUnchanged(TupleDescAttr(layout->descriptor, index), value)) {
             if (!may_be_unchanged) {
-                ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                                errmsg("a new row's column %d is stored out of line and missing from the WAL",
-                                       column->id)));
+                ereport(ERROR,
+                        (errcode(ERRCODE_DATA_CORRUPTED),
+                         errmsg("a new row's column %d is stored out of line and missing from the WAL", column->id)));
             }
             pg::Guard([&] {
                 changes_.unchanged.push_back({static_cast<uint32_t>(out.rows()), static_cast<uint32_t>(i)});

@@ -35,8 +35,8 @@ extern "C" {
 #include "catalog/indexing.h"
 #include "catalog/pg_inherits.h"
 #include "commands/progress.h"
-#include "storage/ipc.h"
 #include "storage/bufmgr.h"
+#include "storage/ipc.h"
 #include "storage/latch.h"
 #include "storage/lwlock.h"
 #include "utils/backend_progress.h"
@@ -52,11 +52,11 @@ namespace {
 constexpr int kConnectTimeoutMs = 30 * 1000;
 constexpr size_t kChunkRows = 4096;
 constexpr size_t kChunkBytes = 1 << 20;
-constexpr BlockNumber kRangeBlocks = 512;      // read in one go by one process
-constexpr int kRangesPerWorker = 16;           // fewer are not worth a process
+constexpr BlockNumber kRangeBlocks = 512;  // read in one go by one process
+constexpr int kRangesPerWorker = 16;       // fewer are not worth a process
 constexpr long kLockedPauseMs = 50;
-constexpr int kMemberAttempts = 100;           // partitions came and went each time that a snapshot was taken
-constexpr uint64 kToc = 1;                     // key of the Order in shared memory
+constexpr int kMemberAttempts = 100;  // partitions came and went each time that a snapshot was taken
+constexpr uint64 kToc = 1;            // key of the Order in shared memory
 
 // A piece of work: blocks of one table.
 struct Range {
@@ -168,7 +168,8 @@ void ScanRanges(Order* order, Relation source, bool leader) {
             if (layout) FreeRowLayout(layout);
             if (table) table_close(table, NoLock);
             table = table_open(range.table, AccessShareLock);
-            TupleDesc desc = RelationGetRelid(source) == range.table ? RelationGetDescr(source) : RelationGetDescr(table);
+            TupleDesc desc =
+                RelationGetRelid(source) == range.table ? RelationGetDescr(source) : RelationGetDescr(table);
             layout = MakeRowLayout(CurrentMemoryContext, RelationGetDescr(source), desc, copy->shape);
         }
         ScanRange(table, range, layout);
@@ -183,7 +184,8 @@ void ScanRanges(Order* order, Relation source, bool leader) {
 // Connects, and announces what is to come.
 void BeginCopy(const mooncake::MirrorRow* row, Relation source, bool joins) {
     char* error = nullptr;
-    const int fd = mooncake::Api().connect_engine(MyDatabaseId, static_cast<int>(Role::kCopy), kConnectTimeoutMs, &error);
+    const int fd =
+        mooncake::Api().connect_engine(MyDatabaseId, static_cast<int>(Role::kCopy), kConnectTimeoutMs, &error);
     if (fd < 0) {
         ereport(ERROR, (errcode(ERRCODE_CONNECTION_FAILURE),
                         errmsg("could not connect to the columnar engine: %s", error ? error : "unknown error")));
@@ -375,9 +377,9 @@ bool IsPermanent(int sqlerrcode) {
     PushActiveSnapshot(GetTransactionSnapshot());
     const bool cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
     const bool failed = cancelled || IsPermanent(error->sqlerrcode);
-    while (mooncake::FailMirror(mirror, generation,
-                                failed ? mooncake::MirrorState::kError : mooncake::MirrorState::kCopying,
-                                cancelled ? "its copy was cancelled" : error->message, !cancelled) == mooncake::ChangeResult::kBusy) {
+    while (mooncake::FailMirror(
+               mirror, generation, failed ? mooncake::MirrorState::kError : mooncake::MirrorState::kCopying,
+               cancelled ? "its copy was cancelled" : error->message, !cancelled) == mooncake::ChangeResult::kBusy) {
         // Somebody has locked the mirror. The other failures come again.
         if (!cancelled) break;
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLockedPauseMs, PG_WAIT_EXTENSION);

@@ -30,8 +30,8 @@ namespace {
 
 constexpr Size kLongTransaction = 256 * 1024;  // bytes in the reorder buffer: a millisecond or more of decoding
 
-Decoder* the_decoder = nullptr;      // of this process
-XLogRecPtr flushed_when_read = 0;    // how far the WAL was flushed when a page was last asked for
+Decoder* the_decoder = nullptr;    // of this process
+XLogRecPtr flushed_when_read = 0;  // how far the WAL was flushed when a page was last asked for
 
 // Reads a page of the WAL if it is flushed up to what is needed, and never waits for more.
 int read_page(XLogReaderState* state, XLogRecPtr page, int needed, XLogRecPtr target, char* buffer) {
@@ -48,8 +48,8 @@ void truncate_tables(LogicalDecodingContext*, ReorderBufferTXN*, int count, Rela
                      ReorderBufferChange* change) {
     the_decoder->OnTruncate(count, relations, change, false);
 }
-void tell_message(LogicalDecodingContext*, ReorderBufferTXN*, XLogRecPtr, bool transactional, const char* prefix, Size size,
-                  const char* message) {
+void tell_message(LogicalDecodingContext*, ReorderBufferTXN*, XLogRecPtr, bool transactional, const char* prefix,
+                  Size size, const char* message) {
     if (transactional && strcmp(prefix, mooncake::kMemberRowsPrefix) == 0) the_decoder->OnMessage(message, size, false);
 }
 void stream_message(LogicalDecodingContext*, ReorderBufferTXN*, XLogRecPtr, bool transactional, const char* prefix,
@@ -235,7 +235,8 @@ CapturedTable::Route Decoder::MakeRoute(CapturedMirror* mirror, const CapturedTa
     const bool own = mirror->source == RelationGetRelid(relation);
     Relation source = own ? relation : RelationIdGetRelation(mirror->source);
     if (!RelationIsValid(source)) {
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not open relation with OID %u", mirror->source)));
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not open relation with OID %u", mirror->source)));
     }
     if (!layout || !LayoutFits(*layout, RelationGetDescr(source), RelationGetDescr(relation))) {
         layout = MakeRowLayout(TopMemoryContext, RelationGetDescr(source), RelationGetDescr(relation), mirror->shape);
@@ -298,9 +299,9 @@ void Decoder::AppendChange(CapturedMirror* mirror, RowLayout* layout, Relation r
         case REORDER_BUFFER_CHANGE_INSERT:
         case REORDER_BUFFER_CHANGE_UPDATE:
             if (!new_row) {
-                ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED),
-                                errmsg("a change of table \"%s\" has no new row in the WAL",
-                                       RelationGetRelationName(relation))));
+                ereport(ERROR,
+                        (errcode(ERRCODE_DATA_CORRUPTED), errmsg("a change of table \"%s\" has no new row in the WAL",
+                                                                 RelationGetRelationName(relation))));
             }
             if (change->action == REORDER_BUFFER_CHANGE_INSERT) {
                 mirror->builder.Insert(layout);
@@ -308,11 +309,8 @@ void Decoder::AppendChange(CapturedMirror* mirror, RowLayout* layout, Relation r
                 mirror->builder.Update(layout, old_row != nullptr);
             }
             break;
-        case REORDER_BUFFER_CHANGE_DELETE:
-            mirror->builder.Delete(layout, old_row != nullptr);
-            break;
-        default:
-            return;
+        case REORDER_BUFFER_CHANGE_DELETE: mirror->builder.Delete(layout, old_row != nullptr); break;
+        default: return;
     }
     if (mirror->builder.full()) mirror->builder.Send(link_, mirror->id);
 }
@@ -336,12 +334,15 @@ void Decoder::OnChange(Relation relation, ReorderBufferChange* change, bool stre
     MemoryContextReset(row_context_);
 }
 
-void Decoder::TellMirror(CapturedMirror* mirror, Relation relation, const char* rows, uint32 count, bool come, Xid subxid) {
+void Decoder::TellMirror(CapturedMirror* mirror, Relation relation, const char* rows, uint32 count, bool come,
+                         Xid subxid) {
     Relation source = RelationIdGetRelation(mirror->source);
     if (!RelationIsValid(source)) {
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not open relation with OID %u", mirror->source)));
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not open relation with OID %u", mirror->source)));
     }
-    RowLayout* layout = MakeRowLayout(TopMemoryContext, RelationGetDescr(source), RelationGetDescr(relation), mirror->shape);
+    RowLayout* layout =
+        MakeRowLayout(TopMemoryContext, RelationGetDescr(source), RelationGetDescr(relation), mirror->shape);
     RelationClose(source);
     CapturedTable::Route route = {mirror, layout};
     UseLayout(mirror, layout);
@@ -376,7 +377,8 @@ void Decoder::OnMessage(const char* message, Size size, bool streamed) {
     memcpy(&head, message, sizeof head);
     if (memcmp(&head.key, &message_key_, sizeof head.key) != 0) return;  // anybody's
     if (head.version != mooncake::kMemberRowsVersion) {
-        ereport(ERROR, (errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown version %u of a logical message", head.version)));
+        ereport(ERROR,
+                (errcode(ERRCODE_DATA_CORRUPTED), errmsg("unknown version %u of a logical message", head.version)));
     }
     MemoryContext caller = MemoryContextSwitchTo(row_context_);
     const char* rows = message + MAXALIGN(sizeof head + sizeof(Oid) * head.mirror_count);

@@ -58,7 +58,7 @@ struct CapturedMirror {
     Oid source = InvalidOid;
     int generation = 0;
     MirrorShape shape;
-    MirrorOpen told;              // what the engine was told last
+    MirrorOpen told;  // what the engine was told last
     ChangeBuilder builder;
     const RowLayout* current = nullptr;  // layout of the rows in the builder; null before the first
 };
@@ -97,9 +97,9 @@ class Decoder {
     // --- decoding ---
 
     enum class Step : uint8_t {
-        kMore,     // a record was decoded
-        kEnd,      // there is no more flushed WAL
-        kHeld,     // as kMore, and it ended with a commit that is held back: see HeldCommit
+        kMore,  // a record was decoded
+        kEnd,   // there is no more flushed WAL
+        kHeld,  // as kMore, and it ended with a commit that is held back: see HeldCommit
     };
     Step DecodeRecord();
 
@@ -156,15 +156,16 @@ class Decoder {
     MemoryContext row_context_ = nullptr;  // reset after each change
     std::vector<CapturedMirror*> mirrors_;
     std::unordered_map<Oid, CapturedTable> tables_;  // every one that a change came from, those without mirrors too
-    std::vector<CapturedMirror*> dirty_;   // whose builders hold something
-    std::unordered_set<Xid> streamed_;     // transactions with parts sent
-    std::unordered_set<Xid> touched_;      // ...of which those with changes to mirrors
+    std::vector<CapturedMirror*> dirty_;             // whose builders hold something
+    std::unordered_set<Xid> streamed_;               // transactions with parts sent
+    std::unordered_set<Xid> touched_;                // ...of which those with changes to mirrors
     // (transaction, mirror, table): messages have said which rows of the table leave the mirror.
     std::set<std::tuple<Xid, Oid, Oid>> removed_;
-    std::unordered_set<Xid> ordering_;     // transactions that will have ordered a new copy of a mirror, see TruncateMirror
+    std::unordered_set<Xid>
+        ordering_;  // transactions that will have ordered a new copy of a mirror, see TruncateMirror
     pg_uuid_t message_key_ = {};
-    Xid current_xid_ = kInvalidXid;        // top-level transaction that is being replayed or streamed...
-    bool current_touched_ = false;         // ...and whether it has changed a mirror
+    Xid current_xid_ = kInvalidXid;                     // top-level transaction that is being replayed or streamed...
+    bool current_touched_ = false;                      // ...and whether it has changed a mirror
     TransactionId last_subxid_ = InvalidTransactionId;  // the subtransaction widened last...
     Xid last_wide_subxid_ = kInvalidXid;                // ...and the result
     Commit held_;

@@ -16,10 +16,10 @@ namespace ivy::capture {
 
 namespace {
 
-constexpr size_t kSendAt = 64 * 1024;            // queued bytes at which sending begins
-constexpr size_t kWaitAt = 16 * 1024 * 1024;     // queued bytes at which Queue waits for the engine...
-constexpr size_t kResumeAt = 4 * 1024 * 1024;    // ...until this is left
-constexpr size_t kKeepCapacity = 2 * kWaitAt;    // a larger buffer, made by one huge row, is given back
+constexpr size_t kSendAt = 64 * 1024;          // queued bytes at which sending begins
+constexpr size_t kWaitAt = 16 * 1024 * 1024;   // queued bytes at which Queue waits for the engine...
+constexpr size_t kResumeAt = 4 * 1024 * 1024;  // ...until this is left
+constexpr size_t kKeepCapacity = 2 * kWaitAt;  // a larger buffer, made by one huge row, is given back
 
 [[noreturn]] void RaiseLost(int error_number) {
     if (error_number == 0) {

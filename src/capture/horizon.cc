@@ -38,7 +38,8 @@ void CommitsInFlight::Begin() {
 
 bool CommitsInFlight::Settled() {
     if (stage_ == Stage::kMarking) {
-        if (marking_count_ > 0 && HaveVirtualXIDsDelayingChkpt(marking_, marking_count_, DELAY_CHKPT_START)) return false;
+        if (marking_count_ > 0 && HaveVirtualXIDsDelayingChkpt(marking_, marking_count_, DELAY_CHKPT_START))
+            return false;
         RunningTransactions running = GetRunningTransactionData();
         const int count = running->xcnt;
         // Copied under the locks, which that function leaves held: the result is in a buffer of its own.

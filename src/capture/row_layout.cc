@@ -64,7 +64,8 @@ void ShapeOfMirror(const mooncake::MirrorRow* row, TupleDesc source, MirrorShape
         if (row->options.columns == NIL) return;
         for (int i = 0; i < source->natts; i++) {
             Form_pg_attribute attribute = TupleDescAttr(source, i);
-            if (attribute->attisdropped || !mooncake::IsStoredColumn(row->options, NameStr(attribute->attname))) continue;
+            if (attribute->attisdropped || !mooncake::IsStoredColumn(row->options, NameStr(attribute->attname)))
+                continue;
             shape->stored.push_back(attribute->attnum);
         }
     });
@@ -142,8 +143,8 @@ std::vector<MirrorColumn> LayoutColumns(const RowLayout& layout) {
     for (int i = 0; i < layout.column_count; i++) {
         const LayoutColumn& column = layout.columns[i];
         Form_pg_attribute attribute = TupleDescAttr(layout.source, column.id - 1);
-        columns.push_back({static_cast<uint32_t>(column.id), NameStr(attribute->attname),
-                           column.writer.mapping.column, attribute->attnotnull});
+        columns.push_back({static_cast<uint32_t>(column.id), NameStr(attribute->attname), column.writer.mapping.column,
+                           attribute->attnotnull});
     }
     return columns;
 }

@@ -42,17 +42,17 @@ struct LayoutColumn {
 // Palloc'ed in a context of its own, which FreeRowLayout deletes.
 struct RowLayout {
     MemoryContext context;
-    TupleDesc descriptor;   // of the rows: a copy, without defaults and constraints but for NOT NULL
-    TupleDesc source;       // of the source: likewise; the same object if the rows are the source's own
+    TupleDesc descriptor;  // of the rows: a copy, without defaults and constraints but for NOT NULL
+    TupleDesc source;      // of the source: likewise; the same object if the rows are the source's own
     Identity identity;
     int column_count;
     LayoutColumn* columns;  // in the order of the source's attributes
     int key_count;
-    int* key;               // positions in "columns" of the key's columns, in key order
-    bool has_key;           // false: rows can't be found by a key: there is none, or not all of it is in the rows
-    Datum* values;          // one for each attribute: room for a deformed row...
+    int* key;       // positions in "columns" of the key's columns, in key order
+    bool has_key;   // false: rows can't be found by a key: there is none, or not all of it is in the rows
+    Datum* values;  // one for each attribute: room for a deformed row...
     bool* nulls;
-    Datum* old_values;      // ...and for the old one of an update
+    Datum* old_values;  // ...and for the old one of an update
     bool* old_nulls;
 };
 

@@ -201,22 +201,15 @@ Status TableImpl::ApplyOne(const Changes& changes, Part* part) {
     size_t new_rows = 0, old_rows = 0;
     for (const uint8_t op : changes.ops) {
         switch (static_cast<RowOp>(op)) {
-            case RowOp::kInsert:
-                new_rows++;
-                break;
-            case RowOp::kDelete:
-                old_rows++;
-                break;
+            case RowOp::kInsert: new_rows++; break;
+            case RowOp::kDelete: old_rows++; break;
             case RowOp::kUpdate:
                 new_rows++;
                 old_rows++;
                 break;
-            case RowOp::kTruncate:
-                break;
-            case RowOp::kUnidentified:
-                return Unidentified();
-            default:
-                return Damaged("unknown operation");
+            case RowOp::kTruncate: break;
+            case RowOp::kUnidentified: return Unidentified();
+            default: return Damaged("unknown operation");
         }
     }
     if (new_rows != rows.rows || old_rows != keys.rows) return Damaged("operations and rows disagree");
@@ -567,8 +560,9 @@ Status TableImpl::FillUnchanged(Part* part) {
 }
 
 void TableImpl::Publish(Lsn commit_lsn) {
-    const int64_t now = std::chrono::duration_cast<std::chrono::microseconds>(
-                            std::chrono::steady_clock::now().time_since_epoch()).count();
+    const int64_t now =
+        std::chrono::duration_cast<std::chrono::microseconds>(std::chrono::steady_clock::now().time_since_epoch())
+            .count();
     const size_t hot_bytes = hot_.bytes();
     const uint64_t deletes_end = deletes_begin_ + deletes_.size();
     const bool changed = staged_.begin != end_ || staged_.deletes_begin != deletes_end || staged_.truncated;

@@ -78,14 +78,10 @@ bool DecimalsFromWire(const ColumnView& column, size_t offset, size_t count, T* 
 bool DecimalsFromWire(const ColumnView& column, size_t offset, size_t count, Vector* out, size_t at) {
     uint8_t* data = FlatVector::GetDataMutable(*out);
     switch (out->GetType().InternalType()) {
-        case PhysicalType::INT16:
-            return DecimalsFromWire(column, offset, count, reinterpret_cast<int16_t*>(data) + at);
-        case PhysicalType::INT32:
-            return DecimalsFromWire(column, offset, count, reinterpret_cast<int32_t*>(data) + at);
-        case PhysicalType::INT64:
-            return DecimalsFromWire(column, offset, count, reinterpret_cast<int64_t*>(data) + at);
-        default:
-            return DecimalsFromWire(column, offset, count, reinterpret_cast<Int128*>(data + at * sizeof(Int128)));
+        case PhysicalType::INT16: return DecimalsFromWire(column, offset, count, reinterpret_cast<int16_t*>(data) + at);
+        case PhysicalType::INT32: return DecimalsFromWire(column, offset, count, reinterpret_cast<int32_t*>(data) + at);
+        case PhysicalType::INT64: return DecimalsFromWire(column, offset, count, reinterpret_cast<int64_t*>(data) + at);
+        default: return DecimalsFromWire(column, offset, count, reinterpret_cast<Int128*>(data + at * sizeof(Int128)));
     }
 }
 
@@ -142,30 +138,21 @@ void WriteFixed(const UnifiedVectorFormat& format, bool flat, size_t width, size
     }
     const auto same = [](auto value) { return value; };
     switch (width) {
-        case 1:
-            return WriteConverted<uint8_t>(format, offset, count, out, same);
-        case 2:
-            return WriteConverted<uint16_t>(format, offset, count, out, same);
-        case 4:
-            return WriteConverted<uint32_t>(format, offset, count, out, same);
-        case 8:
-            return WriteConverted<uint64_t>(format, offset, count, out, same);
-        default:
-            return WriteConverted<Wide>(format, offset, count, out, same);
+        case 1: return WriteConverted<uint8_t>(format, offset, count, out, same);
+        case 2: return WriteConverted<uint16_t>(format, offset, count, out, same);
+        case 4: return WriteConverted<uint32_t>(format, offset, count, out, same);
+        case 8: return WriteConverted<uint64_t>(format, offset, count, out, same);
+        default: return WriteConverted<Wide>(format, offset, count, out, same);
     }
 }
 
 void WriteDecimals(const UnifiedVectorFormat& format, bool flat, size_t offset, size_t count, ByteWriter* out) {
     const auto widen = [](auto value) { return static_cast<Int128>(value); };
     switch (format.physical_type) {
-        case PhysicalType::INT16:
-            return WriteConverted<int16_t>(format, offset, count, out, widen);
-        case PhysicalType::INT32:
-            return WriteConverted<int32_t>(format, offset, count, out, widen);
-        case PhysicalType::INT64:
-            return WriteConverted<int64_t>(format, offset, count, out, widen);
-        default:
-            return WriteFixed(format, flat, sizeof(Int128), offset, count, out);
+        case PhysicalType::INT16: return WriteConverted<int16_t>(format, offset, count, out, widen);
+        case PhysicalType::INT32: return WriteConverted<int32_t>(format, offset, count, out, widen);
+        case PhysicalType::INT64: return WriteConverted<int64_t>(format, offset, count, out, widen);
+        default: return WriteFixed(format, flat, sizeof(Int128), offset, count, out);
     }
 }
 
@@ -221,9 +208,7 @@ Status WriteColumn(const Vector& vector, size_t offset, size_t count, const Colu
     type.Write(out);
     WriteValidity(format, offset, count, out);
     switch (type.kind) {
-        case TypeKind::kDecimal:
-            WriteDecimals(format, flat, offset, count, out);
-            return Status::Ok();
+        case TypeKind::kDecimal: WriteDecimals(format, flat, offset, count, out); return Status::Ok();
         case TypeKind::kUuid:
             WriteConverted<DuckUuid>(format, offset, count, out, [](DuckUuid uuid) {
                 std::array<uint8_t, 16> bytes;
@@ -232,11 +217,8 @@ Status WriteColumn(const Vector& vector, size_t offset, size_t count, const Colu
             });
             return Status::Ok();
         case TypeKind::kText:
-        case TypeKind::kBytes:
-            return WriteStrings(format, offset, count, out);
-        default:
-            WriteFixed(format, flat, type.FixedWidth(), offset, count, out);
-            return Status::Ok();
+        case TypeKind::kBytes: return WriteStrings(format, offset, count, out);
+        default: WriteFixed(format, flat, type.FixedWidth(), offset, count, out); return Status::Ok();
     }
 }
 
@@ -244,36 +226,21 @@ Status WriteColumn(const Vector& vector, size_t offset, size_t count, const Colu
 
 LogicalType ToDuckType(const ColumnType& type) {
     switch (type.kind) {
-        case TypeKind::kBool:
-            return LogicalType::BOOLEAN;
-        case TypeKind::kInt16:
-            return LogicalType::SMALLINT;
-        case TypeKind::kInt32:
-            return LogicalType::INTEGER;
-        case TypeKind::kInt64:
-            return LogicalType::BIGINT;
-        case TypeKind::kFloat:
-            return LogicalType::FLOAT;
-        case TypeKind::kDouble:
-            return LogicalType::DOUBLE;
-        case TypeKind::kDecimal:
-            return LogicalType::DECIMAL(type.precision, type.scale);
-        case TypeKind::kText:
-            return LogicalType::VARCHAR;
-        case TypeKind::kBytes:
-            return LogicalType::BLOB;
-        case TypeKind::kDate:
-            return LogicalType::DATE;
-        case TypeKind::kTime:
-            return LogicalType::TIME;
-        case TypeKind::kTimestamp:
-            return LogicalType::TIMESTAMP;
-        case TypeKind::kTimestampTz:
-            return LogicalType::TIMESTAMP_TZ;
-        case TypeKind::kUuid:
-            return LogicalType::UUID;
-        case TypeKind::kInterval:
-            return LogicalType::INTERVAL;
+        case TypeKind::kBool: return LogicalType::BOOLEAN;
+        case TypeKind::kInt16: return LogicalType::SMALLINT;
+        case TypeKind::kInt32: return LogicalType::INTEGER;
+        case TypeKind::kInt64: return LogicalType::BIGINT;
+        case TypeKind::kFloat: return LogicalType::FLOAT;
+        case TypeKind::kDouble: return LogicalType::DOUBLE;
+        case TypeKind::kDecimal: return LogicalType::DECIMAL(type.precision, type.scale);
+        case TypeKind::kText: return LogicalType::VARCHAR;
+        case TypeKind::kBytes: return LogicalType::BLOB;
+        case TypeKind::kDate: return LogicalType::DATE;
+        case TypeKind::kTime: return LogicalType::TIME;
+        case TypeKind::kTimestamp: return LogicalType::TIMESTAMP;
+        case TypeKind::kTimestampTz: return LogicalType::TIMESTAMP_TZ;
+        case TypeKind::kUuid: return LogicalType::UUID;
+        case TypeKind::kInterval: return LogicalType::INTERVAL;
     }
     return LogicalType::VARCHAR;
 }
@@ -287,42 +254,27 @@ duckdb::vector<LogicalType> ToDuckTypes(const std::vector<ColumnType>& types) {
 
 Result<ColumnType> FromDuckType(const LogicalType& type) {
     switch (type.id()) {
-        case LogicalTypeId::BOOLEAN:
-            return ColumnType{TypeKind::kBool};
-        case LogicalTypeId::SMALLINT:
-            return ColumnType{TypeKind::kInt16};
-        case LogicalTypeId::INTEGER:
-            return ColumnType{TypeKind::kInt32};
-        case LogicalTypeId::BIGINT:
-            return ColumnType{TypeKind::kInt64};
-        case LogicalTypeId::FLOAT:
-            return ColumnType{TypeKind::kFloat};
-        case LogicalTypeId::DOUBLE:
-            return ColumnType{TypeKind::kDouble};
+        case LogicalTypeId::BOOLEAN: return ColumnType{TypeKind::kBool};
+        case LogicalTypeId::SMALLINT: return ColumnType{TypeKind::kInt16};
+        case LogicalTypeId::INTEGER: return ColumnType{TypeKind::kInt32};
+        case LogicalTypeId::BIGINT: return ColumnType{TypeKind::kInt64};
+        case LogicalTypeId::FLOAT: return ColumnType{TypeKind::kFloat};
+        case LogicalTypeId::DOUBLE: return ColumnType{TypeKind::kDouble};
         case LogicalTypeId::DECIMAL:
             return ColumnType{TypeKind::kDecimal, duckdb::DecimalType::GetWidth(type),
                               duckdb::DecimalType::GetScale(type)};
-        case LogicalTypeId::HUGEINT:
-            return ColumnType{TypeKind::kDecimal, 38, 0};
-        case LogicalTypeId::VARCHAR:
-            return ColumnType{TypeKind::kText};
-        case LogicalTypeId::BLOB:
-            return ColumnType{TypeKind::kBytes};
-        case LogicalTypeId::DATE:
-            return ColumnType{TypeKind::kDate};
-        case LogicalTypeId::TIME:
-            return ColumnType{TypeKind::kTime};
-        case LogicalTypeId::TIMESTAMP:
-            return ColumnType{TypeKind::kTimestamp};
-        case LogicalTypeId::TIMESTAMP_TZ:
-            return ColumnType{TypeKind::kTimestampTz};
-        case LogicalTypeId::UUID:
-            return ColumnType{TypeKind::kUuid};
-        case LogicalTypeId::INTERVAL:
-            return ColumnType{TypeKind::kInterval};
+        case LogicalTypeId::HUGEINT: return ColumnType{TypeKind::kDecimal, 38, 0};
+        case LogicalTypeId::VARCHAR: return ColumnType{TypeKind::kText};
+        case LogicalTypeId::BLOB: return ColumnType{TypeKind::kBytes};
+        case LogicalTypeId::DATE: return ColumnType{TypeKind::kDate};
+        case LogicalTypeId::TIME: return ColumnType{TypeKind::kTime};
+        case LogicalTypeId::TIMESTAMP: return ColumnType{TypeKind::kTimestamp};
+        case LogicalTypeId::TIMESTAMP_TZ: return ColumnType{TypeKind::kTimestampTz};
+        case LogicalTypeId::UUID: return ColumnType{TypeKind::kUuid};
+        case LogicalTypeId::INTERVAL: return ColumnType{TypeKind::kInterval};
         default:
-            return Status::Make(sqlstate::kFeatureNotSupported, "a result column has type " + type.ToString() +
-                                                                    ", which has no column format");
+            return Status::Make(sqlstate::kFeatureNotSupported,
+                                "a result column has type " + type.ToString() + ", which has no column format");
     }
 }
 
@@ -348,9 +300,7 @@ Status CopyValues(const ColumnView& column, size_t offset, size_t count, Vector*
             break;
         }
         case TypeKind::kText:
-        case TypeKind::kBytes:
-            StringsFromWire(column, offset, count, out, at);
-            break;
+        case TypeKind::kBytes: StringsFromWire(column, offset, count, out, at); break;
         default: {
             const size_t width = column.type.FixedWidth();
             std::memcpy(FlatVector::GetDataMutable(*out) + at * width, column.fixed + offset * width, count * width);

@@ -17,19 +17,21 @@ namespace {
 using duckdb::DataChunk;
 using duckdb::Value;
 
-const std::vector<ColumnType> kAllTypes = {
-    {TypeKind::kBool},      {TypeKind::kInt16},          {TypeKind::kInt32},          {TypeKind::kInt64},
-    {TypeKind::kFloat},     {TypeKind::kDouble},         {TypeKind::kDecimal, 4, 2},  {TypeKind::kDecimal, 9, 0},
-    {TypeKind::kDecimal, 18, 5}, {TypeKind::kDecimal, 38, 10}, {TypeKind::kText},     {TypeKind::kBytes},
-    {TypeKind::kDate},      {TypeKind::kTime},           {TypeKind::kTimestamp},      {TypeKind::kTimestampTz},
-    {TypeKind::kUuid},      {TypeKind::kInterval}};
+const std::vector<ColumnType> kAllTypes = {{TypeKind::kBool},           {TypeKind::kInt16},
+                                           {TypeKind::kInt32},          {TypeKind::kInt64},
+                                           {TypeKind::kFloat},          {TypeKind::kDouble},
+                                           {TypeKind::kDecimal, 4, 2},  {TypeKind::kDecimal, 9, 0},
+                                           {TypeKind::kDecimal, 18, 5}, {TypeKind::kDecimal, 38, 10},
+                                           {TypeKind::kText},           {TypeKind::kBytes},
+                                           {TypeKind::kDate},           {TypeKind::kTime},
+                                           {TypeKind::kTimestamp},      {TypeKind::kTimestampTz},
+                                           {TypeKind::kUuid},           {TypeKind::kInterval}};
 
 void AppendRandom(ColumnBuilder* column, std::mt19937_64* random) {
     if ((*random)() % 5 == 0) return column->AppendNull();
     const ColumnType& type = column->type();
     switch (type.kind) {
-        case TypeKind::kBool:
-            return column->AppendFixed<uint8_t>((*random)() & 1);
+        case TypeKind::kBool: return column->AppendFixed<uint8_t>((*random)() & 1);
         case TypeKind::kDecimal: {
             Int128 limit = 1;
             for (int i = 0; i < type.precision; i++) limit *= 10;

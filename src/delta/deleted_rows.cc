@@ -47,8 +47,8 @@ void DeletedRows::SetVector(std::shared_ptr<const RowSet> vector, uint64_t count
             applied_.add(block->entries[i - block->first].row);
         }
     }
-    const auto kept = std::find_if(blocks_.begin(), blocks_.end(),
-                                   [&](const auto& block) { return block->end() > begin_; });
+    const auto kept =
+        std::find_if(blocks_.begin(), blocks_.end(), [&](const auto& block) { return block->end() > begin_; });
     blocks_.erase(blocks_.begin(), kept);
     if (base_.end < begin_) base_ = {vector_, begin_, kInvalidXid};
 }

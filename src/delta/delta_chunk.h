@@ -93,7 +93,7 @@ class DeltaChunk {
     duckdb::vector<duckdb::Vector> columns_;
     std::vector<size_t> widths_;
     std::vector<FlatColumn> key_;
-    std::unique_ptr<Validity[]> validity_;     // of each column; words are accessed atomically
+    std::unique_ptr<Validity[]> validity_;      // of each column; words are accessed atomically
     std::atomic<Deleters*> deleters_{nullptr};  // made with the first delete
     InsertRuns inserted_;
     std::atomic<size_t> bytes_{0};

@@ -14,7 +14,8 @@ constexpr size_t kLargestEqualKey = 1024;
 
 }  // namespace
 
-std::optional<TableImpl::RowAddress> TableImpl::KnownEqual(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash) {
+std::optional<TableImpl::RowAddress> TableImpl::KnownEqual(const std::vector<FlatColumn>& keys, size_t key_row,
+                                                           uint64_t hash) {
     const auto known = equal_rows_.find(hash);
     if (known == equal_rows_.end() || known->second.key != key_.Bytes(keys, key_row)) return std::nullopt;
     auto& rows = known->second.rows;

@@ -68,41 +68,28 @@ uint64_t HashDecimal(Int128 value, int scale) {
 
 Int128 LoadDecimal(const uint8_t* data, size_t width, size_t row) {
     switch (width) {
-        case 2:
-            return Load<int16_t>(data, row);
-        case 4:
-            return Load<int32_t>(data, row);
-        case 8:
-            return Load<int64_t>(data, row);
-        default:
-            return Load<Int128>(data, row);
+        case 2: return Load<int16_t>(data, row);
+        case 4: return Load<int32_t>(data, row);
+        case 8: return Load<int64_t>(data, row);
+        default: return Load<Int128>(data, row);
     }
 }
 
 uint64_t HashValue(const ColumnType& type, size_t width, const uint8_t* data, size_t row) {
     switch (type.kind) {
-        case TypeKind::kBool:
-            return index::HashInteger(Load<uint8_t>(data, row));
-        case TypeKind::kInt16:
-            return index::HashInteger(Load<int16_t>(data, row));
+        case TypeKind::kBool: return index::HashInteger(Load<uint8_t>(data, row));
+        case TypeKind::kInt16: return index::HashInteger(Load<int16_t>(data, row));
         case TypeKind::kInt32:
-        case TypeKind::kDate:
-            return index::HashInteger(Load<int32_t>(data, row));
+        case TypeKind::kDate: return index::HashInteger(Load<int32_t>(data, row));
         case TypeKind::kInt64:
         case TypeKind::kTime:
         case TypeKind::kTimestamp:
-        case TypeKind::kTimestampTz:
-            return index::HashInteger(Load<int64_t>(data, row));
-        case TypeKind::kFloat:
-            return HashDouble(Canonical(Load<float>(data, row)));
-        case TypeKind::kDouble:
-            return HashDouble(Canonical(Load<double>(data, row)));
-        case TypeKind::kDecimal:
-            return HashDecimal(LoadDecimal(data, width, row), type.scale);
-        case TypeKind::kUuid:
-            return index::HashBytes(data + row * width, width);
-        case TypeKind::kInterval:
-            return index::HashWideInteger(IntervalLength(Load<Interval>(data, row)));
+        case TypeKind::kTimestampTz: return index::HashInteger(Load<int64_t>(data, row));
+        case TypeKind::kFloat: return HashDouble(Canonical(Load<float>(data, row)));
+        case TypeKind::kDouble: return HashDouble(Canonical(Load<double>(data, row)));
+        case TypeKind::kDecimal: return HashDecimal(LoadDecimal(data, width, row), type.scale);
+        case TypeKind::kUuid: return index::HashBytes(data + row * width, width);
+        case TypeKind::kInterval: return index::HashWideInteger(IntervalLength(Load<Interval>(data, row)));
         case TypeKind::kText:
         case TypeKind::kBytes: {
             const auto value = Load<string_t>(data, row);
@@ -122,18 +109,14 @@ bool FloatsEqual(const uint8_t* left, size_t left_row, const uint8_t* right, siz
 bool ValuesEqual(const ColumnType& type, size_t width, const uint8_t* left, size_t left_row, const uint8_t* right,
                  size_t right_row, bool exact) {
     switch (type.kind) {
-        case TypeKind::kFloat:
-            return FloatsEqual<float>(left, left_row, right, right_row, exact);
-        case TypeKind::kDouble:
-            return FloatsEqual<double>(left, left_row, right, right_row, exact);
+        case TypeKind::kFloat: return FloatsEqual<float>(left, left_row, right, right_row, exact);
+        case TypeKind::kDouble: return FloatsEqual<double>(left, left_row, right, right_row, exact);
         case TypeKind::kInterval:
             if (exact) break;
             return IntervalLength(Load<Interval>(left, left_row)) == IntervalLength(Load<Interval>(right, right_row));
         case TypeKind::kText:
-        case TypeKind::kBytes:
-            return Load<string_t>(left, left_row) == Load<string_t>(right, right_row);
-        default:
-            break;
+        case TypeKind::kBytes: return Load<string_t>(left, left_row) == Load<string_t>(right, right_row);
+        default: break;
     }
     return std::memcmp(left + left_row * width, right + right_row * width, width) == 0;
 }
@@ -158,11 +141,8 @@ KeyColumns::KeyColumns(std::vector<ColumnType> types, uint64_t hash_mask)
             case TypeKind::kTimestamp:
             case TypeKind::kTimestampTz:
             case TypeKind::kDecimal:
-            case TypeKind::kUuid:
-                has_ordinal_ = true;
-                break;
-            default:
-                break;
+            case TypeKind::kUuid: has_ordinal_ = true; break;
+            default: break;
         }
     }
 }
@@ -212,19 +192,16 @@ std::string KeyColumns::Bytes(const std::vector<FlatColumn>& columns, size_t row
 
 int64_t KeyColumns::Ordinal(const FlatColumn& column, size_t row) const {
     switch (types_[0].kind) {
-        case TypeKind::kInt16:
-            return Load<int16_t>(column.data, row);
+        case TypeKind::kInt16: return Load<int16_t>(column.data, row);
         case TypeKind::kInt32:
-        case TypeKind::kDate:
-            return Load<int32_t>(column.data, row);
+        case TypeKind::kDate: return Load<int32_t>(column.data, row);
         case TypeKind::kDecimal: {
             const Int128 value = LoadDecimal(column.data, widths_[0], row);
             return static_cast<int64_t>(std::clamp<Int128>(value, INT64_MIN, INT64_MAX));
         }
         case TypeKind::kUuid:  // DuckDB keeps the first eight bytes as the signed upper half
             return Load<int64_t>(column.data + sizeof(int64_t), row * 2);
-        default:
-            return Load<int64_t>(column.data, row);
+        default: return Load<int64_t>(column.data, row);
     }
 }
 

@@ -54,11 +54,11 @@ class RowReader {
 
 // What one flush takes: a prefix of the applied transactions.
 struct FlushCut {
-    uint64_t id = 0;                    // 0: there is no transaction to flush
-    Lsn flushed_lsn = kInvalidLsn;      // commit LSN of the last transaction contained
+    uint64_t id = 0;                                // 0: there is no transaction to flush
+    Lsn flushed_lsn = kInvalidLsn;                  // commit LSN of the last transaction contained
     uint64_t begin_position = 0, end_position = 0;  // delta positions contained
-    uint64_t rows = 0;                  // rows to write: those in the range that no contained transaction deleted
-    bool truncated = false;             // a contained TRUNCATE removes every file
+    uint64_t rows = 0;       // rows to write: those in the range that no contained transaction deleted
+    bool truncated = false;  // a contained TRUNCATE removes every file
     // Files whose deletion vector changes: slot, path, and the whole new vector.
     struct FileDeletes {
         uint32_t slot;
@@ -80,12 +80,12 @@ struct FlushCut {
 class MirrorTable {
   public:
     struct Options {
-        MirrorOpen open;              // columns, key, flushed_lsn, ...
-        std::string index_folder;     // local folder for key index segments; must exist
+        MirrorOpen open;                     // columns, key, flushed_lsn, ...
+        std::string index_folder;            // local folder for key index segments; must exist
         std::shared_ptr<FileMemory> memory;  // of the delta's values; null: ordinary memory
-        RowReader* row_reader = nullptr;  // must outlive the table; null only for append-only mirrors and some tests
-        std::vector<Xid> flushed_xids;    // FlushCut::unseen_xids of the last published flush
-        uint64_t hash_mask = ~uint64_t{0};  // tests only: bits of key hashes to use, to make keys collide
+        RowReader* row_reader = nullptr;     // must outlive the table; null only for append-only mirrors and some tests
+        std::vector<Xid> flushed_xids;       // FlushCut::unseen_xids of the last published flush
+        uint64_t hash_mask = ~uint64_t{0};   // tests only: bits of key hashes to use, to make keys collide
     };
     // An error if a key column is unknown.
     static Result<std::unique_ptr<MirrorTable>> Make(Options options);
@@ -149,12 +149,12 @@ class MirrorTable {
 
     struct Stats {
         uint64_t delta_rows = 0;
-        uint64_t delta_bytes = 0;  // in memory: rows, and what finds and deletes rows, as far as a flush frees it
-        uint64_t pending_deletes = 0;              // deletes of file rows that are not in deletion vectors yet
+        uint64_t delta_bytes = 0;      // in memory: rows, and what finds and deletes rows, as far as a flush frees it
+        uint64_t pending_deletes = 0;  // deletes of file rows that are not in deletion vectors yet
         uint64_t file_rows = 0, file_bytes = 0, index_bytes = 0;
         uint32_t files = 0;
-        Lsn oldest_unflushed_lsn = kInvalidLsn;    // commit LSN of the first transaction only in memory; 0: none
-        int64_t oldest_unflushed_us = 0;           // when it was applied, steady clock microseconds; 0: none
+        Lsn oldest_unflushed_lsn = kInvalidLsn;  // commit LSN of the first transaction only in memory; 0: none
+        int64_t oldest_unflushed_us = 0;         // when it was applied, steady clock microseconds; 0: none
         Lsn flushed_lsn = kInvalidLsn;
     };
     virtual Stats GetStats() const = 0;

@@ -19,10 +19,10 @@ Op Update(int64_t id, Row row, std::vector<size_t> unchanged = {}) {
 }
 Op Truncate() { return {RowOp::kTruncate, {}, {}, {}}; }
 
-#define ASSERT_OK(expression)                                       \
-    do {                                                            \
-        const Status ok_status = (expression);                      \
-        ASSERT_TRUE(ok_status.ok()) << ok_status.error().message;   \
+#define ASSERT_OK(expression)                                     \
+    do {                                                          \
+        const Status ok_status = (expression);                    \
+        ASSERT_TRUE(ok_status.ok()) << ok_status.error().message; \
     } while (false)
 
 TEST_F(TableTest, UnknownKeyColumnIsRefused) {
@@ -461,11 +461,11 @@ TEST_F(TableTest, ReadersAreExactWhileOthersApplyAndFlush) {
     }
     ASSERT_OK(Apply(ops, 10, 100));
 
-    std::atomic<Xid> applied{10};      // everything up to here has been applied
+    std::atomic<Xid> applied{10};  // everything up to here has been applied
     std::atomic<bool> stop{false};
     std::atomic<int> views{0}, flushes{0};
     std::mutex snapshots_mutex;
-    std::multiset<Xid> snapshots;      // xmins in use
+    std::multiset<Xid> snapshots;  // xmins in use
     std::thread writer([&] {
         std::mt19937_64 random(1);
         std::vector<int64_t> balance(accounts, 100);

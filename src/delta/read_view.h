@@ -24,10 +24,10 @@ namespace ivy::delta {
 
 // A data file as this view sees it.
 struct FileView {
-    uint32_t slot = 0;     // index of the file in the mirror, stable while the file lives
+    uint32_t slot = 0;  // index of the file in the mirror, stable while the file lives
     std::string path;
-    int64_t rows = 0;      // before deletes
-    int64_t size = 0;      // bytes
+    int64_t rows = 0;  // before deletes
+    int64_t size = 0;  // bytes
     // Rows that this view does not show, or null if it shows all of them.
     std::shared_ptr<const RowSet> deleted;
 };

@@ -51,7 +51,8 @@ std::optional<std::vector<RewriteSource>> TableImpl::RewriteSources(const std::v
     const std::lock_guard lock(mutex_);
     std::vector<RewriteSource> sources;
     for (const std::string& path : paths) {
-        const auto file = std::find_if(live_files_.begin(), live_files_.end(), [&](const FilePtr& f) { return f->path == path; });
+        const auto file =
+            std::find_if(live_files_.begin(), live_files_.end(), [&](const FilePtr& f) { return f->path == path; });
         if (file == live_files_.end()) return std::nullopt;
         sources.push_back({path, (*file)->rows, (*file)->deleted.vector()});
     }
@@ -70,9 +71,8 @@ Status TableImpl::FinishRewrite(const RewriteMap& map, const std::vector<NewFile
     if (active_cut_) return Status::Internal("a rewrite can't be finished during a flush");
     std::unordered_map<uint32_t, size_t> sources;  // by slot
     for (size_t i = 0; i < map.sources().size(); i++) {
-        const auto known = std::find_if(known_files_.begin(), known_files_.end(), [&](const auto& entry) {
-            return entry.second->path == map.sources()[i].path;
-        });
+        const auto known = std::find_if(known_files_.begin(), known_files_.end(),
+                                        [&](const auto& entry) { return entry.second->path == map.sources()[i].path; });
         if (known == known_files_.end()) return Status::Internal("a rewritten file is not in the mirror any more");
         sources.emplace(known->first, i);
         replaced.push_back(known->second);

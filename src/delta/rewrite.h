@@ -50,7 +50,7 @@ class RewriteMap {
     std::vector<RewriteSource> sources_;
     std::vector<uint64_t> begins_;  // ordinal of each source's first row
     std::shared_ptr<const std::vector<uint32_t>> order_;
-    std::vector<uint64_t> ends_;    // of each new file, in the new order
+    std::vector<uint64_t> ends_;  // of each new file, in the new order
 };
 
 }  // namespace ivy::delta

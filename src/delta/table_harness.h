@@ -40,14 +40,10 @@ inline const std::vector<ColumnType>& Types() {
 inline void AppendColumn(const Row& row, size_t column, bool null, ColumnBuilder* out) {
     if (null) return out->AppendNull();
     switch (column) {
-        case 0:
-            return out->AppendFixed<int64_t>(row.id);
-        case 1:
-            return out->AppendVariable(row.name);
-        case 2:
-            return row.note ? out->AppendVariable(*row.note) : out->AppendNull();
-        default:
-            return row.amount ? out->AppendFixed<Int128>(*row.amount) : out->AppendNull();
+        case 0: return out->AppendFixed<int64_t>(row.id);
+        case 1: return out->AppendVariable(row.name);
+        case 2: return row.note ? out->AppendVariable(*row.note) : out->AppendNull();
+        default: return row.amount ? out->AppendFixed<Int128>(*row.amount) : out->AppendNull();
     }
 }
 
@@ -58,11 +54,12 @@ inline Row RowOf(duckdb::DataChunk& chunk, size_t row) {
     const auto note = chunk.GetValue(2, row);
     if (!note.IsNull()) result.note = note.ToString();
     const auto amount = chunk.GetValue(3, row);
-    if (!amount.IsNull()) result.amount = std::stoll([&] {
-        std::string text = amount.ToString();
-        text.erase(std::remove(text.begin(), text.end(), '.'), text.end());
-        return text;
-    }());
+    if (!amount.IsNull())
+        result.amount = std::stoll([&] {
+            std::string text = amount.ToString();
+            text.erase(std::remove(text.begin(), text.end(), '.'), text.end());
+            return text;
+        }());
     return result;
 }
 
@@ -284,7 +281,8 @@ class TableTest : public ::testing::Test {
         for (size_t i = 0, begin = 0; i < new_files; i++) {
             const size_t end = rows.size() * (i + 1) / new_files;
             if (end == begin) continue;
-            rewrite->files.push_back(PutFile({rows.begin() + static_cast<ptrdiff_t>(begin), rows.begin() + static_cast<ptrdiff_t>(end)}));
+            rewrite->files.push_back(
+                PutFile({rows.begin() + static_cast<ptrdiff_t>(begin), rows.begin() + static_cast<ptrdiff_t>(end)}));
             file_rows.push_back(end - begin);
             begin = end;
         }

@@ -30,9 +30,9 @@ Result<std::unique_ptr<MirrorTable>> MirrorTable::Make(Options options) {
         const auto& columns = options.open.columns;
         const auto column = std::find_if(columns.begin(), columns.end(), [&](const auto& c) { return c.id == id; });
         if (column == columns.end()) {
-            return Status::Make(sqlstate::kProtocolViolation,
-                                "key column " + std::to_string(id) + " of mirror \"" + options.open.table_name +
-                                    "\" is not one of its columns");
+            return Status::Make(sqlstate::kProtocolViolation, "key column " + std::to_string(id) + " of mirror \"" +
+                                                                  options.open.table_name +
+                                                                  "\" is not one of its columns");
         }
         key_columns.push_back(static_cast<size_t>(column - columns.begin()));
         key_types.push_back(column->type);
@@ -65,8 +65,7 @@ Result<TableImpl::FilePtr> TableImpl::OpenFile(const NewFile& file) const {
     opened->rows = file.rows;
     opened->size = file.size;
     if (!key_columns_.empty()) {
-        IVY_ASSIGN_OR_RETURN(opened->segment,
-                             index::Segment::Open(file.index_path, static_cast<uint64_t>(file.rows)));
+        IVY_ASSIGN_OR_RETURN(opened->segment, index::Segment::Open(file.index_path, static_cast<uint64_t>(file.rows)));
     }
     return opened;
 }

@@ -73,8 +73,8 @@ class TableImpl final : public MirrorTable {
     struct Transaction {
         Xid xid = kInvalidXid;
         Lsn commit_lsn = kInvalidLsn;
-        uint64_t begin = 0, end = 0;  // positions of its rows
-        uint64_t deletes_end = 0;     // ordinal in the delete log
+        uint64_t begin = 0, end = 0;        // positions of its rows
+        uint64_t deletes_end = 0;           // ordinal in the delete log
         std::optional<uint64_t> truncated;  // position at its last TRUNCATE
         int64_t applied_us = 0;
     };
@@ -106,7 +106,7 @@ class TableImpl final : public MirrorTable {
     // Rows of files that are known, because they were read, to be exactly equal to a row: in tables whose rows may repeat, the
     // next delete of such a row need not read a file again.
     struct EqualRows {
-        std::string key;  // KeyColumns::Bytes
+        std::string key;                                  // KeyColumns::Bytes
         std::vector<std::pair<uint32_t, uint64_t>> rows;  // slot and row
     };
 
@@ -122,17 +122,17 @@ class TableImpl final : public MirrorTable {
     // The cut between BeginFlush and its end. Made holding both mutexes, then the flusher's own.
     struct CutChunk {
         std::shared_ptr<const DeltaChunk> chunk;
-        size_t begin = 0, end = 0;                     // rows of the chunk in the cut
+        size_t begin = 0, end = 0;                      // rows of the chunk in the cut
         std::array<uint64_t, kChunkRows / 64> written;  // rows that go to the file
-        uint64_t first_row = 0;                        // row number in the file of the first of them
+        uint64_t first_row = 0;                         // row number in the file of the first of them
     };
     struct ActiveCut {
         FlushCut cut;
         size_t transactions = 0;
-        uint64_t deletes_end = 0;                // ordinal in the delete log
+        uint64_t deletes_end = 0;  // ordinal in the delete log
         uint64_t chunks_position = 0;
         std::vector<CutChunk> chunks;
-        std::map<uint32_t, uint64_t> file_deletes;  // by slot: pending deletes contained
+        std::map<uint32_t, uint64_t> file_deletes;           // by slot: pending deletes contained
         std::shared_ptr<const std::vector<uint32_t>> order;  // NewFile::order, when the cut is finished
         // The row number in the new file of a row in the cut, if it is written.
         std::optional<uint64_t> RowNumber(uint64_t position) const;
@@ -192,15 +192,15 @@ class TableImpl final : public MirrorTable {
 
     // --- apply_mutex_ ---
     index::HotTable hot_;
-    std::deque<DeleteRecord> deletes_;  // of unflushed transactions and the staged one
-    uint64_t deletes_begin_ = 0;        // ordinal of its first
-    std::vector<FilePtr> lookup_files_;  // in which rows to delete are looked for
+    std::deque<DeleteRecord> deletes_;                    // of unflushed transactions and the staged one
+    uint64_t deletes_begin_ = 0;                          // ordinal of its first
+    std::vector<FilePtr> lookup_files_;                   // in which rows to delete are looked for
     std::unordered_map<uint64_t, EqualRows> equal_rows_;  // by hash
     size_t equal_rows_count_ = 0;
-    uint64_t end_ = 0;                   // position of the next row
+    uint64_t end_ = 0;  // position of the next row
     Staged staged_;
     Lsn last_lsn_ = kInvalidLsn;
-    duckdb::DataChunk key_chunk_;        // scratch
+    duckdb::DataChunk key_chunk_;            // scratch
     std::unique_ptr<ActiveCut> active_cut_;  // the flusher's; set and reset holding apply_mutex_
     uint64_t next_cut_ = 1;
 
@@ -217,13 +217,13 @@ class TableImpl final : public MirrorTable {
     uint64_t flushed_end_ = 0;         // views show positions at or above, being in no file
     uint64_t truncated_end_ = 0;       // views show positions at or above
     std::optional<Snapshot> copy_snapshot_;
-    std::vector<Xid> unseen_xids_;     // ascending; in files, not below oldest_xmin_
+    std::vector<Xid> unseen_xids_;         // ascending; in files, not below oldest_xmin_
     std::vector<Substitute> substitutes_;  // whose inserter is not below oldest_xmin_
     Xid oldest_xmin_ = kInvalidXid;
     Lsn flushed_lsn_ = kInvalidLsn;
     std::optional<Error> failure_;
     size_t hot_bytes_ = 0;
-    uint64_t unflushed_deletes_ = 0;   // in the delete log, of published transactions
+    uint64_t unflushed_deletes_ = 0;  // in the delete log, of published transactions
     // Kept for views to come.
     std::shared_ptr<const ChunkList> chunk_list_;
     struct {

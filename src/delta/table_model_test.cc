@@ -12,7 +12,7 @@ struct Config {
     const char* name;
     std::vector<size_t> key;
     uint64_t hash_mask;
-    int keys;  // number of different ids
+    int keys;        // number of different ids
     size_t largest;  // operations in a transaction
 };
 
@@ -33,7 +33,9 @@ class ModelTest : public TableTest, public ::testing::WithParamInterface<std::tu
         std::vector<Row> rows;
     };
 
-    static void TearDownTestSuite() { EXPECT_GT(rewritten_, ::testing::UnitTest::GetInstance()->successful_test_count() * 2); }
+    static void TearDownTestSuite() {
+        EXPECT_GT(rewritten_, ::testing::UnitTest::GetInstance()->successful_test_count() * 2);
+    }
 
     uint64_t Random(uint64_t below) { return random_() % below; }
 
@@ -128,7 +130,8 @@ class ModelTest : public TableTest, public ::testing::WithParamInterface<std::tu
         for (size_t at = 0; at < transaction.ops.size();) {
             const size_t count = 1 + Random(transaction.ops.size() - at);
             messages.push_back(Message({transaction.ops.begin() + static_cast<ptrdiff_t>(at),
-                                        transaction.ops.begin() + static_cast<ptrdiff_t>(at + count)}, config_.key));
+                                        transaction.ops.begin() + static_cast<ptrdiff_t>(at + count)},
+                                       config_.key));
             at += count;
         }
         std::vector<const Changes*> batch;
@@ -277,10 +280,10 @@ class ModelTest : public TableTest, public ::testing::WithParamInterface<std::tu
     std::mt19937_64 random_;
     std::vector<Version> versions_;
     std::set<std::string> live_keys_;
-    std::vector<Applied> log_;     // not published yet
-    std::set<Xid> running_;        // have an id, did not commit
-    std::set<Xid> ending_;         // committed and applied, still hidden from new snapshots
-    std::set<Xid> flushed_;        // published
+    std::vector<Applied> log_;  // not published yet
+    std::set<Xid> running_;     // have an id, did not commit
+    std::set<Xid> ending_;      // committed and applied, still hidden from new snapshots
+    std::set<Xid> flushed_;     // published
     std::vector<Snapshot> snapshots_;
     std::vector<OldView> old_views_;
     FlushCut cut_;

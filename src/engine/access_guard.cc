@@ -18,12 +18,14 @@ namespace ivy::engine {
 namespace {
 
 // Table functions that read no files, or only those of mirrors.
-constexpr std::string_view kOwnFunctions[] = {"ivy_rows", "ivy_files", "ivy_delta", "unnest", "range", "generate_series"};
+constexpr std::string_view kOwnFunctions[] = {"ivy_rows", "ivy_files", "ivy_delta",
+                                              "unnest",   "range",     "generate_series"};
 
 // Table functions whose first argument is a path, a glob, or a list of them.
 constexpr std::string_view kFileFunctions[] = {
-    "read_parquet",      "parquet_scan",    "read_csv",          "read_csv_auto",  "read_json",        "read_json_auto",
-    "read_json_objects", "ivy_iceberg_scan", "ivy_delta_scan", "ivy_iceberg_metadata", "ivy_iceberg_snapshots"};
+    "read_parquet",         "parquet_scan",      "read_csv",         "read_csv_auto",  "read_json",
+    "read_json_auto",       "read_json_objects", "ivy_iceberg_scan", "ivy_delta_scan", "ivy_iceberg_metadata",
+    "ivy_iceberg_snapshots"};
 
 [[noreturn]] void Refuse(const std::string& what) {
     ThrowSqlError(sqlstate::kInsufficientPrivilege, "the columnar engine must not " + what);
@@ -36,7 +38,8 @@ void CheckFile(const duckdb::Value& path, const QueryInputs& inputs) {
         return;
     }
     const std::string name = path.ToString();
-    if (std::find(inputs.files.begin(), inputs.files.end(), name) == inputs.files.end()) Refuse("open \"" + name + "\"");
+    if (std::find(inputs.files.begin(), inputs.files.end(), name) == inputs.files.end())
+        Refuse("open \"" + name + "\"");
 }
 
 void CheckScan(const duckdb::LogicalGet& get, const QueryInputs& inputs) {
@@ -51,19 +54,15 @@ void CheckScan(const duckdb::LogicalGet& get, const QueryInputs& inputs) {
 
 void CheckOperator(const duckdb::LogicalOperator& op, const QueryInputs& inputs) {
     switch (op.type) {
-        case duckdb::LogicalOperatorType::LOGICAL_GET:
-            CheckScan(op.Cast<duckdb::LogicalGet>(), inputs);
-            break;
+        case duckdb::LogicalOperatorType::LOGICAL_GET: CheckScan(op.Cast<duckdb::LogicalGet>(), inputs); break;
         case duckdb::LogicalOperatorType::LOGICAL_COPY_TO_FILE:
             if (!inputs.may_write) Refuse("write files for this query");
             CheckFile(duckdb::Value(op.Cast<duckdb::LogicalCopyToFile>().file_path), inputs);
             break;
         case duckdb::LogicalOperatorType::LOGICAL_ATTACH:
         case duckdb::LogicalOperatorType::LOGICAL_LOAD:
-        case duckdb::LogicalOperatorType::LOGICAL_EXPORT:
-            Refuse("attach, load or export");
-        default:
-            break;
+        case duckdb::LogicalOperatorType::LOGICAL_EXPORT: Refuse("attach, load or export");
+        default: break;
     }
     for (const auto& child : op.children) CheckOperator(*child, inputs);
 }

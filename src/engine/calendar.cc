@@ -19,26 +19,65 @@ struct UnitName {
 
 // Ascending. As in Postgres, names are compared by their first ten bytes.
 constexpr UnitName kUnits[] = {
-    {"c", Unit::kCentury},          {"cent", Unit::kCentury},         {"centuries", Unit::kCentury},
-    {"century", Unit::kCentury},    {"d", Unit::kDay},                {"day", Unit::kDay},
-    {"days", Unit::kDay},           {"dec", Unit::kDecade},           {"decade", Unit::kDecade},
-    {"decades", Unit::kDecade},     {"decs", Unit::kDecade},          {"h", Unit::kHour},
-    {"hour", Unit::kHour},          {"hours", Unit::kHour},           {"hr", Unit::kHour},
-    {"hrs", Unit::kHour},           {"m", Unit::kMinute},             {"microsecon", Unit::kMicrosecond},
-    {"mil", Unit::kMillennium},     {"millennia", Unit::kMillennium}, {"millennium", Unit::kMillennium},
-    {"millisecon", Unit::kMillisecond}, {"mils", Unit::kMillennium},  {"min", Unit::kMinute},
-    {"mins", Unit::kMinute},        {"minute", Unit::kMinute},        {"minutes", Unit::kMinute},
-    {"mon", Unit::kMonth},          {"mons", Unit::kMonth},           {"month", Unit::kMonth},
-    {"months", Unit::kMonth},       {"ms", Unit::kMillisecond},       {"msec", Unit::kMillisecond},
-    {"msecond", Unit::kMillisecond}, {"mseconds", Unit::kMillisecond}, {"msecs", Unit::kMillisecond},
-    {"qtr", Unit::kQuarter},        {"quarter", Unit::kQuarter},      {"s", Unit::kSecond},
-    {"sec", Unit::kSecond},         {"second", Unit::kSecond},        {"seconds", Unit::kSecond},
-    {"secs", Unit::kSecond},        {"timezone", Unit::kZone},        {"timezone_h", Unit::kZone},
-    {"timezone_m", Unit::kZone},    {"us", Unit::kMicrosecond},       {"usec", Unit::kMicrosecond},
-    {"usecond", Unit::kMicrosecond}, {"useconds", Unit::kMicrosecond}, {"usecs", Unit::kMicrosecond},
-    {"w", Unit::kWeek},             {"week", Unit::kWeek},            {"weeks", Unit::kWeek},
-    {"y", Unit::kYear},             {"year", Unit::kYear},            {"years", Unit::kYear},
-    {"yr", Unit::kYear},            {"yrs", Unit::kYear},
+    {"c", Unit::kCentury},
+    {"cent", Unit::kCentury},
+    {"centuries", Unit::kCentury},
+    {"century", Unit::kCentury},
+    {"d", Unit::kDay},
+    {"day", Unit::kDay},
+    {"days", Unit::kDay},
+    {"dec", Unit::kDecade},
+    {"decade", Unit::kDecade},
+    {"decades", Unit::kDecade},
+    {"decs", Unit::kDecade},
+    {"h", Unit::kHour},
+    {"hour", Unit::kHour},
+    {"hours", Unit::kHour},
+    {"hr", Unit::kHour},
+    {"hrs", Unit::kHour},
+    {"m", Unit::kMinute},
+    {"microsecon", Unit::kMicrosecond},
+    {"mil", Unit::kMillennium},
+    {"millennia", Unit::kMillennium},
+    {"millennium", Unit::kMillennium},
+    {"millisecon", Unit::kMillisecond},
+    {"mils", Unit::kMillennium},
+    {"min", Unit::kMinute},
+    {"mins", Unit::kMinute},
+    {"minute", Unit::kMinute},
+    {"minutes", Unit::kMinute},
+    {"mon", Unit::kMonth},
+    {"mons", Unit::kMonth},
+    {"month", Unit::kMonth},
+    {"months", Unit::kMonth},
+    {"ms", Unit::kMillisecond},
+    {"msec", Unit::kMillisecond},
+    {"msecond", Unit::kMillisecond},
+    {"mseconds", Unit::kMillisecond},
+    {"msecs", Unit::kMillisecond},
+    {"qtr", Unit::kQuarter},
+    {"quarter", Unit::kQuarter},
+    {"s", Unit::kSecond},
+    {"sec", Unit::kSecond},
+    {"second", Unit::kSecond},
+    {"seconds", Unit::kSecond},
+    {"secs", Unit::kSecond},
+    {"timezone", Unit::kZone},
+    {"timezone_h", Unit::kZone},
+    {"timezone_m", Unit::kZone},
+    {"us", Unit::kMicrosecond},
+    {"usec", Unit::kMicrosecond},
+    {"usecond", Unit::kMicrosecond},
+    {"useconds", Unit::kMicrosecond},
+    {"usecs", Unit::kMicrosecond},
+    {"w", Unit::kWeek},
+    {"week", Unit::kWeek},
+    {"weeks", Unit::kWeek},
+    {"y", Unit::kYear},
+    {"year", Unit::kYear},
+    {"years", Unit::kYear},
+    {"yr", Unit::kYear},
+    {"yrs", Unit::kYear},
 };
 
 }  // namespace
@@ -52,12 +91,10 @@ Unit ParseUnit(std::string_view text, const char* type_name) {
     const auto* found = std::lower_bound(std::begin(kUnits), std::end(kUnits), key,
                                          [](const UnitName& unit, std::string_view k) { return unit.name < k; });
     if (found == std::end(kUnits) || found->name != key) {
-        ThrowSqlError(sqlstate::kInvalidParameter,
-                      "unit \"" + name + "\" not recognized for type " + type_name);
+        ThrowSqlError(sqlstate::kInvalidParameter, "unit \"" + name + "\" not recognized for type " + type_name);
     }
     if (found->unit == Unit::kZone) {
-        ThrowSqlError(sqlstate::kFeatureNotSupported,
-                      "unit \"" + name + "\" not supported for type " + type_name);
+        ThrowSqlError(sqlstate::kFeatureNotSupported, "unit \"" + name + "\" not supported for type " + type_name);
     }
     return found->unit;
 }
@@ -108,25 +145,13 @@ int64_t TruncateDays(Unit unit, int64_t days) {
     Date date = FromDays(days);
     date.day = 1;
     switch (unit) {
-        case Unit::kMonth:
-            break;
-        case Unit::kQuarter:
-            date.month = (date.month - 1) / 3 * 3 + 1;
-            break;
-        case Unit::kYear:
-            date.month = 1;
-            break;
-        case Unit::kDecade:
-            date = {FloorTo(date.year, 10), 1, 1};
-            break;
-        case Unit::kCentury:
-            date = {FirstYearOfPeriod(date.year, 100), 1, 1};
-            break;
-        case Unit::kMillennium:
-            date = {FirstYearOfPeriod(date.year, 1000), 1, 1};
-            break;
-        default:
-            return days;
+        case Unit::kMonth: break;
+        case Unit::kQuarter: date.month = (date.month - 1) / 3 * 3 + 1; break;
+        case Unit::kYear: date.month = 1; break;
+        case Unit::kDecade: date = {FloorTo(date.year, 10), 1, 1}; break;
+        case Unit::kCentury: date = {FirstYearOfPeriod(date.year, 100), 1, 1}; break;
+        case Unit::kMillennium: date = {FirstYearOfPeriod(date.year, 1000), 1, 1}; break;
+        default: return days;
     }
     return ToDays(date);
 }
@@ -135,18 +160,12 @@ int64_t TruncateDays(Unit unit, int64_t days) {
 
 int64_t TruncateMicros(Unit unit, int64_t micros) {
     switch (unit) {
-        case Unit::kMicrosecond:
-            return micros;
-        case Unit::kMillisecond:
-            return FloorTo(micros, 1000);
-        case Unit::kSecond:
-            return FloorTo(micros, 1000000);
-        case Unit::kMinute:
-            return FloorTo(micros, int64_t{60} * 1000000);
-        case Unit::kHour:
-            return FloorTo(micros, int64_t{3600} * 1000000);
-        default:
-            break;
+        case Unit::kMicrosecond: return micros;
+        case Unit::kMillisecond: return FloorTo(micros, 1000);
+        case Unit::kSecond: return FloorTo(micros, 1000000);
+        case Unit::kMinute: return FloorTo(micros, int64_t{60} * 1000000);
+        case Unit::kHour: return FloorTo(micros, int64_t{3600} * 1000000);
+        default: break;
     }
     const int64_t days = TruncateDays(unit, FloorDivide(micros, kDayMicros));
     if (days < kFirstDay) ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp out of range");

@@ -29,8 +29,20 @@ int64_t DaysInMonth(int64_t year, int64_t month);
 Date AddMonths(Date date, int64_t months);
 
 enum class Unit {
-    kMicrosecond, kMillisecond, kSecond, kMinute, kHour, kDay, kWeek, kMonth, kQuarter, kYear, kDecade, kCentury,
-    kMillennium, kZone
+    kMicrosecond,
+    kMillisecond,
+    kSecond,
+    kMinute,
+    kHour,
+    kDay,
+    kWeek,
+    kMonth,
+    kQuarter,
+    kYear,
+    kDecade,
+    kCentury,
+    kMillennium,
+    kZone
 };
 
 // A unit of date_trunc in any spelling that Postgres takes. Throws Postgres's errors, which name the type.

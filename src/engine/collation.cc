@@ -40,7 +40,8 @@ class IcuCollation final : public Collation {
         wide.resize(text.size() + 1);
         UErrorCode status = U_ZERO_ERROR;
         int32_t length = 0;
-        u_strFromUTF8(wide.data(), static_cast<int32_t>(wide.size()), &length, text.data(), static_cast<int32_t>(text.size()), &status);
+        u_strFromUTF8(wide.data(), static_cast<int32_t>(wide.size()), &length, text.data(),
+                      static_cast<int32_t>(text.size()), &status);
         if (U_FAILURE(status)) Unavailable("text is not valid UTF-8");
         std::string key(text.size() * 3 + 16, '\0');
         int32_t size = ucol_getSortKey(collator_, wide.data(), length, reinterpret_cast<uint8_t*>(key.data()),

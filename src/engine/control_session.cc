@@ -54,7 +54,8 @@ Result<std::string> ControlSession::Answer(const Control& control) {
         return std::string();
     }
     if (control.command == "optimize") {
-        IVY_RETURN_IF_ERROR(services_.ingest->Optimize(control.mirror, control.lsn, [this] { return hung_up_.load(); }));
+        IVY_RETURN_IF_ERROR(
+            services_.ingest->Optimize(control.mirror, control.lsn, [this] { return hung_up_.load(); }));
         return std::string();
     }
     if (control.command.starts_with(kFaultCommand)) {

@@ -136,7 +136,9 @@ Status DataFileWriter::OpenSorter(Instance& instance) {
     return Status::Ok();
 }
 
-uint64_t DataFileWriter::file_bytes() const { return sorter_ ? sorted_bytes_ / kGuessedCompression : file_->file_bytes(); }
+uint64_t DataFileWriter::file_bytes() const {
+    return sorter_ ? sorted_bytes_ / kGuessedCompression : file_->file_bytes();
+}
 
 Status DataFileWriter::Append(duckdb::DataChunk& chunk) {
     if (!sorter_) return Write(chunk);
@@ -176,7 +178,8 @@ Status DataFileWriter::WriteSorted() {
         auto& ordinals = sorted.data[rows.ColumnCount()];
         ordinals.Flatten();
         const auto* ordinal = duckdb::FlatVector::GetData<int64_t>(ordinals);
-        for (size_t i = 0; i < sorted.size(); i++) order_->at(static_cast<size_t>(ordinal[i])) = static_cast<uint32_t>(first + i);
+        for (size_t i = 0; i < sorted.size(); i++)
+            order_->at(static_cast<size_t>(ordinal[i])) = static_cast<uint32_t>(first + i);
     }
 }
 
@@ -216,7 +219,8 @@ Status DataFileReader::ScanInParts(const std::string& path, int64_t rows, const 
     for (int64_t begin = 0; begin < rows; begin += kRowsOfPart) {
         // Row groups outside of the range are not read.
         const std::string sql = SelectFrom(path, columns) + " WHERE file_row_number BETWEEN " + std::to_string(begin) +
-                                " AND " + std::to_string(std::min(begin + kRowsOfPart, rows) - 1) + " ORDER BY file_row_number";
+                                " AND " + std::to_string(std::min(begin + kRowsOfPart, rows) - 1) +
+                                " ORDER BY file_row_number";
         IVY_RETURN_IF_ERROR(Run(instance_, path, sql, [&](duckdb::DataChunk& chunk) -> Status {
             const uint64_t first = row;
             row += chunk.size();
@@ -224,7 +228,8 @@ Status DataFileReader::ScanInParts(const std::string& path, int64_t rows, const 
         }));
     }
     if (row == static_cast<uint64_t>(rows)) return Status::Ok();
-    return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(row) + " rows instead of " + std::to_string(rows));
+    return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(row) + " rows instead of " +
+                           std::to_string(rows));
 }
 
 Status DataFileReader::RebuildIndex(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& key_columns,

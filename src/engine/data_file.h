@@ -78,7 +78,8 @@ class DataFileReader {
     Status Scan(const std::string& path, const std::vector<MirrorColumn>& columns, const Take& take) const;
     // The same for a file of that many rows, a few row groups at a time: DuckDB has no order but that of a sort, and to sort
     // a whole file takes memory.
-    Status ScanInParts(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& columns, const Take& take) const;
+    Status ScanInParts(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& columns,
+                       const Take& take) const;
 
     // Builds the index segment of a data file anew.
     Status RebuildIndex(const std::string& path, int64_t rows, const std::vector<MirrorColumn>& key_columns,

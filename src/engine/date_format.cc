@@ -14,12 +14,12 @@ namespace {
 
 // Longer names before those that they begin with. Letters are all upper or all lower case, but for the names of days and
 // months.
-constexpr const char* kPatterns[] = {
-    "A.D.", "A.M.", "AD",   "AM",   "B.C.", "BC",    "CC",   "DAY", "DDD", "DD",  "DY",    "Day",  "Dy", "D",
-    "FF1",  "FF2",  "FF3",  "FF4",  "FF5",  "FF6",   "FX",   "HH24", "HH12", "HH", "IDDD",  "ID",   "IW", "IYYY",
-    "IYY",  "IY",   "I",    "J",    "MI",   "MM",    "MONTH", "MON", "MS",  "Month", "Mon", "OF",   "P.M.", "PM",
-    "Q",    "RM",   "SSSSS", "SSSS", "SS",  "TZH",   "TZM",  "TZ",  "US",  "WW",  "W",     "Y,YYY", "YYYY", "YYY",
-    "YY",   "Y"};
+constexpr const char* kPatterns[] = {"A.D.", "A.M.", "AD",   "AM",    "B.C.",  "BC",   "CC",  "DAY",   "DDD", "DD",
+                                     "DY",   "Day",  "Dy",   "D",     "FF1",   "FF2",  "FF3", "FF4",   "FF5", "FF6",
+                                     "FX",   "HH24", "HH12", "HH",    "IDDD",  "ID",   "IW",  "IYYY",  "IYY", "IY",
+                                     "I",    "J",    "MI",   "MM",    "MONTH", "MON",  "MS",  "Month", "Mon", "OF",
+                                     "P.M.", "PM",   "Q",    "RM",    "SSSSS", "SSSS", "SS",  "TZH",   "TZM", "TZ",
+                                     "US",   "WW",   "W",    "Y,YYY", "YYYY",  "YYY",  "YY",  "Y"};
 
 constexpr const char* kMonths[] = {"January", "February", "March",     "April",   "May",      "June",
                                    "July",    "August",   "September", "October", "November", "December"};
@@ -184,8 +184,12 @@ std::string DateFormat::Format(const DateParts& p) const {
         const std::string_view name(node.pattern);
         const char first = node.literal[0];
         const char second = node.literal.size() > 1 ? node.literal[1] : first;
-        const auto width = [&node](int64_t value, int digits) { return !node.fill ? 0 : value >= 0 ? digits : digits + 1; };
-        const auto calendar_only = [&p] { if (p.interval) NotForIntervals(); };
+        const auto width = [&node](int64_t value, int digits) {
+            return !node.fill ? 0 : value >= 0 ? digits : digits + 1;
+        };
+        const auto calendar_only = [&p] {
+            if (p.interval) NotForIntervals();
+        };
         std::string text;
         bool number = true;
         if (name == "YYYY" || name == "YYY" || name == "YY" || name == "Y" || name == "IYYY" || name == "IYY" ||

@@ -14,7 +14,7 @@ namespace ivy::engine {
 // What is formatted. Of an interval, parts may be negative or larger than in a calendar.
 struct DateParts {
     bool interval = false;
-    int64_t year = 0;    // astronomical: 0 is 1 BC
+    int64_t year = 0;  // astronomical: 0 is 1 BC
     int64_t month = 0;
     int64_t day = 0;
     int64_t hour = 0;

@@ -180,8 +180,8 @@ TEST_F(EngineProcessTest, StaysWithinItsMemory) {
     const Answer spilled =
         client.Run("SELECT count(DISTINCT repeat('x', 100) || i) FROM range(1000000) t(i)", {kBigint});
     EXPECT_TRUE(spilled.done) << spilled.error->error.message;
-    const Answer failed = client.Run(
-        "SELECT length(string_agg(repeat('x', 1000) || i, ''))::BIGINT FROM range(1000000) t(i)", {kBigint});
+    const Answer failed =
+        client.Run("SELECT length(string_agg(repeat('x', 1000) || i, ''))::BIGINT FROM range(1000000) t(i)", {kBigint});
     ASSERT_TRUE(failed.error);
     EXPECT_EQ(failed.error->error.sqlstate, "53200") << failed.error->error.message;
     EXPECT_TRUE(Answers());

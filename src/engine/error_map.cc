@@ -33,7 +33,8 @@ const char* IoState(const std::string& message) {
     if (has("No space left")) return sqlstate::kDiskFull;
     if (has("No files found") || has("No such file") || has("HTTP 404")) return sqlstate::kUndefinedFile;
     if (has("HTTP 403") || has("HTTP 401") || has("Permission denied")) return sqlstate::kInsufficientPrivilege;
-    for (const char* part : {"ould not resolve", "ould not connect", "ould not establish connection", "onnection error"}) {
+    for (const char* part :
+         {"ould not resolve", "ould not connect", "ould not establish connection", "onnection error"}) {
         if (has(part)) return sqlstate::kConnectionFailure;
     }
     return sqlstate::kIoError;
@@ -46,31 +47,23 @@ const char* StateOf(duckdb::ExceptionType type, const std::string& message) {
             return message.find("imestamp") != std::string::npos || message.find("ate ") != std::string::npos
                        ? sqlstate::kDatetimeOverflow
                        : sqlstate::kNumericOutOfRange;
-        case ExceptionType::DECIMAL:
-            return sqlstate::kNumericOutOfRange;
-        case ExceptionType::CONVERSION:
-            return ConversionState(message);
-        case ExceptionType::DIVIDE_BY_ZERO:
-            return sqlstate::kDivisionByZero;
+        case ExceptionType::DECIMAL: return sqlstate::kNumericOutOfRange;
+        case ExceptionType::CONVERSION: return ConversionState(message);
+        case ExceptionType::DIVIDE_BY_ZERO: return sqlstate::kDivisionByZero;
         case ExceptionType::INVALID_INPUT:
             return message.starts_with("Division by zero") ? sqlstate::kDivisionByZero : sqlstate::kDataException;
-        case ExceptionType::OBJECT_SIZE:
-            return sqlstate::kProgramLimit;
+        case ExceptionType::OBJECT_SIZE: return sqlstate::kProgramLimit;
         case ExceptionType::OUT_OF_MEMORY:
             return message.find("max_temp_directory_size") != std::string::npos ? sqlstate::kDiskFull
                                                                                 : sqlstate::kOutOfMemory;
-        case ExceptionType::INTERRUPT:
-            return sqlstate::kQueryCanceled;
+        case ExceptionType::INTERRUPT: return sqlstate::kQueryCanceled;
         case ExceptionType::IO:
         case ExceptionType::HTTP:
-        case ExceptionType::NETWORK:
-            return IoState(message);
-        case ExceptionType::DATA_CORRUPTION:
-            return sqlstate::kDataCorrupted;
+        case ExceptionType::NETWORK: return IoState(message);
+        case ExceptionType::DATA_CORRUPTION: return sqlstate::kDataCorrupted;
         case ExceptionType::NOT_IMPLEMENTED:
         case ExceptionType::MISSING_EXTENSION:
-        case ExceptionType::AUTOLOAD:
-            return sqlstate::kFeatureNotSupported;
+        case ExceptionType::AUTOLOAD: return sqlstate::kFeatureNotSupported;
         default:
             // httpfs has errors of its own for what a server sends.
             return message.find("partial file") != std::string::npos || message.find("HTTP ") != std::string::npos

@@ -10,7 +10,7 @@
 namespace duckdb {
 class ExtensionLoader;
 struct interval_t;
-}
+}  // namespace duckdb
 
 namespace ivy::engine {
 

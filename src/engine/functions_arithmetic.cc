@@ -138,9 +138,11 @@ duckdb::interval_t NegateInterval(duckdb::interval_t a) {
     // The infinities are the largest and the smallest of each field.
     constexpr duckdb::interval_t kInfinity = {std::numeric_limits<int32_t>::max(), std::numeric_limits<int32_t>::max(),
                                               std::numeric_limits<int64_t>::max()};
-    constexpr duckdb::interval_t kMinusInfinity = {std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::min(),
-                                                   std::numeric_limits<int64_t>::min()};
-    const auto same = [&a](duckdb::interval_t b) { return a.months == b.months && a.days == b.days && a.micros == b.micros; };
+    constexpr duckdb::interval_t kMinusInfinity = {
+        std::numeric_limits<int32_t>::min(), std::numeric_limits<int32_t>::min(), std::numeric_limits<int64_t>::min()};
+    const auto same = [&a](duckdb::interval_t b) {
+        return a.months == b.months && a.days == b.days && a.micros == b.micros;
+    };
     if (same(kInfinity)) return kMinusInfinity;
     if (same(kMinusInfinity)) return kInfinity;
     if (a.months == std::numeric_limits<int32_t>::min() || a.days == std::numeric_limits<int32_t>::min() ||

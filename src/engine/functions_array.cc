@@ -115,7 +115,8 @@ bool Holds(const std::vector<Element>& elements, std::string_view wanted) {
 }
 
 bool Contains(const Array& all, const Array& some) {
-    return std::all_of(some.elements.begin(), some.elements.end(), [&all](const Element& e) { return e && Holds(all.elements, *e); });
+    return std::all_of(some.elements.begin(), some.elements.end(),
+                       [&all](const Element& e) { return e && Holds(all.elements, *e); });
 }
 
 std::string Joined(const Array& array, std::string_view separator, const std::string_view* null) {
@@ -189,16 +190,18 @@ void ToLists(duckdb::DataChunk& args, duckdb::Vector& result, Function split) {
 void RegisterArrays(duckdb::ExtensionLoader& loader) {
     const LogicalType text = LogicalType::VARCHAR;
     const auto add = [&](const char* name, duckdb::vector<LogicalType> arguments, duckdb::scalar_function_t execute) {
-        duckdb::ScalarFunction function(duckdb::Identifier(name), std::move(arguments), LogicalType::LIST(text), std::move(execute));
+        duckdb::ScalarFunction function(duckdb::Identifier(name), std::move(arguments), LogicalType::LIST(text),
+                                        std::move(execute));
         function.SetFallible();
         loader.RegisterFunction(std::move(function));
     };
     add("ivy_array_elements", {text}, [](duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
         ToLists<1>(args, result, [](const std::string_view* views) { return Array(views[0]).elements; });
     });
-    add("ivy_string_split", {text, text}, [](duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
-        ToLists<2>(args, result, [](const std::string_view* views) { return Split(views[0], views[1]); });
-    });
+    add("ivy_string_split", {text, text},
+        [](duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+            ToLists<2>(args, result, [](const std::string_view* views) { return Split(views[0], views[1]); });
+        });
     AddScalar(loader, "ivy_array_element", [](std::string_view text, int32_t index) -> Element {
         const Array array(text);
         if (array.Dimensions() != 1) return {};
@@ -226,28 +229,31 @@ void RegisterArrays(duckdb::ExtensionLoader& loader) {
         if (array.Dimensions() == 0) return {};
         return array.Dimensions();
     });
-    AddScalar(loader, "ivy_array_cardinality", [](std::string_view text) -> int32_t {
-        return static_cast<int32_t>(Array(text).elements.size());
-    });
+    AddScalar(loader, "ivy_array_cardinality",
+              [](std::string_view text) -> int32_t { return static_cast<int32_t>(Array(text).elements.size()); });
     AddScalar(loader, "ivy_array_any", [](std::string_view text, std::string_view wanted) -> std::optional<bool> {
         const Array array(text);
         if (Holds(array.elements, wanted)) return true;
-        const bool nulls = std::any_of(array.elements.begin(), array.elements.end(), [](const Element& e) { return !e; });
+        const bool nulls =
+            std::any_of(array.elements.begin(), array.elements.end(), [](const Element& e) { return !e; });
         if (nulls) return {};
         return false;
     });
-    AddScalar(loader, "ivy_array_contains", [](std::string_view a, std::string_view b) -> bool { return Contains(Array(a), Array(b)); });
+    AddScalar(loader, "ivy_array_contains",
+              [](std::string_view a, std::string_view b) -> bool { return Contains(Array(a), Array(b)); });
     AddScalar(loader, "ivy_array_overlaps", [](std::string_view a, std::string_view b) -> bool {
         const Array all(a);
         const Array some(b);
-        return std::any_of(some.elements.begin(), some.elements.end(), [&all](const Element& e) { return e && Holds(all.elements, *e); });
+        return std::any_of(some.elements.begin(), some.elements.end(),
+                           [&all](const Element& e) { return e && Holds(all.elements, *e); });
     });
     AddScalar(loader, "ivy_array_join", [](std::string_view text, std::string_view separator) -> std::string {
         return Joined(Array(text), separator, nullptr);
     });
-    AddScalar(loader, "ivy_array_join_nulls", [](std::string_view text, std::string_view separator, std::string_view null) -> std::string {
-        return Joined(Array(text), separator, &null);
-    });
+    AddScalar(loader, "ivy_array_join_nulls",
+              [](std::string_view text, std::string_view separator, std::string_view null) -> std::string {
+                  return Joined(Array(text), separator, &null);
+              });
 }
 
 }  // namespace ivy::engine

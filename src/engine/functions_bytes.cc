@@ -116,8 +116,8 @@ std::string DecodeEscape(std::string_view text) {
         } else if (text.starts_with("\\\\")) {
             out += '\\';
             text.remove_prefix(2);
-        } else if (text.size() > 3 && text[1] >= '0' && text[1] <= '3' && text[2] >= '0' && text[2] <= '7' && text[3] >= '0' &&
-                   text[3] <= '7') {
+        } else if (text.size() > 3 && text[1] >= '0' && text[1] <= '3' && text[2] >= '0' && text[2] <= '7' &&
+                   text[3] >= '0' && text[3] <= '7') {
             out += static_cast<char>((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
             text.remove_prefix(4);
         } else {
@@ -149,11 +149,16 @@ const LetterCase& Locale(std::string_view name) {
 }  // namespace
 
 void RegisterBytes(duckdb::ExtensionLoader& loader) {
-    AddScalar(loader, "ivy_encode", [](BytesView value, std::string_view format) -> std::string { return Encode(value.bytes, format); });
-    AddScalar(loader, "ivy_decode", [](std::string_view text, std::string_view format) -> Bytes { return {Decode(text, format)}; });
-    AddScalar(loader, "ivy_lower", [](std::string_view text, std::string_view locale) -> std::string { return Locale(locale).Lower(text); });
-    AddScalar(loader, "ivy_upper", [](std::string_view text, std::string_view locale) -> std::string { return Locale(locale).Upper(text); });
-    AddScalar(loader, "ivy_initcap", [](std::string_view text, std::string_view locale) -> std::string { return Locale(locale).Title(text); });
+    AddScalar(loader, "ivy_encode",
+              [](BytesView value, std::string_view format) -> std::string { return Encode(value.bytes, format); });
+    AddScalar(loader, "ivy_decode",
+              [](std::string_view text, std::string_view format) -> Bytes { return {Decode(text, format)}; });
+    AddScalar(loader, "ivy_lower",
+              [](std::string_view text, std::string_view locale) -> std::string { return Locale(locale).Lower(text); });
+    AddScalar(loader, "ivy_upper",
+              [](std::string_view text, std::string_view locale) -> std::string { return Locale(locale).Upper(text); });
+    AddScalar(loader, "ivy_initcap",
+              [](std::string_view text, std::string_view locale) -> std::string { return Locale(locale).Title(text); });
 }
 
 }  // namespace ivy::engine

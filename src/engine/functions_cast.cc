@@ -21,14 +21,15 @@ using duckdb::timestamp_t;
 
 void RequireStyle(std::string_view setting, std::string_view known) {
     if (!setting.starts_with(known)) {
-        ThrowSqlError(sqlstate::kFeatureNotSupported, "text of dates and times other than in style \"" + std::string(known) + "\"");
+        ThrowSqlError(sqlstate::kFeatureNotSupported,
+                      "text of dates and times other than in style \"" + std::string(known) + "\"");
     }
 }
 
 int64_t StampMicros(const TextStamp& stamp, std::string_view text) {
     int64_t micros;
-    if (__builtin_mul_overflow(stamp.days, kDayMicros, &micros) || __builtin_add_overflow(micros, stamp.time, &micros) ||
-        micros == INT64_MAX) {
+    if (__builtin_mul_overflow(stamp.days, kDayMicros, &micros) ||
+        __builtin_add_overflow(micros, stamp.time, &micros) || micros == INT64_MAX) {
         ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp out of range: \"" + std::string(text) + "\"");
     }
     return micros;
@@ -39,7 +40,8 @@ namespace {
 date_t ToDate(std::string_view text) {
     const TextStamp stamp = StampFromText(text, "date");
     if (stamp.infinity != 0) return stamp.infinity > 0 ? date_t::infinity() : date_t::ninfinity();
-    if (stamp.days >= 2145042906) ThrowSqlError(sqlstate::kDatetimeOverflow, "date out of range: \"" + std::string(text) + "\"");
+    if (stamp.days >= 2145042906)
+        ThrowSqlError(sqlstate::kDatetimeOverflow, "date out of range: \"" + std::string(text) + "\"");
     return date_t(static_cast<int32_t>(stamp.days));
 }
 
@@ -60,23 +62,21 @@ void RegisterCasts(duckdb::ExtensionLoader& loader) {
     AddScalar(loader, "ivy_int4_of_text", [](std::string_view text) -> int32_t {
         return static_cast<int32_t>(IntegerFromText(text, INT32_MIN, INT32_MAX, "integer"));
     });
-    AddScalar(loader, "ivy_int8_of_text", [](std::string_view text) -> int64_t {
-        return IntegerFromText(text, INT64_MIN, INT64_MAX, "bigint");
-    });
+    AddScalar(loader, "ivy_int8_of_text",
+              [](std::string_view text) -> int64_t { return IntegerFromText(text, INT64_MIN, INT64_MAX, "bigint"); });
     AddScalar(loader, "ivy_bool_of_text", [](std::string_view text) -> bool { return BooleanFromText(text); });
     AddScalar(loader, "ivy_float_of_text", [](std::string_view text) -> float { return FloatFromText<float>(text); });
-    AddScalar(loader, "ivy_double_of_text", [](std::string_view text) -> double { return FloatFromText<double>(text); });
+    AddScalar(loader, "ivy_double_of_text",
+              [](std::string_view text) -> double { return FloatFromText<double>(text); });
     AddScalar(loader, "ivy_num_of_text", [](std::string_view text) -> std::string { return NumericFromText(text); });
     AddScalar(loader, "ivy_uuid_of_text", [](std::string_view text) -> std::string { return UuidFromText(text); });
     AddScalar(loader, "ivy_date_of_text", [](std::string_view text) -> date_t { return ToDate(text); });
     AddScalar(loader, "ivy_timestamp_of_text", [](std::string_view text) -> timestamp_t { return ToTimestamp(text); });
 
-    AddScalar(loader, "ivy_double_text", [](double value, std::string_view extra) -> std::string {
-        return FloatText(value, ExtraDigits(extra));
-    });
-    AddScalar(loader, "ivy_float_text", [](float value, std::string_view extra) -> std::string {
-        return FloatText(value, ExtraDigits(extra));
-    });
+    AddScalar(loader, "ivy_double_text",
+              [](double value, std::string_view extra) -> std::string { return FloatText(value, ExtraDigits(extra)); });
+    AddScalar(loader, "ivy_float_text",
+              [](float value, std::string_view extra) -> std::string { return FloatText(value, ExtraDigits(extra)); });
     AddScalar(loader, "ivy_date_text", [](date_t value, std::string_view style) -> std::string {
         RequireStyle(style, "ISO");
         if (value == date_t::infinity()) return "infinity";

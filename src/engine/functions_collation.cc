@@ -112,8 +112,8 @@ void RegisterExtreme(duckdb::ExtensionLoader& loader, const char* name) {
 
 void RegisterCollation(duckdb::ExtensionLoader& loader) {
     const LogicalType text = LogicalType::VARCHAR;
-    duckdb::ScalarFunction compare(duckdb::Identifier("ivy_collation_compare"), duckdb::vector<LogicalType>{text, text, text},
-                                   LogicalType::INTEGER, Compare);
+    duckdb::ScalarFunction compare(duckdb::Identifier("ivy_collation_compare"),
+                                   duckdb::vector<LogicalType>{text, text, text}, LogicalType::INTEGER, Compare);
     compare.SetFallible();
     loader.RegisterFunction(std::move(compare));
     duckdb::ScalarFunction key(duckdb::Identifier("ivy_collation_key"), duckdb::vector<LogicalType>{text, text},

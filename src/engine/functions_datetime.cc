@@ -82,8 +82,8 @@ void ToTimestamp(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vect
         const double micros = std::rint((seconds - static_cast<double>(kEpochDays * 86400)) * 1000000.0);
         if (std::abs(micros) > 9.2e18) OutOfRange();
         int64_t value;
-        if (__builtin_add_overflow(static_cast<int64_t>(micros), kEpochDays * kDayMicros, &value) || value == INT64_MAX ||
-            value < kFirstDay * kDayMicros) {
+        if (__builtin_add_overflow(static_cast<int64_t>(micros), kEpochDays * kDayMicros, &value) ||
+            value == INT64_MAX || value < kFirstDay * kDayMicros) {
             OutOfRange();
         }
         return timestamp_t(value);
@@ -157,7 +157,8 @@ duckdb::interval_t Age(int64_t a, int64_t b) {
 void AgeOf(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
     duckdb::BinaryExecutor::Execute<timestamp_t, timestamp_t, duckdb::interval_t>(
         args.data[0], args.data[1], result, args.size(), [](timestamp_t a, timestamp_t b) {
-            if (!a.IsFinite() || !b.IsFinite()) ThrowSqlError(sqlstate::kFeatureNotSupported, "age of an infinite timestamp");
+            if (!a.IsFinite() || !b.IsFinite())
+                ThrowSqlError(sqlstate::kFeatureNotSupported, "age of an infinite timestamp");
             return Age(a.value, b.value);
         });
 }

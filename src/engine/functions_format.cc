@@ -30,7 +30,8 @@ timestamp_t ByFormat(std::string_view text, std::string_view format) {
     Field fields[] = {{"YYYY", 1}, {"MM", 1}, {"DD", 1}, {"HH24", 0}, {"MI", 0}, {"SS", 0}};
     const std::string_view whole = text;
     const auto unknown = [whole] {
-        ThrowSqlError(sqlstate::kFeatureNotSupported, "date that is not just as its format: \"" + std::string(whole) + "\"");
+        ThrowSqlError(sqlstate::kFeatureNotSupported,
+                      "date that is not just as its format: \"" + std::string(whole) + "\"");
     };
     while (!format.empty()) {
         Field* field = nullptr;
@@ -45,7 +46,9 @@ timestamp_t ByFormat(std::string_view text, std::string_view format) {
         }
         const size_t digits = field->name == "YYYY" ? 4 : 2;
         const auto is_digit = [](char c) { return c >= '0' && c <= '9'; };
-        if (text.size() < digits || !std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(digits), is_digit)) unknown();
+        if (text.size() < digits ||
+            !std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(digits), is_digit))
+            unknown();
         field->value = 0;
         for (size_t i = 0; i < digits; i++) field->value = field->value * 10 + (text[i] - '0');
         text.remove_prefix(digits);
@@ -56,9 +59,10 @@ timestamp_t ByFormat(std::string_view text, std::string_view format) {
     const int64_t hour = fields[3].value;
     const int64_t minute = fields[4].value;
     const int64_t second = fields[5].value;
-    if (date.month < 1 || date.month > 12 || date.day < 1 || date.day > DaysInMonth(date.year, date.month) || hour > 23 || minute > 59 ||
-        second > 59) {
-        ThrowSqlError(sqlstate::kDatetimeOverflow, "date/time field value out of range: \"" + std::string(whole) + "\"");
+    if (date.month < 1 || date.month > 12 || date.day < 1 || date.day > DaysInMonth(date.year, date.month) ||
+        hour > 23 || minute > 59 || second > 59) {
+        ThrowSqlError(sqlstate::kDatetimeOverflow,
+                      "date/time field value out of range: \"" + std::string(whole) + "\"");
     }
     return timestamp_t(ToDays(date) * kDayMicros + ((hour * 60 + minute) * 60 + second) * 1000000);
 }
@@ -66,31 +70,38 @@ timestamp_t ByFormat(std::string_view text, std::string_view format) {
 }  // namespace
 
 void RegisterFormats(duckdb::ExtensionLoader& loader) {
-    AddScalar(loader, "ivy_timestamp_format", [](timestamp_t value, std::string_view text) -> std::optional<std::string> {
-        const auto& format = Known<DateFormat>(text);
-        if (text.empty() || !value.IsFinite()) return {};
-        return format.Format(DateParts::OfTimestamp(value.value));
-    });
-    AddScalar(loader, "ivy_by_format", [](std::string_view text, std::string_view format) -> timestamp_t { return ByFormat(text, format); });
+    AddScalar(loader, "ivy_timestamp_format",
+              [](timestamp_t value, std::string_view text) -> std::optional<std::string> {
+                  const auto& format = Known<DateFormat>(text);
+                  if (text.empty() || !value.IsFinite()) return {};
+                  return format.Format(DateParts::OfTimestamp(value.value));
+              });
+    AddScalar(loader, "ivy_by_format",
+              [](std::string_view text, std::string_view format) -> timestamp_t { return ByFormat(text, format); });
     AddScalar(loader, "ivy_interval_format", [](interval_t value, std::string_view text) -> std::optional<std::string> {
         const auto& format = Known<DateFormat>(text);
         if (text.empty() || IntervalInfinity(value) != 0) return {};
         return format.Format(DateParts::OfInterval(value.months, value.days, value.micros));
     });
-    AddScalar(loader, "ivy_integer_format", [](int64_t value, std::string_view picture, std::string_view symbols) -> std::string {
-        return Known<NumberFormat>(picture).FormatInteger(value, symbols);
-    });
+    AddScalar(loader, "ivy_integer_format",
+              [](int64_t value, std::string_view picture, std::string_view symbols) -> std::string {
+                  return Known<NumberFormat>(picture).FormatInteger(value, symbols);
+              });
     AddScalar(loader, "ivy_num_format",
               [](std::string_view value, std::string_view picture, std::string_view symbols) -> std::string {
                   const auto& format = Known<NumberFormat>(picture);
                   return format.FormatDecimal(Round(Number::Parse(value), format.Decimals()).Text(), symbols);
               });
-    AddScalar(loader, "ivy_double_format", [](double value, std::string_view picture, std::string_view symbols) -> std::string {
-        return Known<NumberFormat>(picture).FormatFloat(value, std::numeric_limits<double>::digits10, symbols);
-    });
-    AddScalar(loader, "ivy_float_format", [](float value, std::string_view picture, std::string_view symbols) -> std::string {
-        return Known<NumberFormat>(picture).FormatFloat(static_cast<double>(value), std::numeric_limits<float>::digits10, symbols);
-    });
+    AddScalar(loader, "ivy_double_format",
+              [](double value, std::string_view picture, std::string_view symbols) -> std::string {
+                  return Known<NumberFormat>(picture).FormatFloat(value, std::numeric_limits<double>::digits10,
+                                                                  symbols);
+              });
+    AddScalar(loader, "ivy_float_format",
+              [](float value, std::string_view picture, std::string_view symbols) -> std::string {
+                  return Known<NumberFormat>(picture).FormatFloat(static_cast<double>(value),
+                                                                  std::numeric_limits<float>::digits10, symbols);
+              });
 }
 
 }  // namespace ivy::engine

@@ -52,13 +52,12 @@ interval_t Sum(interval_t a, interval_t b, bool subtract) {
     }
     if (second != 0) return Infinite(second);
     interval_t result;
-    const bool overflow =
-        subtract ? __builtin_sub_overflow(a.months, b.months, &result.months) ||
-                       __builtin_sub_overflow(a.days, b.days, &result.days) ||
-                       __builtin_sub_overflow(a.micros, b.micros, &result.micros)
-                 : __builtin_add_overflow(a.months, b.months, &result.months) ||
-                       __builtin_add_overflow(a.days, b.days, &result.days) ||
-                       __builtin_add_overflow(a.micros, b.micros, &result.micros);
+    const bool overflow = subtract ? __builtin_sub_overflow(a.months, b.months, &result.months) ||
+                                         __builtin_sub_overflow(a.days, b.days, &result.days) ||
+                                         __builtin_sub_overflow(a.micros, b.micros, &result.micros)
+                                   : __builtin_add_overflow(a.months, b.months, &result.months) ||
+                                         __builtin_add_overflow(a.days, b.days, &result.days) ||
+                                         __builtin_add_overflow(a.micros, b.micros, &result.micros);
     if (overflow) OutOfRange();
     return Finite(result);
 }
@@ -182,11 +181,12 @@ interval_t JustifyInterval(interval_t value) {
     return value;
 }
 
-interval_t Make(int32_t years, int32_t months, int32_t weeks, int32_t days, int32_t hours, int32_t minutes, double seconds) {
+interval_t Make(int32_t years, int32_t months, int32_t weeks, int32_t days, int32_t hours, int32_t minutes,
+                double seconds) {
     interval_t result;
     if (!std::isfinite(seconds) || __builtin_mul_overflow(years, 12, &result.months) ||
-        __builtin_add_overflow(result.months, months, &result.months) || __builtin_mul_overflow(weeks, 7, &result.days) ||
-        __builtin_add_overflow(result.days, days, &result.days)) {
+        __builtin_add_overflow(result.months, months, &result.months) ||
+        __builtin_mul_overflow(weeks, 7, &result.days) || __builtin_add_overflow(result.days, days, &result.days)) {
         OutOfRange();
     }
     const double micros = seconds * 1000000.0;
@@ -222,13 +222,14 @@ __int128 FieldOf(interval_t a, std::string_view field) {
         const __int128 quarter_days = __int128{1461} * years + __int128{120} * months + __int128{4} * a.days;
         return quarter_days * (86400 / 4) * 1000000 + a.micros;
     }
-    ThrowSqlError(sqlstate::kFeatureNotSupported, "unit \"" + std::string(field) + "\" not supported for type interval");
+    ThrowSqlError(sqlstate::kFeatureNotSupported,
+                  "unit \"" + std::string(field) + "\" not supported for type interval");
 }
 
 // Of an infinite interval these are NULL, the others infinite.
 bool Oscillates(std::string_view field) {
-    return field == "microseconds" || field == "milliseconds" || field == "second" || field == "minute" || field == "week" ||
-           field == "month" || field == "quarter";
+    return field == "microseconds" || field == "milliseconds" || field == "second" || field == "minute" ||
+           field == "week" || field == "month" || field == "quarter";
 }
 
 std::optional<hugeint_t> Extract(interval_t a, std::string_view field) {
@@ -261,7 +262,8 @@ std::optional<double> Part(interval_t a, std::string_view field) {
 
 dtime_t ShiftedTime(dtime_t time, interval_t a, bool subtract) {
     if (IntervalInfinity(a) != 0) {
-        ThrowSqlError(sqlstate::kDatetimeOverflow, subtract ? "cannot subtract infinite interval from time" : "cannot add infinite interval to time");
+        ThrowSqlError(sqlstate::kDatetimeOverflow, subtract ? "cannot subtract infinite interval from time"
+                                                            : "cannot add infinite interval to time");
     }
     // Only what is within a day matters, of which the sum always fits.
     int64_t result = (time.value + (subtract ? -(a.micros % kDayMicros) : a.micros % kDayMicros)) % kDayMicros;
@@ -300,7 +302,8 @@ struct OneAggregate {
     template <class T, class State>
     static void Finalize(State& state, T& target, duckdb::AggregateFinalizeData& data) {
         if (!state.is_set) return data.ReturnNull();
-        if (state.ambiguous) ThrowSqlError(sqlstate::kFeatureNotSupported, "interval shown depends on the order of rows");
+        if (state.ambiguous)
+            ThrowSqlError(sqlstate::kFeatureNotSupported, "interval shown depends on the order of rows");
         target = state.value;
     }
 };
@@ -322,28 +325,32 @@ void RegisterIntervals(duckdb::ExtensionLoader& loader) {
     AddScalar(loader, "ivy_interval_neg", [](interval_t a) -> interval_t { return Negated(a); });
     AddScalar(loader, "ivy_interval_add", [](interval_t a, interval_t b) -> interval_t { return Sum(a, b, false); });
     AddScalar(loader, "ivy_interval_sub", [](interval_t a, interval_t b) -> interval_t { return Sum(a, b, true); });
-    AddScalar(loader, "ivy_interval_mul", [](interval_t a, double factor) -> interval_t { return Multiplied(a, factor); });
-    AddScalar(loader, "ivy_interval_div", [](interval_t a, double divisor) -> interval_t { return Divided(a, divisor); });
+    AddScalar(loader, "ivy_interval_mul",
+              [](interval_t a, double factor) -> interval_t { return Multiplied(a, factor); });
+    AddScalar(loader, "ivy_interval_div",
+              [](interval_t a, double divisor) -> interval_t { return Divided(a, divisor); });
     AddScalar(loader, "ivy_justify_hours", [](interval_t a) -> interval_t { return JustifyHours(a); });
     AddScalar(loader, "ivy_justify_days", [](interval_t a) -> interval_t { return JustifyDays(a); });
     AddScalar(loader, "ivy_justify_interval", [](interval_t a) -> interval_t { return JustifyInterval(a); });
     AddScalar(loader, "ivy_make_interval",
-              [](int32_t years, int32_t months, int32_t weeks, int32_t days, int32_t hours, int32_t minutes, double seconds) -> interval_t {
-                  return Make(years, months, weeks, days, hours, minutes, seconds);
-              });
+              [](int32_t years, int32_t months, int32_t weeks, int32_t days, int32_t hours, int32_t minutes,
+                 double seconds) -> interval_t { return Make(years, months, weeks, days, hours, minutes, seconds); });
     AddScalar(loader, "ivy_interval_finite", [](interval_t a) -> bool { return IntervalInfinity(a) == 0; });
     AddScalar(loader, "ivy_interval_field",
               [](interval_t a, std::string_view field) -> std::optional<hugeint_t> { return Extract(a, field); });
     AddScalar(loader, "ivy_interval_part",
               [](interval_t a, std::string_view field) -> std::optional<double> { return Part(a, field); });
-    AddScalar(loader, "ivy_time_add", [](dtime_t time, interval_t a) -> dtime_t { return ShiftedTime(time, a, false); });
+    AddScalar(loader, "ivy_time_add",
+              [](dtime_t time, interval_t a) -> dtime_t { return ShiftedTime(time, a, false); });
     AddScalar(loader, "ivy_time_sub", [](dtime_t time, interval_t a) -> dtime_t { return ShiftedTime(time, a, true); });
     AddScalar(loader, "ivy_time_of_interval", [](interval_t a) -> dtime_t {
-        if (IntervalInfinity(a) != 0) ThrowSqlError(sqlstate::kDatetimeOverflow, "cannot convert infinite interval to time");
+        if (IntervalInfinity(a) != 0)
+            ThrowSqlError(sqlstate::kDatetimeOverflow, "cannot convert infinite interval to time");
         return dtime_t((a.micros % kDayMicros + kDayMicros) % kDayMicros);
     });
     AddScalar(loader, "ivy_interval_of_time", [](dtime_t a) -> interval_t { return {0, 0, a.value}; });
-    AddScalar(loader, "ivy_time_difference", [](dtime_t a, dtime_t b) -> interval_t { return {0, 0, a.value - b.value}; });
+    AddScalar(loader, "ivy_time_difference",
+              [](dtime_t a, dtime_t b) -> interval_t { return {0, 0, a.value - b.value}; });
 }
 
 }  // namespace ivy::engine

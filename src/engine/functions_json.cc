@@ -47,8 +47,16 @@ class Cursor {
             switch (Peek()) {
                 case '\0': Damaged();
                 case '"': PassString(); break;
-                case '{': case '[': depth++; at_++; break;
-                case '}': case ']': depth--; at_++; break;
+                case '{':
+                case '[':
+                    depth++;
+                    at_++;
+                    break;
+                case '}':
+                case ']':
+                    depth--;
+                    at_++;
+                    break;
                 default: PassPlain(depth > 0); break;
             }
         } while (depth > 0);
@@ -103,7 +111,8 @@ std::string Unescape(std::string_view literal) {
             case 'u': {
                 uint32_t code = 0;
                 const std::string_view digits = literal.substr(i + 1, 4);
-                if (digits.size() < 4 || std::from_chars(digits.data(), digits.data() + 4, code, 16).ptr != digits.data() + 4 ||
+                if (digits.size() < 4 ||
+                    std::from_chars(digits.data(), digits.data() + 4, code, 16).ptr != digits.data() + 4 ||
                     (code >= 0xd800 && code <= 0xdfff)) {
                     Damaged();
                 }
@@ -194,7 +203,8 @@ std::string_view TypeOf(std::string_view json) {
         case '{': return "object";
         case '[': return "array";
         case '"': return "string";
-        case 't': case 'f': return "boolean";
+        case 't':
+        case 'f': return "boolean";
         case 'n': return "null";
         default: return "number";
     }
@@ -234,7 +244,8 @@ void Lookup(Args args, Result result, Find find, Give give) {
         const auto i = jsons.sel->get_index(row);
         const auto j = keys.sel->get_index(row);
         Output value;
-        if (jsons.validity.RowIsValid(i) && keys.validity.RowIsValid(j)) value = give(result, find(View(texts[i]), values[j]));
+        if (jsons.validity.RowIsValid(i) && keys.validity.RowIsValid(j))
+            value = give(result, find(View(texts[i]), values[j]));
         if (value) {
             out[row] = *value;
         } else {
@@ -262,14 +273,16 @@ void RegisterJson(duckdb::ExtensionLoader& loader) {
         function.SetFallible();
         loader.RegisterFunction(std::move(function));
     };
-    add("ivy_jsonb_field", {text, text}, text, [](Args args, State, Result result) { Lookup<string_t>(args, result, ByKey, Json); });
+    add("ivy_jsonb_field", {text, text}, text,
+        [](Args args, State, Result result) { Lookup<string_t>(args, result, ByKey, Json); });
     add("ivy_jsonb_field_text", {text, text}, text,
         [](Args args, State, Result result) { Lookup<string_t>(args, result, ByKey, Text); });
     add("ivy_jsonb_element", {text, LogicalType::INTEGER}, text,
         [](Args args, State, Result result) { Lookup<int32_t>(args, result, ByIndex, Json); });
     add("ivy_jsonb_element_text", {text, LogicalType::INTEGER}, text,
         [](Args args, State, Result result) { Lookup<int32_t>(args, result, ByIndex, Text); });
-    add("ivy_jsonb_step", {text, text}, text, [](Args args, State, Result result) { Lookup<string_t>(args, result, ByStep, Json); });
+    add("ivy_jsonb_step", {text, text}, text,
+        [](Args args, State, Result result) { Lookup<string_t>(args, result, ByStep, Json); });
     add("ivy_jsonb_step_text", {text, text}, text,
         [](Args args, State, Result result) { Lookup<string_t>(args, result, ByStep, Text); });
     add("ivy_jsonb_exists", {text, text}, LogicalType::BOOLEAN, [](Args args, State, Result result) {

@@ -127,7 +127,8 @@ double ArcTangent(double a, double b) { return std::atan2(a, b); }
 
 template <double (*kFunction)(double)>
 void Unary(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
-    duckdb::UnaryExecutor::Execute<double, double>(args.data[0], result, args.size(), [](double a) { return kFunction(a); });
+    duckdb::UnaryExecutor::Execute<double, double>(args.data[0], result, args.size(),
+                                                   [](double a) { return kFunction(a); });
 }
 
 template <double (*kFunction)(double, double)>
@@ -167,12 +168,11 @@ T LeastCommonMultiple(T a, T b) {
 
 template <typename T, T (*kFunction)(T, T)>
 duckdb::ScalarFunction OfIntegers(const LogicalType& type) {
-    duckdb::ScalarFunction function({type, type}, type,
-                                    [](duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
-                                        duckdb::BinaryExecutor::Execute<T, T, T>(
-                                            args.data[0], args.data[1], result, args.size(),
-                                            [](T a, T b) { return kFunction(a, b); });
-                                    });
+    duckdb::ScalarFunction function(
+        {type, type}, type, [](duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
+            duckdb::BinaryExecutor::Execute<T, T, T>(args.data[0], args.data[1], result, args.size(),
+                                                     [](T a, T b) { return kFunction(a, b); });
+        });
     function.SetFallible();
     return function;
 }
@@ -201,7 +201,8 @@ int32_t WidthBucketOf(double value, double low, double high, int32_t count) {
     const bool ascending = low < high;
     if (ascending ? value < low : value > low) return 0;
     if (ascending ? value >= high : value <= high) {
-        if (count == std::numeric_limits<int32_t>::max()) ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
+        if (count == std::numeric_limits<int32_t>::max())
+            ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
         return count + 1;
     }
     // The difference of the bounds may be too large; that of their halves isn't.

@@ -31,8 +31,8 @@ using DigitsFn = Number (*)(const Number&, int);
 
 template <UnaryFn kFunction>
 void Unary(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
-    duckdb::UnaryExecutor::Execute<string_t, string_t>(
-        args.data[0], result, args.size(), [&](string_t a) { return Write(result, kFunction(Read(a))); });
+    duckdb::UnaryExecutor::Execute<string_t, string_t>(args.data[0], result, args.size(),
+                                                       [&](string_t a) { return Write(result, kFunction(Read(a))); });
 }
 
 template <BinaryFn kFunction>
@@ -61,12 +61,12 @@ void Key(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& resu
 }
 
 void Scale(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
-    duckdb::UnaryExecutor::Execute<string_t, int32_t>(
-        args.data[0], result, args.size(), [](string_t a) -> duckdb::optional<int32_t> {
-            const Number number = Read(a);
-            if (!number.IsFinite()) return {};
-            return number.scale;
-        });
+    duckdb::UnaryExecutor::Execute<string_t, int32_t>(args.data[0], result, args.size(),
+                                                      [](string_t a) -> duckdb::optional<int32_t> {
+                                                          const Number number = Read(a);
+                                                          if (!number.IsFinite()) return {};
+                                                          return number.scale;
+                                                      });
 }
 
 template <typename T>
@@ -266,7 +266,8 @@ void RegisterNumeric(duckdb::ExtensionLoader& loader) {
     add("ivy_num_var_pop", {LogicalType::BIGINT, text, text}, text, DeviationOf<false, false>);
     add("ivy_num_stddev_samp", {LogicalType::BIGINT, text, text}, text, DeviationOf<true, true>);
     add("ivy_num_stddev_pop", {LogicalType::BIGINT, text, text}, text, DeviationOf<false, true>);
-    AddScalar(loader, "ivy_num_trim_scale", [](std::string_view a) -> std::string { return TrimScale(Number::Parse(a)).Text(); });
+    AddScalar(loader, "ivy_num_trim_scale",
+              [](std::string_view a) -> std::string { return TrimScale(Number::Parse(a)).Text(); });
     AddScalar(loader, "ivy_num_min_scale", [](std::string_view a) -> std::optional<int32_t> {
         const Number number = TrimScale(Number::Parse(a));
         if (!number.IsFinite()) return {};
@@ -277,8 +278,10 @@ void RegisterNumeric(duckdb::ExtensionLoader& loader) {
     AddScalar(loader, "ivy_factorial", [](int64_t n) -> std::string { return Factorial(n).Text(); });
     AddScalar(loader, "ivy_num_width_bucket",
               [](std::string_view value, std::string_view low, std::string_view high, int32_t count) -> int32_t {
-                  const int64_t bucket = WidthBucket(Number::Parse(value), Number::Parse(low), Number::Parse(high), count);
-                  if (bucket > std::numeric_limits<int32_t>::max()) ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
+                  const int64_t bucket =
+                      WidthBucket(Number::Parse(value), Number::Parse(low), Number::Parse(high), count);
+                  if (bucket > std::numeric_limits<int32_t>::max())
+                      ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
                   return static_cast<int32_t>(bucket);
               });
     RegisterAggregate<SumAggregate>(loader, "ivy_num_sum");

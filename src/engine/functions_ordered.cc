@@ -38,7 +38,8 @@ void CheckFraction(double fraction) {
 
 void PercentileRow(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
     duckdb::BinaryExecutor::Execute<double, int64_t, int64_t>(
-        args.data[0], args.data[1], result, args.size(), [](double fraction, int64_t count) -> duckdb::optional<int64_t> {
+        args.data[0], args.data[1], result, args.size(),
+        [](double fraction, int64_t count) -> duckdb::optional<int64_t> {
             CheckFraction(fraction);
             if (count == 0) return {};
             return std::max<int64_t>(static_cast<int64_t>(std::ceil(fraction * static_cast<double>(count))), 1);
@@ -50,7 +51,8 @@ void PercentileCont(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::V
     duckdb::ListVector::GetChild(args.data[1]).ToUnifiedFormat(child);
     const auto* values = duckdb::UnifiedVectorFormat::GetData<double>(child);
     duckdb::BinaryExecutor::Execute<double, list_entry_t, double>(
-        args.data[0], args.data[1], result, args.size(), [&](double fraction, list_entry_t list) -> duckdb::optional<double> {
+        args.data[0], args.data[1], result, args.size(),
+        [&](double fraction, list_entry_t list) -> duckdb::optional<double> {
             CheckFraction(fraction);
             if (list.length == 0) return {};
             const double place = fraction * static_cast<double>(list.length - 1);
@@ -171,7 +173,8 @@ void ArrayText(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector
 void AtLeast(duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
     duckdb::BinaryExecutor::Execute<duckdb::timestamp_t, duckdb::timestamp_t, duckdb::timestamp_t>(
         args.data[0], args.data[1], result, args.size(), [](duckdb::timestamp_t time, duckdb::timestamp_t first) {
-            if (duckdb::Value::IsFinite(time) && time < first) ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp out of range");
+            if (duckdb::Value::IsFinite(time) && time < first)
+                ThrowSqlError(sqlstate::kDatetimeOverflow, "timestamp out of range");
             return time;
         });
 }

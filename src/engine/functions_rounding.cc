@@ -31,10 +31,10 @@ Int128 PowerOfTen(int exponent) {
 
 // How values of one scale become values of another.
 struct Rescale final : public duckdb::FunctionData {
-    int from = 0;       // scale of the argument
-    int digits = 0;     // where to cut: digits after the point, may be negative
-    int to = 0;         // scale of the result
-    int precision = 0;  // of the result
+    int from = 0;            // scale of the argument
+    int digits = 0;          // where to cut: digits after the point, may be negative
+    int to = 0;              // scale of the result
+    int precision = 0;       // of the result
     bool half_away = false;  // round, or else cut off
 
     duckdb::unique_ptr<FunctionData> Copy() const override { return duckdb::make_uniq<Rescale>(*this); }
@@ -84,22 +84,18 @@ hugeint_t ToPhysical<hugeint_t>(Int128 value) {
 
 template <typename T>
 void ExecuteTo(duckdb::DataChunk& args, const Rescale& rescale, duckdb::Vector& result) {
-    duckdb::UnaryExecutor::Execute<hugeint_t, T>(
-        args.data[0], result, args.size(),
-        [&rescale](hugeint_t value) { return ToPhysical<T>(rescale.Apply(FromHuge(value))); });
+    duckdb::UnaryExecutor::Execute<hugeint_t, T>(args.data[0], result, args.size(), [&rescale](hugeint_t value) {
+        return ToPhysical<T>(rescale.Apply(FromHuge(value)));
+    });
 }
 
 void Execute(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vector& result) {
     const auto& rescale = state.expr.Cast<duckdb::BoundFunctionExpression>().BindInfo()->Cast<Rescale>();
     switch (result.GetType().InternalType()) {
-        case duckdb::PhysicalType::INT16:
-            return ExecuteTo<int16_t>(args, rescale, result);
-        case duckdb::PhysicalType::INT32:
-            return ExecuteTo<int32_t>(args, rescale, result);
-        case duckdb::PhysicalType::INT64:
-            return ExecuteTo<int64_t>(args, rescale, result);
-        default:
-            return ExecuteTo<hugeint_t>(args, rescale, result);
+        case duckdb::PhysicalType::INT16: return ExecuteTo<int16_t>(args, rescale, result);
+        case duckdb::PhysicalType::INT32: return ExecuteTo<int32_t>(args, rescale, result);
+        case duckdb::PhysicalType::INT64: return ExecuteTo<int64_t>(args, rescale, result);
+        default: return ExecuteTo<hugeint_t>(args, rescale, result);
     }
 }
 

@@ -144,7 +144,7 @@ void Add(Pairs* p, const Pairs& other) {
 
 using PairsFn = std::optional<double> (*)(const Pairs&);
 
-template <double Pairs::*kMember, bool kMean = false>
+template <double Pairs::* kMember, bool kMean = false>
 std::optional<double> SumOf(const Pairs& p) {
     if (p.n < 1) return {};
     return kMean ? p.*kMember / p.n : p.*kMember;
@@ -217,7 +217,8 @@ template <PairsFn kResult>
 void RegisterPairs(duckdb::ExtensionLoader& loader, const char* name) {
     using Op = Statistic<Pairs, kResult>;
     const LogicalType type = LogicalType::DOUBLE;
-    Register(loader, name, duckdb::AggregateFunction::BinaryAggregate<Pairs, double, double, double, Op>(type, type, type));
+    Register(loader, name,
+             duckdb::AggregateFunction::BinaryAggregate<Pairs, double, double, double, Op>(type, type, type));
 }
 
 }  // namespace

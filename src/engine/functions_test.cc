@@ -181,14 +181,19 @@ TEST_F(FunctionsTest, Modes) {
     EXPECT_EQ(Eval("ivy_mode_row([1])"), "1");
     EXPECT_EQ(Eval("ivy_mode_row([]::INTEGER[])"), "NULL");
     // Neighbours in different lists are not the same run; lists that share a child vector.
-    EXPECT_EQ(Query("SELECT string_agg(ivy_mode_row(l)::VARCHAR, ' ' ORDER BY i) FROM (VALUES (1, [1, 1, 2]), (2, [2, 2, 1, 1, 1]), "
+    EXPECT_EQ(Query("SELECT string_agg(ivy_mode_row(l)::VARCHAR, ' ' ORDER BY i) FROM (VALUES (1, [1, 1, 2]), (2, [2, "
+                    "2, 1, 1, 1]), "
                     "(3, [1, 3]), (4, []), (5, NULL)) t(i, l)"),
               "1 3 1");
     // Lists longer than a vector: runs over its borders, and of texts that don't fit into the vector itself.
     EXPECT_EQ(Query("SELECT ivy_mode_row(list(i // 7 ORDER BY i)) FROM range(100000) t(i)"), "1");
-    EXPECT_EQ(Query("SELECT ivy_mode_row(list(CASE WHEN i BETWEEN 4000 AND 4200 THEN 4000 ELSE i END ORDER BY i)) FROM range(9000) t(i)"), "4001");
-    EXPECT_EQ(Query("SELECT sum(m) FROM (SELECT ivy_mode_row(list('a long text that is not inlined ' || (i // 3) ORDER BY i)) AS m "
-                    "FROM range(60000) t(i) GROUP BY i % 2)"), "3");
+    EXPECT_EQ(Query("SELECT ivy_mode_row(list(CASE WHEN i BETWEEN 4000 AND 4200 THEN 4000 ELSE i END ORDER BY i)) FROM "
+                    "range(9000) t(i)"),
+              "4001");
+    EXPECT_EQ(Query("SELECT sum(m) FROM (SELECT ivy_mode_row(list('a long text that is not inlined ' || (i // 3) ORDER "
+                    "BY i)) AS m "
+                    "FROM range(60000) t(i) GROUP BY i % 2)"),
+              "3");
 }
 
 TEST_F(FunctionsTest, NumericOfAList) {
@@ -222,7 +227,8 @@ TEST_F(FunctionsTest, FloatStatistics) {
     EXPECT_EQ(of("isnan(ivy_covar_samp(y, x))", "(1::DOUBLE, 2::DOUBLE), (3, 'inf')"), "true");
     // The integers to 1,000,000 in many states: variance (n * n - 1) / 12.
     EXPECT_EQ(Query("SELECT round(ivy_float_var_pop(i::DOUBLE), 3) FROM range(1000000) t(i)"), "83333333333.25");
-    EXPECT_EQ(Query("SELECT round(ivy_covar_pop(i::DOUBLE, -i::DOUBLE), 3) FROM range(1000000) t(i)"), "-83333333333.25");
+    EXPECT_EQ(Query("SELECT round(ivy_covar_pop(i::DOUBLE, -i::DOUBLE), 3) FROM range(1000000) t(i)"),
+              "-83333333333.25");
 }
 
 TEST_F(FunctionsTest, DateTrunc) {
@@ -279,14 +285,14 @@ TEST_F(FunctionsTest, Expect) {
 
 // What a client's query may not do, whatever its SQL says.
 TEST_F(FunctionsTest, ClientsReadOnlyAnnouncedFiles) {
-    for (const char* sql : {"SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM glob('/etc/*')",
-                            "SELECT * FROM read_csv('/etc/passwd')", "SELECT 1 WHERE EXISTS (FROM read_csv('/etc/passwd'))",
-                            "WITH w AS MATERIALIZED (FROM read_csv(['/etc/passwd'])) SELECT (SELECT count(*) FROM w)",
-                            "COPY (SELECT 1) TO '/tmp/ivy_should_not_exist.csv'", "ATTACH '/tmp/ivy_should_not_exist.db'"}) {
+    for (const char* sql :
+         {"SELECT * FROM read_text('/etc/passwd')", "SELECT * FROM glob('/etc/*')",
+          "SELECT * FROM read_csv('/etc/passwd')", "SELECT 1 WHERE EXISTS (FROM read_csv('/etc/passwd'))",
+          "WITH w AS MATERIALIZED (FROM read_csv(['/etc/passwd'])) SELECT (SELECT count(*) FROM w)",
+          "COPY (SELECT 1) TO '/tmp/ivy_should_not_exist.csv'", "ATTACH '/tmp/ivy_should_not_exist.db'"}) {
         EXPECT_EQ(Query(sql, true), "!42501") << sql;
     }
 }
-
 
 TEST_F(FunctionsTest, FloatsAreShownWithTheirShortestDigits) {
     EXPECT_EQ(Eval("ivy_double_text(0.1, '1')"), "0.1");
@@ -318,8 +324,9 @@ TEST_F(FunctionsTest, TextThatIsNoValueIsAnError) {
 }
 
 TEST_F(FunctionsTest, FormatsFollowTheServer) {
-    EXPECT_EQ(Eval("ivy_timestamp_format('2024-02-29 13:05:06.789'::TIMESTAMP, 'FMDay DDth Mon YYYY HH12:MI:SS.MS am IW Q')"),
-              "Thursday 29th Feb 2024 01:05:06.789 pm 09 1");
+    EXPECT_EQ(
+        Eval("ivy_timestamp_format('2024-02-29 13:05:06.789'::TIMESTAMP, 'FMDay DDth Mon YYYY HH12:MI:SS.MS am IW Q')"),
+        "Thursday 29th Feb 2024 01:05:06.789 pm 09 1");
     EXPECT_EQ(Eval("ivy_timestamp_format('infinity'::TIMESTAMP, 'YYYY')"), "NULL");
     EXPECT_EQ(Eval("ivy_timestamp_format('2024-01-01'::TIMESTAMP, 'TMMon')"), "!0A000");
     EXPECT_EQ(Eval("ivy_num_format('-1234.567', '9G999D99', '1.234,5')"), "-1.234,57");

@@ -117,7 +117,8 @@ std::string_view SplitPart(std::string_view text, std::string_view separator, in
     if (field < 0) {
         // Fields are found from the left, whatever the sign.
         int64_t fields = 1;
-        for (size_t at = text.find(separator); at != text.npos; at = text.find(separator, at + separator.size())) fields++;
+        for (size_t at = text.find(separator); at != text.npos; at = text.find(separator, at + separator.size()))
+            fields++;
         if (fields + field + 1 < 1) return {};
         field = static_cast<int32_t>(fields + field + 1);
     }
@@ -133,8 +134,10 @@ std::string_view SplitPart(std::string_view text, std::string_view separator, in
 std::string Translated(std::string_view text, std::string_view from, std::string_view to) {
     std::vector<std::string_view> sources;
     std::vector<std::string_view> targets;
-    for (size_t at = 0; at < from.size(); at += sources.back().size()) sources.push_back(from.substr(at, CharacterSize(from, at)));
-    for (size_t at = 0; at < to.size(); at += targets.back().size()) targets.push_back(to.substr(at, CharacterSize(to, at)));
+    for (size_t at = 0; at < from.size(); at += sources.back().size())
+        sources.push_back(from.substr(at, CharacterSize(from, at)));
+    for (size_t at = 0; at < to.size(); at += targets.back().size())
+        targets.push_back(to.substr(at, CharacterSize(to, at)));
     std::string result;
     for (size_t at = 0; at < text.size();) {
         const std::string_view character = text.substr(at, CharacterSize(text, at));
@@ -152,7 +155,8 @@ std::string Translated(std::string_view text, std::string_view from, std::string
 std::string Overlaid(std::string_view text, std::string_view replacement, int32_t start, int32_t length) {
     if (start <= 0) ThrowSqlError(kSubstringError, "negative substring length not allowed");
     int32_t after;
-    if (__builtin_add_overflow(start, length, &after)) ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
+    if (__builtin_add_overflow(start, length, &after))
+        ThrowSqlError(sqlstate::kNumericOutOfRange, "integer out of range");
     return std::string(Slice(text, 0, int64_t{start} - 1)) + std::string(replacement) +
            std::string(Slice(text, int64_t{after} - 1, CountCharacters(text)));
 }
@@ -173,7 +177,8 @@ std::string Character(int32_t code) {
     if (code < 0) ThrowSqlError(sqlstate::kInvalidParameter, "character number must be positive");
     if (code == 0) ThrowSqlError(sqlstate::kProgramLimit, "null character not permitted");
     if (code > 0x10ffff) ThrowSqlError(sqlstate::kProgramLimit, "requested character too large for encoding");
-    if (code >= 0xd800 && code <= 0xdfff) ThrowSqlError(sqlstate::kProgramLimit, "requested character not valid for encoding");
+    if (code >= 0xd800 && code <= 0xdfff)
+        ThrowSqlError(sqlstate::kProgramLimit, "requested character not valid for encoding");
     const auto tail = [code](int shift) { return static_cast<char>(0x80 | (code >> shift & 0x3f)); };
     if (code < 0x80) return {static_cast<char>(code)};
     if (code < 0x800) return {static_cast<char>(0xc0 | code >> 6), tail(0)};
@@ -192,8 +197,8 @@ std::string Hexadecimal(T value) {
 // --- vectors -------------------------------------------------------------------------------------------------------------
 
 template <typename Function>
-void Add(duckdb::ExtensionLoader& loader, const char* name, duckdb::vector<LogicalType> arguments, const LogicalType& type,
-         Function function) {
+void Add(duckdb::ExtensionLoader& loader, const char* name, duckdb::vector<LogicalType> arguments,
+         const LogicalType& type, Function function) {
     duckdb::ScalarFunction scalar(duckdb::Identifier(name), std::move(arguments), type, std::move(function));
     scalar.SetFallible();
     loader.RegisterFunction(std::move(scalar));
@@ -210,8 +215,9 @@ void RegisterText(duckdb::ExtensionLoader& loader) {
     const LogicalType integer = LogicalType::INTEGER;
     Add(loader, "ivy_substr", {text, integer, integer}, text, [](Args args, State, Result result) {
         duckdb::TernaryExecutor::Execute<string_t, int32_t, int32_t, string_t>(
-            args.data[0], args.data[1], args.data[2], result,
-            [&](string_t a, int32_t start, int32_t length) { return Write(result, Substring(View(a), start, length)); });
+            args.data[0], args.data[1], args.data[2], result, [&](string_t a, int32_t start, int32_t length) {
+                return Write(result, Substring(View(a), start, length));
+            });
     });
     Add(loader, "ivy_substr_from", {text, integer}, text, [](Args args, State, Result result) {
         duckdb::BinaryExecutor::Execute<string_t, int32_t, string_t>(
@@ -236,17 +242,19 @@ void RegisterText(duckdb::ExtensionLoader& loader) {
     });
     Add(loader, "ivy_lpad", {text, integer, text}, text, [](Args args, State, Result result) {
         duckdb::TernaryExecutor::Execute<string_t, int32_t, string_t, string_t>(
-            args.data[0], args.data[1], args.data[2], result,
-            [&](string_t a, int32_t length, string_t fill) { return Write(result, Padded(View(a), length, View(fill), true)); });
+            args.data[0], args.data[1], args.data[2], result, [&](string_t a, int32_t length, string_t fill) {
+                return Write(result, Padded(View(a), length, View(fill), true));
+            });
     });
     Add(loader, "ivy_rpad", {text, integer, text}, text, [](Args args, State, Result result) {
         duckdb::TernaryExecutor::Execute<string_t, int32_t, string_t, string_t>(
-            args.data[0], args.data[1], args.data[2], result,
-            [&](string_t a, int32_t length, string_t fill) { return Write(result, Padded(View(a), length, View(fill), false)); });
+            args.data[0], args.data[1], args.data[2], result, [&](string_t a, int32_t length, string_t fill) {
+                return Write(result, Padded(View(a), length, View(fill), false));
+            });
     });
     Add(loader, "ivy_reverse", {text}, text, [](Args args, State, Result result) {
-        duckdb::UnaryExecutor::Execute<string_t, string_t>(args.data[0], result, args.size(),
-                                                           [&](string_t a) { return Write(result, Reversed(View(a))); });
+        duckdb::UnaryExecutor::Execute<string_t, string_t>(
+            args.data[0], result, args.size(), [&](string_t a) { return Write(result, Reversed(View(a))); });
     });
     Add(loader, "ivy_split_part", {text, text, integer}, text, [](Args args, State, Result result) {
         duckdb::TernaryExecutor::Execute<string_t, string_t, int32_t, string_t>(
@@ -256,8 +264,9 @@ void RegisterText(duckdb::ExtensionLoader& loader) {
     });
     Add(loader, "ivy_translate", {text, text, text}, text, [](Args args, State, Result result) {
         duckdb::TernaryExecutor::Execute<string_t, string_t, string_t, string_t>(
-            args.data[0], args.data[1], args.data[2], result,
-            [&](string_t a, string_t from, string_t to) { return Write(result, Translated(View(a), View(from), View(to))); });
+            args.data[0], args.data[1], args.data[2], result, [&](string_t a, string_t from, string_t to) {
+                return Write(result, Translated(View(a), View(from), View(to)));
+            });
     });
     Add(loader, "ivy_overlay", {text, text, integer}, text, [](Args args, State, Result result) {
         duckdb::TernaryExecutor::Execute<string_t, string_t, int32_t, string_t>(

@@ -44,7 +44,8 @@ duckdb::unique_ptr<duckdb::FunctionData> Bind(duckdb::BindScalarFunctionInput& i
         data->text = input.GetConstant(kArguments).ToString();
     } else {
         duckdb::Value value;
-        if (input.GetClientContext().TryGetCurrentSetting(duckdb::Identifier(kTimeZoneSetting), value) && !value.IsNull()) {
+        if (input.GetClientContext().TryGetCurrentSetting(duckdb::Identifier(kTimeZoneSetting), value) &&
+            !value.IsNull()) {
             data->text = value.ToString();
         }
     }
@@ -147,12 +148,13 @@ void Offset(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vec
 
 void ZonedText(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vector& result) {
     const TimeZone& zone = Zone(state);
-    scalar::Run<std::string, timestamp_t, std::string_view>(args, result, [&](timestamp_t value, std::string_view style) -> std::string {
-        RequireStyle(style, "ISO");
-        if (!value.IsFinite()) return value.value > 0 ? "infinity" : "-infinity";
-        const int64_t local = zone.ToLocal(value.value);
-        return StampText(local, OffsetText((local - value.value) / 1000000));
-    });
+    scalar::Run<std::string, timestamp_t, std::string_view>(
+        args, result, [&](timestamp_t value, std::string_view style) -> std::string {
+            RequireStyle(style, "ISO");
+            if (!value.IsFinite()) return value.value > 0 ? "infinity" : "-infinity";
+            const int64_t local = zone.ToLocal(value.value);
+            return StampText(local, OffsetText((local - value.value) / 1000000));
+        });
 }
 
 void ZonedOfText(duckdb::DataChunk& args, duckdb::ExpressionState& state, duckdb::Vector& result) {
@@ -200,8 +202,8 @@ void Register(duckdb::ExtensionLoader& loader, const char* name, const duckdb::v
 
 void RegisterZoned(duckdb::ExtensionLoader& loader) {
     duckdb::DBConfig::GetConfig(loader.GetDatabaseInstance())
-        .AddExtensionOption(duckdb::Identifier(kTimeZoneSetting), "Transitions of the session's time zone", LogicalType::VARCHAR,
-                            duckdb::Value(""));
+        .AddExtensionOption(duckdb::Identifier(kTimeZoneSetting), "Transitions of the session's time zone",
+                            LogicalType::VARCHAR, duckdb::Value(""));
     const LogicalType instant = LogicalType::TIMESTAMP_TZ;
     const LogicalType local = LogicalType::TIMESTAMP;
     Register<1>(loader, "ivy_zoned_local", {instant}, local, ToLocal);

@@ -21,22 +21,17 @@ bool IsFloating(const ColumnType& type) { return type.kind == TypeKind::kFloat |
 // A value of a stored type, not of text or bytes, in Iceberg's terms.
 iceberg::SingleValue ToSingleValue(const ColumnType& type, const duckdb::Value& value) {
     switch (type.kind) {
-        case TypeKind::kBool:
-            return value.GetValue<bool>();
+        case TypeKind::kBool: return value.GetValue<bool>();
         case TypeKind::kInt16:
-        case TypeKind::kInt32:
-            return value.GetValue<int32_t>();
-        case TypeKind::kFloat:
-            return value.GetValue<float>();
-        case TypeKind::kDouble:
-            return value.GetValue<double>();
+        case TypeKind::kInt32: return value.GetValue<int32_t>();
+        case TypeKind::kFloat: return value.GetValue<float>();
+        case TypeKind::kDouble: return value.GetValue<double>();
         case TypeKind::kDecimal: {
             const duckdb::Value wide = value.DefaultCastAs(duckdb::LogicalType::DECIMAL(38, type.scale));
             const auto number = wide.GetValueUnsafe<duckdb::hugeint_t>();
             return static_cast<Int128>(number.upper) << 64 | number.lower;
         }
-        case TypeKind::kDate:
-            return value.GetValueUnsafe<duckdb::date_t>().days;
+        case TypeKind::kDate: return value.GetValueUnsafe<duckdb::date_t>().days;
         case TypeKind::kUuid: {
             std::string bytes(16, '\0');
             duckdb::BaseUUID::ToBlob(value.GetValueUnsafe<duckdb::hugeint_t>(),
@@ -45,13 +40,11 @@ iceberg::SingleValue ToSingleValue(const ColumnType& type, const duckdb::Value& 
         }
         case TypeKind::kText:
         case TypeKind::kBytes:
-        case TypeKind::kInterval:
-            return duckdb::StringValue::Get(value);
+        case TypeKind::kInterval: return duckdb::StringValue::Get(value);
         case TypeKind::kInt64:
         case TypeKind::kTime:
         case TypeKind::kTimestamp:
-        case TypeKind::kTimestampTz:
-            return value.GetValueUnsafe<int64_t>();
+        case TypeKind::kTimestampTz: return value.GetValueUnsafe<int64_t>();
     }
     return false;
 }
@@ -67,8 +60,7 @@ std::string BytesFromHex(const std::string& text) {
 // A bound as DuckDB reports it, in binary form; nothing if it has none.
 std::optional<std::string> Bound(const ColumnType& type, const std::string& text, bool upper) {
     switch (type.kind) {
-        case TypeKind::kText:
-            return upper ? iceberg::TruncatedUpperText(text) : iceberg::TruncatedLowerText(text);
+        case TypeKind::kText: return upper ? iceberg::TruncatedUpperText(text) : iceberg::TruncatedLowerText(text);
         case TypeKind::kBytes: {
             const std::string bytes = BytesFromHex(text);
             if (upper) return iceberg::TruncatedUpperBinary(bytes);
@@ -97,34 +89,22 @@ duckdb::LogicalType StoredType(const ColumnType& type) {
 
 std::string IcebergTypeName(const ColumnType& type) {
     switch (type.kind) {
-        case TypeKind::kBool:
-            return "boolean";
+        case TypeKind::kBool: return "boolean";
         case TypeKind::kInt16:
-        case TypeKind::kInt32:
-            return "int";
-        case TypeKind::kInt64:
-            return "long";
-        case TypeKind::kFloat:
-            return "float";
-        case TypeKind::kDouble:
-            return "double";
+        case TypeKind::kInt32: return "int";
+        case TypeKind::kInt64: return "long";
+        case TypeKind::kFloat: return "float";
+        case TypeKind::kDouble: return "double";
         case TypeKind::kDecimal:
             return "decimal(" + std::to_string(type.precision) + "," + std::to_string(type.scale) + ")";
         case TypeKind::kText:
-        case TypeKind::kInterval:
-            return "string";
-        case TypeKind::kBytes:
-            return "binary";
-        case TypeKind::kDate:
-            return "date";
-        case TypeKind::kTime:
-            return "time";
-        case TypeKind::kTimestamp:
-            return "timestamp";
-        case TypeKind::kTimestampTz:
-            return "timestamptz";
-        case TypeKind::kUuid:
-            return "uuid";
+        case TypeKind::kInterval: return "string";
+        case TypeKind::kBytes: return "binary";
+        case TypeKind::kDate: return "date";
+        case TypeKind::kTime: return "time";
+        case TypeKind::kTimestamp: return "timestamp";
+        case TypeKind::kTimestampTz: return "timestamptz";
+        case TypeKind::kUuid: return "uuid";
     }
     return "string";
 }

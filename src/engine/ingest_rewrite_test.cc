@@ -85,7 +85,8 @@ TEST_F(RewriteTest, WhileChangesArrive) {
             const bool impatient = source.Pick(4) == 0;
             running = std::async(std::launch::async, [this, id, impatient, &stop, &cancelled, lsn = source.lsn()] {
                 int polls = 0;
-                const Status status = engine_->ingest().Optimize(id, lsn, [&] { return stop || (impatient && ++polls > 3); });
+                const Status status =
+                    engine_->ingest().Optimize(id, lsn, [&] { return stop || (impatient && ++polls > 3); });
                 cancelled += !status.ok() && status.error().sqlstate == sqlstate::kQueryCanceled;
             });
         }
@@ -145,8 +146,8 @@ TEST_F(RewriteTest, FailsAtEveryStepAndGoesOn) {
         }
     };
     grow();
-    for (const char* fault : {"rewrite-new-file", "rewrite-finish-file", "rewrite-before-commit", "rewrite-before-publish",
-                              "parquet-append", "parquet-sync", "sort-append"}) {
+    for (const char* fault : {"rewrite-new-file", "rewrite-finish-file", "rewrite-before-commit",
+                              "rewrite-before-publish", "parquet-append", "parquet-sync", "sort-append"}) {
         SCOPED_TRACE(fault);
         for (const uint32_t id : kMirrors) {
             if (std::string(fault) == "sort-append" && id != 102) continue;

@@ -254,9 +254,10 @@ TEST_F(IngestTest, AppliesAndCopiesManyRows) {
         QueryInputs::Attach(*connection->context).mirrors.push_back({read->view, {}});
         std::string rows = "SELECT * FROM ivy_delta(0)";
         if (!read->view->files().empty()) rows += " UNION ALL SELECT * FROM ivy_files('0')";
-        auto result = connection->Query("SELECT concat_ws(' ', count(*), count(DISTINCT c1), sum(c1), sum(c2), "
-                                              "count(DISTINCT c4), sum(epoch_us(c5) - c1 * 1000), bool_and(c3 = c1 / 7)) FROM (" +
-                                              rows + ")");
+        auto result = connection->Query(
+            "SELECT concat_ws(' ', count(*), count(DISTINCT c1), sum(c1), sum(c2), "
+            "count(DISTINCT c4), sum(epoch_us(c5) - c1 * 1000), bool_and(c3 = c1 / 7)) FROM (" +
+            rows + ")");
         ASSERT_FALSE(result->HasError()) << result->GetError();
         EXPECT_EQ(result->Fetch()->GetValue(0, 0).ToString(),
                   "1000000 1000000 499999500000 499500000 5000 1700000000000000000000 true");

@@ -297,9 +297,7 @@ class Worker {
             const auto more = channel_->Read(&frame);
             if (!more.ok() || !*more) return;
             switch (static_cast<MessageType>(frame.type)) {
-                case MessageType::kFlushReady:
-                    Publish(FlushReady::Read(frame).value());
-                    break;
+                case MessageType::kFlushReady: Publish(FlushReady::Read(frame).value()); break;
                 case MessageType::kPersisted: {
                     std::lock_guard guard(mutex_);
                     persisted_ = std::max(persisted_, Persisted::Read(frame).value().lsn);
@@ -313,8 +311,7 @@ class Worker {
                     for (const uint32_t id : failed.inexact) row.open.inexact.push_back(id);
                     break;
                 }
-                default:
-                    ADD_FAILURE() << "frame " << int{frame.type};
+                default: ADD_FAILURE() << "frame " << int{frame.type};
             }
         }
     }

@@ -98,11 +98,11 @@ Status Instance::LoadHttpfs() {
         const auto result = duckdb::Connection(*database_).Query("LOAD httpfs");
         if (result->HasError()) {
             const Error error = ErrorFromDuck(result->GetErrorObject());
-            return Status::Make(sqlstate::kFeatureNotSupported,
-                                "network locations need DuckDB's extension httpfs, which could not be loaded",
-                                error.message,
-                                "Install the file httpfs.duckdb_extension of DuckDB " +
-                                    std::string(duckdb::DuckDB::LibraryVersion()) + "; Debian's package duckdb has it.");
+            return Status::Make(
+                sqlstate::kFeatureNotSupported,
+                "network locations need DuckDB's extension httpfs, which could not be loaded", error.message,
+                "Install the file httpfs.duckdb_extension of DuckDB " + std::string(duckdb::DuckDB::LibraryVersion()) +
+                    "; Debian's package duckdb has it.");
         }
         // A busy server (429, 503) is asked nine times: with the extension's own factor of 4 that takes more than a minute.
         duckdb::DBConfig::GetConfig(*database_->instance)

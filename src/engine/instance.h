@@ -25,10 +25,10 @@ namespace ivy::engine {
 class Instance {
   public:
     struct Config {
-        std::string temp_folder;     // for spilling; made if missing, emptied of what a crashed engine left there
-        uint64_t memory_limit = 0;   // bytes; 0: DuckDB's default, 80% of the machine's memory
-        uint64_t temp_limit = 0;     // bytes in temp_folder; 0: DuckDB's default, 90% of the free space
-        int threads = 0;             // 0: one a core
+        std::string temp_folder;    // for spilling; made if missing, emptied of what a crashed engine left there
+        uint64_t memory_limit = 0;  // bytes; 0: DuckDB's default, 80% of the machine's memory
+        uint64_t temp_limit = 0;    // bytes in temp_folder; 0: DuckDB's default, 90% of the free space
+        int threads = 0;            // 0: one a core
     };
     static Result<std::unique_ptr<Instance>> Open(const Config& config);
     ~Instance();
@@ -42,11 +42,11 @@ class Instance {
     Status LoadHttpfs();
 
     struct Usage {
-        std::string version;       // DuckDB's
+        std::string version;  // DuckDB's
         uint64_t threads = 0;
         uint64_t memory_used = 0;  // bytes
         uint64_t memory_limit = 0;
-        uint64_t temp_used = 0;    // bytes spilled
+        uint64_t temp_used = 0;  // bytes spilled
     };
     Usage GetUsage();
 

@@ -155,7 +155,8 @@ std::string FingerprintOf(LakeIo* io, const lake::DeltaSegment& segment) {
         for (const std::string& path : *files) {
             const int64_t changed = ValueOrThrow(io->ModifiedMs(path));
             if (changed > now - kYoungMs) return "";
-            text += '\n' + path + ' ' + std::to_string(changed) + ' ' + std::to_string(ValueOrThrow(io->FileSize(path)));
+            text +=
+                '\n' + path + ' ' + std::to_string(changed) + ' ' + std::to_string(ValueOrThrow(io->FileSize(path)));
         }
     }
     return text;

@@ -33,53 +33,22 @@ std::optional<PrimitiveType> TypeOf(const Column& column, size_t bytes) {
     type.scale = column.scale;
     type.length = static_cast<int64_t>(bytes);
     switch (column.kind) {
-        case Kind::kBoolean:
-            type.kind = TypeKind::kBoolean;
-            return type;
-        case Kind::kInt32:
-            type.kind = TypeKind::kInt;
-            return type;
-        case Kind::kInt64:
-            type.kind = TypeKind::kLong;
-            return type;
-        case Kind::kFloat:
-            type.kind = TypeKind::kFloat;
-            return type;
-        case Kind::kDouble:
-            type.kind = TypeKind::kDouble;
-            return type;
-        case Kind::kDecimal:
-            type.kind = TypeKind::kDecimal;
-            return type;
-        case Kind::kDate:
-            type.kind = TypeKind::kDate;
-            return type;
-        case Kind::kTime:
-            type.kind = TypeKind::kTime;
-            return type;
-        case Kind::kTimestamp:
-            type.kind = TypeKind::kTimestamp;
-            return type;
-        case Kind::kTimestampTz:
-            type.kind = TypeKind::kTimestampTz;
-            return type;
-        case Kind::kTimestampNs:
-            type.kind = TypeKind::kTimestampNs;
-            return type;
-        case Kind::kTimestampTzNs:
-            type.kind = TypeKind::kTimestampTzNs;
-            return type;
-        case Kind::kString:
-            type.kind = TypeKind::kString;
-            return type;
-        case Kind::kUuid:
-            type.kind = TypeKind::kUuid;
-            return type;
-        case Kind::kBinary:
-            type.kind = TypeKind::kBinary;
-            return type;
-        default:
-            return std::nullopt;
+        case Kind::kBoolean: type.kind = TypeKind::kBoolean; return type;
+        case Kind::kInt32: type.kind = TypeKind::kInt; return type;
+        case Kind::kInt64: type.kind = TypeKind::kLong; return type;
+        case Kind::kFloat: type.kind = TypeKind::kFloat; return type;
+        case Kind::kDouble: type.kind = TypeKind::kDouble; return type;
+        case Kind::kDecimal: type.kind = TypeKind::kDecimal; return type;
+        case Kind::kDate: type.kind = TypeKind::kDate; return type;
+        case Kind::kTime: type.kind = TypeKind::kTime; return type;
+        case Kind::kTimestamp: type.kind = TypeKind::kTimestamp; return type;
+        case Kind::kTimestampTz: type.kind = TypeKind::kTimestampTz; return type;
+        case Kind::kTimestampNs: type.kind = TypeKind::kTimestampNs; return type;
+        case Kind::kTimestampTzNs: type.kind = TypeKind::kTimestampTzNs; return type;
+        case Kind::kString: type.kind = TypeKind::kString; return type;
+        case Kind::kUuid: type.kind = TypeKind::kUuid; return type;
+        case Kind::kBinary: type.kind = TypeKind::kBinary; return type;
+        default: return std::nullopt;
     }
 }
 
@@ -142,8 +111,7 @@ std::optional<Value> ToValue(const Column& column, const SingleValue& value) {
                     duckdb::BaseUUID::FromBlob(reinterpret_cast<duckdb::const_data_ptr_t>(bytes->data())));
             }
             break;
-        default:
-            break;
+        default: break;
     }
     return std::nullopt;
 }

@@ -32,22 +32,18 @@ Result<T> Guarded(const std::string& path, Body body) {
 iceberg::Json ToJson(const duckdb::Value& value) {
     if (value.IsNull()) return nullptr;
     switch (value.type().id()) {
-        case LogicalTypeId::BOOLEAN:
-            return value.GetValue<bool>();
+        case LogicalTypeId::BOOLEAN: return value.GetValue<bool>();
         case LogicalTypeId::TINYINT:
         case LogicalTypeId::SMALLINT:
         case LogicalTypeId::INTEGER:
-        case LogicalTypeId::BIGINT:
-            return value.GetValue<int64_t>();
+        case LogicalTypeId::BIGINT: return value.GetValue<int64_t>();
         case LogicalTypeId::FLOAT:
         case LogicalTypeId::DOUBLE: {
             const double number = value.GetValue<double>();
             return std::isfinite(number) ? iceberg::Json(number) : iceberg::Json(value.ToString());
         }
-        case LogicalTypeId::VARCHAR:
-            return std::string(duckdb::StringValue::Get(value));
-        case LogicalTypeId::BLOB:
-            return nullptr;
+        case LogicalTypeId::VARCHAR: return std::string(duckdb::StringValue::Get(value));
+        case LogicalTypeId::BLOB: return nullptr;
         case LogicalTypeId::STRUCT: {
             iceberg::Json object = iceberg::Json::object();
             const auto& children = duckdb::StructValue::GetChildren(value);
@@ -71,8 +67,7 @@ iceberg::Json ToJson(const duckdb::Value& value) {
             }
             return object;
         }
-        default:
-            return value.ToString();
+        default: return value.ToString();
     }
 }
 

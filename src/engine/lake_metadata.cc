@@ -58,12 +58,9 @@ std::pair<std::string, lake::IcebergOptions> Arguments(const duckdb::TableFuncti
 
 const char* ContentName(iceberg::Content content) {
     switch (content) {
-        case iceberg::Content::kData:
-            return "DATA";
-        case iceberg::Content::kPositionDeletes:
-            return "POSITION_DELETES";
-        case iceberg::Content::kEqualityDeletes:
-            return "EQUALITY_DELETES";
+        case iceberg::Content::kData: return "DATA";
+        case iceberg::Content::kPositionDeletes: return "POSITION_DELETES";
+        case iceberg::Content::kEqualityDeletes: return "EQUALITY_DELETES";
     }
     return "";
 }

@@ -116,8 +116,7 @@ class IdAssigner {
                 AssignOne(column.children[0], &pair[0], true);
                 return AssignOne(column.children[1], &pair[1], true);
             }
-            default:
-                CheckType(column, *in_file, nested);
+            default: CheckType(column, *in_file, nested);
         }
     }
 
@@ -149,41 +148,25 @@ bool HasMappedNames(const std::vector<Column>& columns) {
 
 LogicalType LakeType(const Column& column) {
     switch (column.kind) {
-        case Kind::kBoolean:
-            return LogicalType::BOOLEAN;
-        case Kind::kInt8:
-            return LogicalType::TINYINT;
-        case Kind::kInt16:
-            return LogicalType::SMALLINT;
-        case Kind::kInt32:
-            return LogicalType::INTEGER;
-        case Kind::kInt64:
-            return LogicalType::BIGINT;
-        case Kind::kFloat:
-            return LogicalType::FLOAT;
-        case Kind::kDouble:
-            return LogicalType::DOUBLE;
+        case Kind::kBoolean: return LogicalType::BOOLEAN;
+        case Kind::kInt8: return LogicalType::TINYINT;
+        case Kind::kInt16: return LogicalType::SMALLINT;
+        case Kind::kInt32: return LogicalType::INTEGER;
+        case Kind::kInt64: return LogicalType::BIGINT;
+        case Kind::kFloat: return LogicalType::FLOAT;
+        case Kind::kDouble: return LogicalType::DOUBLE;
         case Kind::kDecimal:
             return LogicalType::DECIMAL(static_cast<uint8_t>(column.precision), static_cast<uint8_t>(column.scale));
-        case Kind::kDate:
-            return LogicalType::DATE;
-        case Kind::kTime:
-            return LogicalType::TIME;
-        case Kind::kTimestamp:
-            return LogicalType::TIMESTAMP;
-        case Kind::kTimestampTz:
-            return LogicalType::TIMESTAMP_TZ;
-        case Kind::kTimestampNs:
-            return LogicalType::TIMESTAMP_NS;
-        case Kind::kTimestampTzNs:
-            return LogicalType::TIMESTAMP_TZ_NS;
+        case Kind::kDate: return LogicalType::DATE;
+        case Kind::kTime: return LogicalType::TIME;
+        case Kind::kTimestamp: return LogicalType::TIMESTAMP;
+        case Kind::kTimestampTz: return LogicalType::TIMESTAMP_TZ;
+        case Kind::kTimestampNs: return LogicalType::TIMESTAMP_NS;
+        case Kind::kTimestampTzNs: return LogicalType::TIMESTAMP_TZ_NS;
         case Kind::kString:
-        case Kind::kNull:
-            return LogicalType::VARCHAR;
-        case Kind::kUuid:
-            return LogicalType::UUID;
-        case Kind::kBinary:
-            return LogicalType::BLOB;
+        case Kind::kNull: return LogicalType::VARCHAR;
+        case Kind::kUuid: return LogicalType::UUID;
+        case Kind::kBinary: return LogicalType::BLOB;
         case Kind::kStruct: {
             duckdb::child_list_t<LogicalType> fields;
             for (const Column& child : column.children) {
@@ -191,10 +174,8 @@ LogicalType LakeType(const Column& column) {
             }
             return LogicalType::STRUCT(std::move(fields));
         }
-        case Kind::kList:
-            return LogicalType::LIST(LakeType(column.children[0]));
-        case Kind::kMap:
-            return LogicalType::MAP(LakeType(column.children[0]), LakeType(column.children[1]));
+        case Kind::kList: return LogicalType::LIST(LakeType(column.children[0]));
+        case Kind::kMap: return LogicalType::MAP(LakeType(column.children[0]), LakeType(column.children[1]));
     }
     return LogicalType::INVALID;
 }
@@ -263,8 +244,7 @@ duckdb::unique_ptr<duckdb::BaseStatistics> MakeStatistics(const LogicalType& typ
             set(*upper, [](auto& s, auto v, auto t) { duckdb::StringStats::SetMax(s, v, t); });
             break;
         }
-        default:
-            return known ? statistics.ToUnique() : nullptr;
+        default: return known ? statistics.ToUnique() : nullptr;
     }
     return known || lower || upper ? statistics.ToUnique() : nullptr;
 }

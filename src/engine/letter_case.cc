@@ -79,7 +79,9 @@ class LibcCase final : public LetterCase {
         std::string out;
         out.reserve(text.size());
         for (size_t at = 0; at < text.size();) {
-            const auto byte = [&](size_t i) { return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U; };
+            const auto byte = [&](size_t i) {
+                return at + i < text.size() ? static_cast<unsigned char>(text[at + i]) : 0U;
+            };
             const unsigned first = byte(0);
             const size_t size = first < 0x80 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
             wint_t code = size == 1 ? first : first & (0xffU >> (size + 1));
@@ -144,7 +146,8 @@ class IcuCase final : public LetterCase {
         std::vector<UChar> from(text.size() + 1);
         UErrorCode status = U_ZERO_ERROR;
         int32_t size = 0;
-        u_strFromUTF8(from.data(), static_cast<int32_t>(from.size()), &size, text.data(), static_cast<int32_t>(text.size()), &status);
+        u_strFromUTF8(from.data(), static_cast<int32_t>(from.size()), &size, text.data(),
+                      static_cast<int32_t>(text.size()), &status);
         if (U_FAILURE(status)) Unavailable("text is not valid UTF-8");
         std::vector<UChar> to(static_cast<size_t>(size) + 16);
         int32_t length = function(to.data(), static_cast<int32_t>(to.size()), from.data(), size, &status);

@@ -17,14 +17,10 @@ std::string& Prefix() {
 
 const char* Name(LogLevel level) {
     switch (level) {
-        case LogLevel::kDebug:
-            return "DEBUG";
-        case LogLevel::kLog:
-            return "LOG";
-        case LogLevel::kWarning:
-            return "WARNING";
-        case LogLevel::kFatal:
-            return "FATAL";
+        case LogLevel::kDebug: return "DEBUG";
+        case LogLevel::kLog: return "LOG";
+        case LogLevel::kWarning: return "WARNING";
+        case LogLevel::kFatal: return "FATAL";
     }
     return "LOG";
 }

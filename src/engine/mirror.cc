@@ -17,20 +17,16 @@ namespace {
 
 constexpr char kConfigurationLimitExceeded[] = "53400";
 constexpr uint64_t kApplyBatchBytes = 64ull << 20;
-constexpr uint64_t kBacklogMemory = 64ull << 20;   // of one mirror, before it goes to a file
+constexpr uint64_t kBacklogMemory = 64ull << 20;  // of one mirror, before it goes to a file
 constexpr uint64_t kBacklogFile = 1ull << 30;
 constexpr uint64_t kSizeCheckBytes = 64ull << 20;  // applied between two looks at the delta's size
 
 const char* StateName(Mirror::State state) {
     switch (state) {
-        case Mirror::State::kCopying:
-            return "copying";
-        case Mirror::State::kLive:
-            return "live";
-        case Mirror::State::kReorganizing:
-            return "reorganizing";
-        case Mirror::State::kFailed:
-            return "failed";
+        case Mirror::State::kCopying: return "copying";
+        case Mirror::State::kLive: return "live";
+        case Mirror::State::kReorganizing: return "reorganizing";
+        case Mirror::State::kFailed: return "failed";
     }
     return "failed";
 }
@@ -316,7 +312,8 @@ void Mirror::FailLocked(const Error& error, bool for_good) {
     }
     if (!for_good && context_.reloads.MayReload(id_)) {
         const Error reload = {sqlstate::kConnectionFailure,
-                              "mirror \"" + name_ + "\" has failed and is to be loaded again: " + error.message, "", ""};
+                              "mirror \"" + name_ + "\" has failed and is to be loaded again: " + error.message, "",
+                              ""};
         context_.events.Send(ErrorMessage{reload, Unavailable::kNo});
     } else {
         context_.events.Send(MirrorFailed{id_, generation_, error, {}});

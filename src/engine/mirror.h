@@ -194,10 +194,10 @@ class Mirror {
         FlushReady ready;
         bool published = false;
         iceberg::Expired expired;
-        std::optional<delta::FlushCut> cut;  // of a flush
-        std::optional<delta::NewFile> file;  // of a flush that wrote rows
-        std::shared_ptr<RewriteJob> rewrite;       // of a rewrite, with...
-        std::shared_ptr<delta::RewriteMap> map;    // ...where its rows went
+        std::optional<delta::FlushCut> cut;      // of a flush
+        std::optional<delta::NewFile> file;      // of a flush that wrote rows
+        std::shared_ptr<RewriteJob> rewrite;     // of a rewrite, with...
+        std::shared_ptr<delta::RewriteMap> map;  // ...where its rows went
     };
     using Clock = std::chrono::steady_clock;
 
@@ -206,8 +206,8 @@ class Mirror {
 
     // mirror.cc
     Status Apply(const ChangeSpool& changes, Xid xid, Lsn lsn);
-    Status ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns, const ChangeSpool& changes, Xid xid,
-                   Lsn lsn);
+    Status ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns, const ChangeSpool& changes,
+                   Xid xid, Lsn lsn);
     void ForgetSeen(const Snapshot& snapshot);
     void Keep(Waiting waiting);
     Waiting TakeFirst();
@@ -259,8 +259,10 @@ class Mirror {
     // Deleted rows of data files as files of the table's kind: names for them, writing them, and entering them into a change.
     std::vector<std::string> NewDeletePaths(size_t data_files) const;
     Result<std::vector<iceberg::DataFile>> WriteDeletes(
-        const std::vector<std::pair<std::string, const delta::RowSet*>>& deleted, const std::vector<std::string>& paths);
-    static void AddDeletes(const iceberg::Table& table, const std::vector<iceberg::DataFile>& deletes, iceberg::Change* change);
+        const std::vector<std::pair<std::string, const delta::RowSet*>>& deleted,
+        const std::vector<std::string>& paths);
+    static void AddDeletes(const iceberg::Table& table, const std::vector<iceberg::DataFile>& deletes,
+                           iceberg::Change* change);
     void CheckFiles();
     void Retire(iceberg::Expired files);
     void DeleteRetired();
@@ -295,8 +297,8 @@ class Mirror {
     Lsn current_flushed_lsn_ = kInvalidLsn;
     uint64_t copy_number_ = 0;
     bool copy_active_ = false;
-    bool catching_up_ = false;             // the active copy is in CatchUp, or has been
-    Snapshot copying_snapshot_;  // of the active copy
+    bool catching_up_ = false;                           // the active copy is in CatchUp, or has been
+    Snapshot copying_snapshot_;                          // of the active copy
     std::vector<DataFileWriter::Written> joined_files_;  // of the active copy, by those that joined and have ended
     std::vector<uint32_t> joined_inexact_;
     Lsn flush_requested_ = kInvalidLsn;
@@ -305,10 +307,10 @@ class Mirror {
 
     // Held for moments.
     mutable std::mutex rewrite_mutex_;
-    std::shared_ptr<RewriteJob> rewrite_;    // planned, under way, or waiting to be published
+    std::shared_ptr<RewriteJob> rewrite_;                  // planned, under way, or waiting to be published
     uint64_t optimize_requested_ = 0, optimize_done_ = 0;  // tickets
-    int64_t optimize_sequence_ = 0;          // a request is about files that are not younger
-    Error optimize_error_;                   // of the last request
+    int64_t optimize_sequence_ = 0;                        // a request is about files that are not younger
+    Error optimize_error_;                                 // of the last request
 
     // What queries look at.
     mutable std::mutex state_mutex_;
@@ -319,8 +321,8 @@ class Mirror {
     std::vector<uint32_t> inexact_;
     std::vector<MirrorColumn> columns_;
     Error error_, flush_error_;
-    int failed_flushes_ = 0;               // in a row
-    Error rewrite_error_;                  // of the last rewrite
+    int failed_flushes_ = 0;  // in a row
+    Error rewrite_error_;     // of the last rewrite
     uint64_t rewrites_done_ = 0;
     int failed_rewrites_ = 0;              // in a row
     std::shared_ptr<const void> readers_;  // held by every view; changed when files are retired

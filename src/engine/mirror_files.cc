@@ -132,7 +132,8 @@ Result<std::vector<iceberg::DataFile>> Mirror::WriteDeletes(
     if (open_.format_version >= 3) return iceberg::WriteDeletionVectors(&context_.io, paths.front(), deleted);
     std::vector<iceberg::DataFile> files;
     for (size_t i = 0; i < deleted.size(); i++) {
-        Result<iceberg::DataFile> file = WritePositionDeletes(context_.instance, paths[i], deleted[i].first, *deleted[i].second);
+        Result<iceberg::DataFile> file =
+            WritePositionDeletes(context_.instance, paths[i], deleted[i].first, *deleted[i].second);
         if (!file.ok()) {
             for (const iceberg::DataFile& written : files) (void)context_.io.DeleteFile(written.path);
             return file.status();
@@ -142,7 +143,8 @@ Result<std::vector<iceberg::DataFile>> Mirror::WriteDeletes(
     return files;
 }
 
-void Mirror::AddDeletes(const iceberg::Table& table, const std::vector<iceberg::DataFile>& deletes, iceberg::Change* change) {
+void Mirror::AddDeletes(const iceberg::Table& table, const std::vector<iceberg::DataFile>& deletes,
+                        iceberg::Change* change) {
     if (table.format_version() >= 3) {
         change->deletion_vectors = deletes;
         return;
@@ -152,7 +154,8 @@ void Mirror::AddDeletes(const iceberg::Table& table, const std::vector<iceberg::
     std::set<std::string> targets;
     for (const iceberg::DataFile& file : deletes) targets.insert(*file.referenced_data_file);
     for (const iceberg::DataFile& old : table.delete_files()) {
-        if (old.referenced_data_file && targets.contains(*old.referenced_data_file)) change->removed.push_back(old.path);
+        if (old.referenced_data_file && targets.contains(*old.referenced_data_file))
+            change->removed.push_back(old.path);
     }
 }
 
@@ -176,7 +179,8 @@ void Mirror::Sweep() {
         }
     }
     if (removed == 0) return;
-    Log(LogLevel::kLog, "deleted " + std::to_string(removed) + " files that mirror \"" + name_ + "\" does not refer to");
+    Log(LogLevel::kLog,
+        "deleted " + std::to_string(removed) + " files that mirror \"" + name_ + "\" does not refer to");
 }
 
 Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const iceberg::Table& table, const MirrorOpen& open,

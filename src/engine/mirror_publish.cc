@@ -81,7 +81,8 @@ Status Mirror::TakeRewritten(Publication* publication, delta::MirrorTable& table
     IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> all, FilesOfTable(*iceberg_, open, &paths));
     std::vector<delta::NewFile> files;  // in the order of the rewrite
     for (const auto& written : publication->rewrite->files()) {
-        const auto file = std::find_if(all.begin(), all.end(), [&](const auto& f) { return f.path == written.file.path; });
+        const auto file =
+            std::find_if(all.begin(), all.end(), [&](const auto& f) { return f.path == written.file.path; });
         if (file == all.end()) return Status::Internal("a rewritten file is not in the table");
         files.push_back(*file);
     }

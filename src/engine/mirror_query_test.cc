@@ -198,8 +198,7 @@ TEST_F(MirrorQueryTest, NotReadyUntilCopied) {
 TEST_F(MirrorQueryTest, SnapshotsSeeWhatTheyShould) {
     Copy(1000);
     const Table before = table_;
-    Apply(110,
-          {{RowOp::kInsert, 5000, 0, {1, "new"}}, {RowOp::kDelete, 7}, {RowOp::kUpdate, 8, 9000, {2, "moved"}}},
+    Apply(110, {{RowOp::kInsert, 5000, 0, {1, "new"}}, {RowOp::kDelete, 7}, {RowOp::kUpdate, 8, 9000, {2, "moved"}}},
           &table_);
     const Table after = table_;
     Apply(111, {{RowOp::kDelete, 5000}, {RowOp::kUpdate, 9000, 9000, {3, "again"}}}, &table_);

@@ -144,7 +144,8 @@ bool Mirror::Rewrite() {
         job = rewrite_;
         job->set_phase(RewriteJob::Phase::kRewriting);
     }
-    job->status = job->Run([&](const std::vector<std::string>& paths) { return NoteFilesToWrite(kRewriteNote, paths); });
+    job->status =
+        job->Run([&](const std::vector<std::string>& paths) { return NoteFilesToWrite(kRewriteNote, paths); });
     std::lock_guard ingest(ingest_mutex_);
     std::lock_guard rewrite(rewrite_mutex_);
     if (closed_ || state_ == State::kFailed) {
@@ -208,7 +209,8 @@ bool Mirror::FinishRewriting() {
 
 Status Mirror::OfferRewrite(const std::shared_ptr<RewriteJob>& job) {
     const RewritePlan& plan = job->plan();
-    const Status obsolete = Status::Make(sqlstate::kObjectNotInState, "the files have changed while they were rewritten");
+    const Status obsolete =
+        Status::Make(sqlstate::kObjectNotInState, "the files have changed while they were rewritten");
     std::shared_ptr<delta::MirrorTable> table;
     Publication publication;
     FlushReady& ready = publication.ready;
@@ -303,7 +305,8 @@ void Mirror::EndRewrite(const std::shared_ptr<RewriteJob>& job, const Status& st
         LogError(LogLevel::kWarning, "could not rewrite files of mirror \"" + name_ + "\"", status.error());
     }
     rewrite_error_ = status.error();
-    next_rewrite_ = Clock::now() + std::min<Clock::duration>(kPlanPause * (1 << std::min(failed_rewrites_++, 10)), kLongestPause);
+    next_rewrite_ =
+        Clock::now() + std::min<Clock::duration>(kPlanPause * (1 << std::min(failed_rewrites_++, 10)), kLongestPause);
     const uint64_t ticket = job->plan().ticket;
     if (ticket != 0 && ticket == optimize_requested_) {
         optimize_error_ = status.error();

@@ -16,8 +16,8 @@ namespace ivy::engine {
 namespace {
 
 // Limits of the server's format.
-constexpr int kMaxScale = 16383;             // of any value
-constexpr int kMaxResultScale = 1000;        // chosen for a quotient or a root
+constexpr int kMaxScale = 16383;       // of any value
+constexpr int kMaxResultScale = 1000;  // chosen for a quotient or a root
 constexpr int kMinSignificantDigits = 16;
 constexpr int kMaxDigitsBeforePoint = 131072;
 // The server counts in groups of four decimal digits; its choice of scales shows it.
@@ -74,7 +74,8 @@ Leading LeadingGroup(const Number& number) {
     leading.weight = FloorDivide(exponent, kGroup);
     const int count = exponent - kGroup * leading.weight + 1;
     for (int i = 0; i < count; i++) {
-        leading.value = leading.value * 10 + (i < static_cast<int>(text.size()) ? text[static_cast<size_t>(i)] - '0' : 0);
+        leading.value =
+            leading.value * 10 + (i < static_cast<int>(text.size()) ? text[static_cast<size_t>(i)] - '0' : 0);
     }
     return leading;
 }
@@ -249,7 +250,8 @@ template double Number::ToFloat<double>() const;
 
 int64_t Number::ToInteger(int64_t min, int64_t max, const char* type_name) const {
     if (IsNaN()) ThrowSqlError(sqlstate::kFeatureNotSupported, std::string("cannot convert NaN to ") + type_name);
-    if (!IsFinite()) ThrowSqlError(sqlstate::kFeatureNotSupported, std::string("cannot convert infinity to ") + type_name);
+    if (!IsFinite())
+        ThrowSqlError(sqlstate::kFeatureNotSupported, std::string("cannot convert infinity to ") + type_name);
     const Number rounded = Round(*this, 0);
     if (!rounded.digits.fits_slong_p() || rounded.digits.get_si() < min || rounded.digits.get_si() > max) {
         ThrowSqlError(sqlstate::kNumericOutOfRange, std::string(type_name) + " out of range");
@@ -327,7 +329,8 @@ Number DivideToInteger(const Number& a, const Number& b) {
     if (b.Sign() == 0) DivisionByZero();
     const int scale = std::max(a.scale, b.scale);
     Number quotient;
-    quotient.digits = DivideRounded(Shift(a.digits, a.scale, scale, false), Shift(b.digits, b.scale, scale, false), false);
+    quotient.digits =
+        DivideRounded(Shift(a.digits, a.scale, scale, false), Shift(b.digits, b.scale, scale, false), false);
     return Checked(std::move(quotient));
 }
 

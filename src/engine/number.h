@@ -20,8 +20,8 @@ struct Number {
     enum class Kind : uint8_t { kFinite, kNaN, kInfinity, kMinusInfinity };
 
     Kind kind = Kind::kFinite;
-    int scale = 0;      // digits after the point, those of "digits" too
-    mpz_class digits;   // value * 10^scale
+    int scale = 0;     // digits after the point, those of "digits" too
+    mpz_class digits;  // value * 10^scale
 
     bool IsFinite() const { return kind == Kind::kFinite; }
     bool IsNaN() const { return kind == Kind::kNaN; }

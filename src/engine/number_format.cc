@@ -13,8 +13,8 @@ namespace {
 
 constexpr char kSyntaxError[] = "42601";
 
-constexpr const char* kNames[] = {",", ".", "0", "9", "B", "C", "D", "EEEE", "FM", "G", "L", "MI", "PL",
-                                  "PR", "RN", "SG", "SP", "S", "TH", "V"};
+constexpr const char* kNames[] = {",", ".",  "0",  "9",  "B",  "C",  "D",  "EEEE", "FM", "G",
+                                  "L", "MI", "PL", "PR", "RN", "SG", "SP", "S",    "TH", "V"};
 
 char Upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; }
 
@@ -263,7 +263,8 @@ std::string NumberFormat::Render(std::string digits, bool negative, int after, s
     const size_t second = symbols.find("234");
     const std::string_view group = symbols.substr(1, second - 1);
     const std::string_view local_point = symbols.substr(second + 3, symbols.size() - second - 4);
-    const bool local = std::any_of(items_.begin(), items_.end(), [](const Item& i) { return i.kind == Kind::kLocalPoint; });
+    const bool local =
+        std::any_of(items_.begin(), items_.end(), [](const Item& i) { return i.kind == Kind::kLocalPoint; });
     Run run(*this, std::move(digits), negative, after, spaces, local ? local_point : ".");
     for (const Item& item : items_) {
         switch (item.kind) {

@@ -27,7 +27,20 @@ class NumberFormat {
     int Decimals() const { return after_; }
 
   private:
-    enum class Kind : uint8_t { kNine, kZero, kPoint, kLocalPoint, kComma, kGroup, kMinus, kPlus, kSign, kOrdinal, kNothing, kLiteral };
+    enum class Kind : uint8_t {
+        kNine,
+        kZero,
+        kPoint,
+        kLocalPoint,
+        kComma,
+        kGroup,
+        kMinus,
+        kPlus,
+        kSign,
+        kOrdinal,
+        kNothing,
+        kLiteral
+    };
     struct Item {
         Kind kind;
         bool upper;

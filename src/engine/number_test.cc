@@ -31,8 +31,9 @@ std::string Unary(Number (*function)(const Number&), const char* a) {
 }
 
 TEST(NumberTest, TextIsCanonical) {
-    for (const char* text : {"0", "0.00", "1", "-1.50", "123456789012345678", "1234567890123456789012345678901234567890.5",
-                             "-0.000000000000000000000000000000000001", "NaN", "Infinity", "-Infinity"}) {
+    for (const char* text :
+         {"0", "0.00", "1", "-1.50", "123456789012345678", "1234567890123456789012345678901234567890.5",
+          "-0.000000000000000000000000000000000001", "NaN", "Infinity", "-Infinity"}) {
         EXPECT_EQ(Number::Parse(text).Text(), text);
     }
     EXPECT_EQ(Number::Parse("1.5e3").Text(), "1500");
@@ -81,10 +82,10 @@ TEST(NumberTest, Roots) {
 }
 
 TEST(NumberTest, KeysSortAsValues) {
-    const std::vector<const char*> ascending = {"-Infinity", "-1000000", "-10.5", "-10.25", "-10",  "-9.99", "-1", "-0.5",
-                                                "-0.05",     "0",        "0.001", "0.05",   "0.5",  "1",     "1.01",
-                                                "1.1",       "9",        "10",    "10.01",  "99.9", "100",   "1e40",
-                                                "Infinity",  "NaN"};
+    const std::vector<const char*> ascending = {"-Infinity", "-1000000", "-10.5", "-10.25", "-10",      "-9.99",
+                                                "-1",        "-0.5",     "-0.05", "0",      "0.001",    "0.05",
+                                                "0.5",       "1",        "1.01",  "1.1",    "9",        "10",
+                                                "10.01",     "99.9",     "100",   "1e40",   "Infinity", "NaN"};
     for (size_t i = 0; i < ascending.size(); i++) {
         for (size_t j = 0; j < ascending.size(); j++) {
             const Number a = Number::Parse(ascending[i]);
@@ -103,7 +104,7 @@ TEST(NumberTest, Deviations) {
     const auto deviation = [](int64_t count, const char* sum, const char* squares, bool sample, bool root) {
         return Deviation(Number::FromInteger(count), Number::Parse(sum), Number::Parse(squares), sample, root).Text();
     };
-    EXPECT_EQ(deviation(3, "6", "14", true, false), "1.00000000000000000000");   // 1, 2, 3
+    EXPECT_EQ(deviation(3, "6", "14", true, false), "1.00000000000000000000");  // 1, 2, 3
     EXPECT_EQ(deviation(3, "6", "14", false, false), "0.66666666666666666667");
     EXPECT_EQ(deviation(3, "6", "14", false, true), "0.81649658092772603273");
     EXPECT_EQ(deviation(2, "4.0", "8.00", true, true), "0");

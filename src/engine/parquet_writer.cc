@@ -97,7 +97,8 @@ Result<std::unique_ptr<ParquetWriter>> ParquetWriter::Open(Instance& instance, c
 void ParquetWriter::Start(Instance& instance) {
     State& state = *state_;
     state.connection = instance.Connect();
-    state.row_group_bytes = std::clamp<uint64_t>(instance.GetUsage().memory_limit / kRowGroupShare, 1 << 20, kRowGroupBytes);
+    state.row_group_bytes =
+        std::clamp<uint64_t>(instance.GetUsage().memory_limit / kRowGroupShare, 1 << 20, kRowGroupBytes);
     duckdb::ClientContext& context = state.context();
     context.RunFunctionInTransaction([&] {
         auto& entry = duckdb::Catalog::GetSystemCatalog(context).GetEntry<duckdb::CopyFunctionCatalogEntry>(

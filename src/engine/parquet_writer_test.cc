@@ -109,33 +109,19 @@ TEST_F(ParquetWriterTest, KeepsEveryTypesExtremes) {
             }
             const auto pick = [&](auto low, auto high, auto other) { return row == 0 ? low : row == 1 ? high : other; };
             switch (types[c].kind) {
-                case TypeKind::kBool:
-                    out.AppendFixed<uint8_t>(row == 1);
-                    break;
-                case TypeKind::kInt16:
-                    out.AppendFixed<int16_t>(pick(INT16_MIN, INT16_MAX, -7));
-                    break;
-                case TypeKind::kInt32:
-                    out.AppendFixed<int32_t>(pick(INT32_MIN, INT32_MAX, -7));
-                    break;
-                case TypeKind::kInt64:
-                    out.AppendFixed<int64_t>(pick(INT64_MIN, INT64_MAX, int64_t{-7}));
-                    break;
-                case TypeKind::kFloat:
-                    out.AppendFixed<float>(pick(-INFINITY, INFINITY, 1e-45f));
-                    break;
-                case TypeKind::kDouble:
-                    out.AppendFixed<double>(pick(-1.7976931348623157e308, 5e-324, -0.1));
-                    break;
+                case TypeKind::kBool: out.AppendFixed<uint8_t>(row == 1); break;
+                case TypeKind::kInt16: out.AppendFixed<int16_t>(pick(INT16_MIN, INT16_MAX, -7)); break;
+                case TypeKind::kInt32: out.AppendFixed<int32_t>(pick(INT32_MIN, INT32_MAX, -7)); break;
+                case TypeKind::kInt64: out.AppendFixed<int64_t>(pick(INT64_MIN, INT64_MAX, int64_t{-7})); break;
+                case TypeKind::kFloat: out.AppendFixed<float>(pick(-INFINITY, INFINITY, 1e-45f)); break;
+                case TypeKind::kDouble: out.AppendFixed<double>(pick(-1.7976931348623157e308, 5e-324, -0.1)); break;
                 case TypeKind::kText:
                     out.AppendVariable(pick(std::string(), std::string(5000, 'z'), std::string("ä'\"\n")));
                     break;
                 case TypeKind::kBytes:
                     out.AppendVariable(pick(std::string(1, '\0'), std::string(300, '\xff'), std::string("a\0b", 3)));
                     break;
-                case TypeKind::kDate:
-                    out.AppendFixed<int32_t>(pick(-INT32_MAX, INT32_MAX, -800000));
-                    break;
+                case TypeKind::kDate: out.AppendFixed<int32_t>(pick(-INT32_MAX, INT32_MAX, -800000)); break;
                 case TypeKind::kTime:
                     out.AppendFixed<int64_t>(pick(int64_t{0}, int64_t{86400000000}, int64_t{1}));
                     break;
@@ -310,7 +296,8 @@ TEST_F(ParquetWriterTest, SortsFilesAndSaysWhereRowsWent) {
     DataFileSpec spec;
     spec.path = NewDataPath(folder_ + "/table", ".parquet");
     spec.index_folder = folder_;
-    spec.columns = {Column(1, "id", {TypeKind::kInt64}), Column(2, "d", {TypeKind::kDouble}), Column(3, "t", {TypeKind::kText})};
+    spec.columns = {Column(1, "id", {TypeKind::kInt64}), Column(2, "d", {TypeKind::kDouble}),
+                    Column(3, "t", {TypeKind::kText})};
     spec.key = {1};
     spec.sort = {2, 3};
     spec.keep_order = true;
@@ -330,7 +317,8 @@ TEST_F(ParquetWriterTest, SortsFilesAndSaysWhereRowsWent) {
             const uint64_t random = static_cast<uint64_t>(row) * 0x9E3779B97F4A7C15;
             std::optional<double> d;
             std::optional<std::string> t;
-            if (random >> 60 != 0) d = random >> 60 < 8 ? special[(random >> 40) % 7] : static_cast<double>((random >> 30) % 1000);
+            if (random >> 60 != 0)
+                d = random >> 60 < 8 ? special[(random >> 40) % 7] : static_cast<double>((random >> 30) % 1000);
             if (random >> 50 & 7) t = std::string((random >> 20) % 40, static_cast<char>('a' + random % 3));
             if ((random >> 44) % 64 == 0) t = std::string("a\0b", 3);
             given.emplace_back(d, t);
@@ -358,24 +346,27 @@ TEST_F(ParquetWriterTest, SortsFilesAndSaysWhereRowsWent) {
     };
     std::optional<std::pair<std::optional<double>, std::optional<std::string>>> last;
     uint64_t seen = 0;
-    const Status read = DataFileReader(*instance_).Scan(spec.path, spec.columns, [&](uint64_t first, duckdb::DataChunk& rows) {
-        for (duckdb::idx_t i = 0; i < rows.size(); i++, seen++) {
-            const auto id = static_cast<size_t>(rows.GetValue(0, i).GetValue<int64_t>());
-            const auto& [d, t] = given.at(id);
-            if (written->entry.order->at(id) != first + i) return Status::Internal("row " + std::to_string(id) + " is elsewhere");
-            const duckdb::Value dv = rows.GetValue(1, i), tv = rows.GetValue(2, i);
-            bool same = dv.IsNull() == !d && tv.IsNull() == !t;
-            if (same && d) {
-                const double value = dv.GetValue<double>();
-                same = std::memcmp(&value, &*d, sizeof value) == 0 || (std::isnan(value) && std::isnan(*d));
+    const Status read =
+        DataFileReader(*instance_).Scan(spec.path, spec.columns, [&](uint64_t first, duckdb::DataChunk& rows) {
+            for (duckdb::idx_t i = 0; i < rows.size(); i++, seen++) {
+                const auto id = static_cast<size_t>(rows.GetValue(0, i).GetValue<int64_t>());
+                const auto& [d, t] = given.at(id);
+                if (written->entry.order->at(id) != first + i)
+                    return Status::Internal("row " + std::to_string(id) + " is elsewhere");
+                const duckdb::Value dv = rows.GetValue(1, i), tv = rows.GetValue(2, i);
+                bool same = dv.IsNull() == !d && tv.IsNull() == !t;
+                if (same && d) {
+                    const double value = dv.GetValue<double>();
+                    same = std::memcmp(&value, &*d, sizeof value) == 0 || (std::isnan(value) && std::isnan(*d));
+                }
+                if (same && t) same = duckdb::StringValue::Get(tv) == *t;
+                if (!same) return Status::Internal("row " + std::to_string(id) + " has other values");
+                if (last && less(given[id], *last))
+                    return Status::Internal("row " + std::to_string(id) + " is out of order");
+                last = given[id];
             }
-            if (same && t) same = duckdb::StringValue::Get(tv) == *t;
-            if (!same) return Status::Internal("row " + std::to_string(id) + " has other values");
-            if (last && less(given[id], *last)) return Status::Internal("row " + std::to_string(id) + " is out of order");
-            last = given[id];
-        }
-        return Status::Ok();
-    });
+            return Status::Ok();
+        });
     EXPECT_TRUE(read.ok()) << read.error().message;
     EXPECT_EQ(seen, static_cast<uint64_t>(kRows));
 }

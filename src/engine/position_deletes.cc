@@ -21,19 +21,21 @@ std::string LongBytes(uint64_t value) {
 
 }  // namespace
 
-Result<iceberg::DataFile> WritePositionDeletes(Instance& instance, const std::string& path, const std::string& data_file,
-                                               const delta::RowSet& deleted) {
+Result<iceberg::DataFile> WritePositionDeletes(Instance& instance, const std::string& path,
+                                               const std::string& data_file, const delta::RowSet& deleted) {
     const std::vector<MirrorColumn> columns = {{kPathField, "file_path", {TypeKind::kText}, true},
                                                {kPositionField, "pos", {TypeKind::kInt64}, true}};
     IVY_ASSIGN_OR_RETURN(const std::unique_ptr<ParquetWriter> writer, ParquetWriter::Open(instance, path, columns));
     duckdb::DataChunk chunk;
-    chunk.Initialize(duckdb::Allocator::DefaultAllocator(), {duckdb::LogicalType::VARCHAR, duckdb::LogicalType::BIGINT});
+    chunk.Initialize(duckdb::Allocator::DefaultAllocator(),
+                     {duckdb::LogicalType::VARCHAR, duckdb::LogicalType::BIGINT});
     const duckdb::Value name(data_file);
     for (auto row = deleted.begin(); row != deleted.end();) {
         chunk.Reset();
         duckdb::idx_t count = 0;
         auto* positions = reinterpret_cast<int64_t*>(duckdb::FlatVector::GetDataMutable(chunk.data[1]));
-        for (; row != deleted.end() && count < STANDARD_VECTOR_SIZE; ++row) positions[count++] = static_cast<int64_t>(*row);
+        for (; row != deleted.end() && count < STANDARD_VECTOR_SIZE; ++row)
+            positions[count++] = static_cast<int64_t>(*row);
         chunk.data[0].Reference(name, duckdb::count_t(count));
         chunk.SetChildCardinality(count);
         IVY_RETURN_IF_ERROR(writer->Append(chunk));
@@ -51,7 +53,8 @@ Result<iceberg::DataFile> WritePositionDeletes(Instance& instance, const std::st
 Result<delta::RowSet> ReadPositionDeletes(Instance& instance, const iceberg::DataFile& file) {
     delta::RowSet deleted;
     IVY_RETURN_IF_ERROR(DataFileReader(instance).Scan(
-        file.path, {{kPositionField, "pos", {TypeKind::kInt64}, false}}, [&](uint64_t, duckdb::DataChunk& chunk) -> Status {
+        file.path, {{kPositionField, "pos", {TypeKind::kInt64}, false}},
+        [&](uint64_t, duckdb::DataChunk& chunk) -> Status {
             chunk.Flatten();
             const auto* positions = duckdb::FlatVector::GetData<int64_t>(chunk.data[0]);
             for (duckdb::idx_t i = 0; i < chunk.size(); i++) {

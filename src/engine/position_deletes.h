@@ -17,8 +17,8 @@
 namespace ivy::engine {
 
 // Writes a file about the deleted rows of "data_file"; it is on stable storage then.
-Result<iceberg::DataFile> WritePositionDeletes(Instance& instance, const std::string& path, const std::string& data_file,
-                                               const delta::RowSet& deleted);
+Result<iceberg::DataFile> WritePositionDeletes(Instance& instance, const std::string& path,
+                                               const std::string& data_file, const delta::RowSet& deleted);
 
 // The rows that a file written by the above has deleted. An error if it is damaged.
 Result<delta::RowSet> ReadPositionDeletes(Instance& instance, const iceberg::DataFile& file);

@@ -63,7 +63,8 @@ bool IsRemote(const std::string& path) { return path.find("://") != std::string:
 
 // CREATE SECRET for a connection of its own.
 std::string CreateSecretSql(const Secret& secret) {
-    std::string sql = "CREATE SECRET " + QuoteIdentifier(secret.name) + " IN connection (TYPE " + QuoteIdentifier(secret.type);
+    std::string sql =
+        "CREATE SECRET " + QuoteIdentifier(secret.name) + " IN connection (TYPE " + QuoteIdentifier(secret.type);
     if (!secret.scope.empty()) {
         sql += ", SCOPE [";
         for (size_t i = 0; i < secret.scope.size(); i++) sql += (i == 0 ? "" : ", ") + QuoteLiteral(secret.scope[i]);
@@ -74,8 +75,9 @@ std::string CreateSecretSql(const Secret& secret) {
 }
 
 // The statement in "sql", which must be a single one of that type: nothing else is ever sent, or safe to run.
-duckdb::unique_ptr<duckdb::SQLStatement> ParseOne(duckdb::Connection& connection, const std::string& sql,
-                                                  duckdb::StatementType type = duckdb::StatementType::SELECT_STATEMENT) {
+duckdb::unique_ptr<duckdb::SQLStatement> ParseOne(
+    duckdb::Connection& connection, const std::string& sql,
+    duckdb::StatementType type = duckdb::StatementType::SELECT_STATEMENT) {
     auto statements = connection.ExtractStatements(sql);
     if (statements.size() != 1 || statements[0]->type != type) {
         throw duckdb::InvalidInputException("a query must be one statement of the announced kind");
@@ -134,8 +136,8 @@ Status AppendChunk(const duckdb::DataChunk& chunk, size_t offset, size_t count, 
 
 // Whether a damaged file below "location" may be the reason.
 bool MayBeDamage(const Error& error, const std::string& location) {
-    return error.message.find(location) != std::string::npos || error.sqlstate == sqlstate::kIoError || error.sqlstate == sqlstate::kDataCorrupted ||
-           error.sqlstate == sqlstate::kInternalError;
+    return error.message.find(location) != std::string::npos || error.sqlstate == sqlstate::kIoError ||
+           error.sqlstate == sqlstate::kDataCorrupted || error.sqlstate == sqlstate::kInternalError;
 }
 
 // Profiling of one connection, for the time of one query.
@@ -162,7 +164,9 @@ class Profiling {
 }  // namespace
 
 QuerySession::QuerySession(Channel& channel, Services& services)
-    : channel_(channel), services_(services), connection_(services.instance->Connect()),
+    : channel_(channel),
+      services_(services),
+      connection_(services.instance->Connect()),
       inputs_(&QueryInputs::Attach(*connection_->context)) {
     connection_->context->config.use_replacement_scans = false;  // a name is never a file's
 }
@@ -187,8 +191,7 @@ void QuerySession::Serve() {
 
 Status QuerySession::Handle(const Frame& frame) {
     switch (static_cast<MessageType>(frame.type)) {
-        case MessageType::kRowSource:
-            return StartRowSource(frame);
+        case MessageType::kRowSource: return StartRowSource(frame);
         case MessageType::kChunk:
             if (!rows_ && rows_status_.ok()) {
                 return Status::Make(sqlstate::kProtocolViolation, "chunk without a row source");
@@ -268,9 +271,8 @@ QuerySession::Outcome QuerySession::Prepare(const Query& query, std::string* sql
     if (!query.mirrors.empty()) {
         const auto begin = Clock::now();
         Unavailable why = Unavailable::kNo;
-        const Status applied =
-            services_.mirrors->WaitApplied(query.lsn, std::chrono::milliseconds(query.freshness_timeout_ms),
-                                           [this] { return hung_up_.load(); }, &why);
+        const Status applied = services_.mirrors->WaitApplied(
+            query.lsn, std::chrono::milliseconds(query.freshness_timeout_ms), [this] { return hung_up_.load(); }, &why);
         const auto waited = std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - begin);
         done->freshness_wait_us = static_cast<uint64_t>(waited.count());
         if (!applied.ok()) return Failure{applied.error(), why};
@@ -287,7 +289,8 @@ QuerySession::Outcome QuerySession::Prepare(const Query& query, std::string* sql
     inputs_->files = query.files;
     inputs_->may_write = query.mode == QueryMode::kCopy;
     if (std::any_of(query.files.begin(), query.files.end(), IsRemote)) {
-        if (const Status loaded = services_.instance->LoadHttpfs(); !loaded.ok()) return Failure{loaded.error(), Unavailable::kNo};
+        if (const Status loaded = services_.instance->LoadHttpfs(); !loaded.ok())
+            return Failure{loaded.error(), Unavailable::kNo};
     }
     Result<std::string> expanded =
         ExpandSql(query.sql, inputs_->mirrors.size(), inputs_->row_sources.size(),
@@ -326,8 +329,10 @@ QuerySession::Outcome QuerySession::ApplySecrets(const std::vector<Secret>& secr
         const auto result = run(CreateSecretSql(secret));
         if (result->HasError()) {
             const Error error = ErrorFromDuck(result->GetErrorObject());
-            return Failure{Status::Make(sqlstate::kInvalidParameter, "secret \"" + secret.name + "\" can't be used", error.message).error(),
-                           Unavailable::kNo};
+            return Failure{
+                Status::Make(sqlstate::kInvalidParameter, "secret \"" + secret.name + "\" can't be used", error.message)
+                    .error(),
+                Unavailable::kNo};
         }
         secrets_.push_back(secret);
     }
@@ -338,7 +343,8 @@ QuerySession::Outcome QuerySession::ApplySecrets(const std::vector<Secret>& secr
 
 QuerySession::Outcome QuerySession::Explain(const std::string& sql, QueryDone* done) {
     try {
-        const auto result = connection_->Query(ParseOne(*connection_, "EXPLAIN " + sql, duckdb::StatementType::EXPLAIN_STATEMENT));
+        const auto result =
+            connection_->Query(ParseOne(*connection_, "EXPLAIN " + sql, duckdb::StatementType::EXPLAIN_STATEMENT));
         if (result->HasError()) return FromEngine(ErrorFromDuck(result->GetErrorObject()));
         while (const auto chunk = result->Fetch()) {
             for (size_t row = 0; row < chunk->size(); row++) done->plan += chunk->GetValue(1, row).ToString();
@@ -349,8 +355,7 @@ QuerySession::Outcome QuerySession::Explain(const std::string& sql, QueryDone* d
     }
 }
 
-QuerySession::Outcome QuerySession::Execute(const Query& query, const std::string& sql, QueryDone* done,
-                                            Status* sent) {
+QuerySession::Outcome QuerySession::Execute(const Query& query, const std::string& sql, QueryDone* done, Status* sent) {
     try {
         Profiling profiling(*connection_, query.mode == QueryMode::kProfile);
         ByteWriter out;

@@ -67,11 +67,11 @@ class QuerySession {
     Services& services_;
     std::atomic<bool> hung_up_{false};
     std::unique_ptr<duckdb::Connection> connection_;
-    QueryInputs* inputs_;      // owned by the connection
+    QueryInputs* inputs_;                     // owned by the connection
     std::unique_ptr<RowSourceBuilder> rows_;  // the row source that chunks go to
-    Status rows_status_;       // first failure of the row sources of the next query
-    Settings settings_;        // in force on the connection
-    std::vector<Secret> secrets_;  // known to it
+    Status rows_status_;                      // first failure of the row sources of the next query
+    Settings settings_;                       // in force on the connection
+    std::vector<Secret> secrets_;             // known to it
 };
 
 }  // namespace ivy::engine

@@ -33,7 +33,8 @@ void Inherit(duckdb::Vector* values, const std::vector<uint64_t>& rows, int64_t 
 RewriteJob::RewriteJob(Instance& instance, iceberg::FileIo& io, RewritePlan plan)
     : instance_(instance), io_(io), plan_(std::move(plan)), columns_(plan_.columns) {
     if (plan_.lineage) {
-        for (const auto& [id, name] : {std::pair(kRowIdField, "_row_id"), std::pair(kLastUpdatedField, "_last_updated_sequence_number")}) {
+        for (const auto& [id, name] :
+             {std::pair(kRowIdField, "_row_id"), std::pair(kLastUpdatedField, "_last_updated_sequence_number")}) {
             MirrorColumn& column = columns_.emplace_back();
             column.id = id;
             column.name = name;
@@ -56,7 +57,8 @@ Status RewriteJob::Run(const Note& note) {
         done = StatusFromException(exception);
     }
     if (done.ok() && rows_written_ != total_rows_) {
-        done = Status::Corrupt("rewriting " + std::to_string(total_rows_) + " rows gave " + std::to_string(rows_written_));
+        done =
+            Status::Corrupt("rewriting " + std::to_string(total_rows_) + " rows gave " + std::to_string(rows_written_));
     }
     if (!done.ok()) Remove();
     return done;
@@ -137,7 +139,8 @@ Status RewriteJob::CopySorted(const Note& note) {
         auto& ordinals = sorted.data[columns_.size()];
         ordinals.Flatten();
         const auto* ordinal = duckdb::FlatVector::GetData<int64_t>(ordinals);
-        for (size_t i = 0; i < sorted.size(); i++) order->at(static_cast<size_t>(ordinal[i])) = static_cast<uint32_t>(place++);
+        for (size_t i = 0; i < sorted.size(); i++)
+            order->at(static_cast<size_t>(ordinal[i])) = static_cast<uint32_t>(place++);
         for (size_t i = 0; i < columns_.size(); i++) rows.data[i].Reference(sorted.data[i]);
         rows.SetCardinalityUnsafe(sorted.size());
         IVY_RETURN_IF_ERROR(Write(rows, note));
@@ -171,7 +174,8 @@ Status RewriteJob::FinishFile() {
     for (const uint32_t field : {kRowIdField, kLastUpdatedField}) {
         const int id = static_cast<int>(field);
         iceberg::Metrics& metrics = written.file.metrics;
-        for (auto* counts : {&metrics.column_sizes, &metrics.value_counts, &metrics.null_value_counts, &metrics.nan_value_counts}) {
+        for (auto* counts :
+             {&metrics.column_sizes, &metrics.value_counts, &metrics.null_value_counts, &metrics.nan_value_counts}) {
             counts->erase(id);
         }
         metrics.lower_bounds.erase(id);

@@ -28,7 +28,8 @@ inline constexpr uint32_t kLastUpdatedField = 2147483539;
 struct RewriteInput {
     delta::RewriteSource source;
     int64_t bytes = 0;
-    int64_t first_row_id = 0, sequence_number = 0;  // format version 3: what rows without an identity of their own inherit
+    int64_t first_row_id = 0,
+            sequence_number = 0;  // format version 3: what rows without an identity of their own inherit
 };
 
 struct RewritePlan {

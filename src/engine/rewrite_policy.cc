@@ -14,7 +14,8 @@ uint64_t LiveBytes(const FileFacts& file) {
 
 bool IsWorn(const FileFacts& file, const RewritePolicy& policy) {
     return file.deleted > 0 && file.bytes >= policy.worn_bytes &&
-           static_cast<double>(file.deleted) * 100 >= static_cast<double>(file.rows) * static_cast<double>(policy.deleted_percent);
+           static_cast<double>(file.deleted) * 100 >=
+               static_cast<double>(file.rows) * static_cast<double>(policy.deleted_percent);
 }
 
 }  // namespace
@@ -38,7 +39,8 @@ std::vector<size_t> ChooseFiles(const std::vector<FileFacts>& files, const Rewri
     }
     // The smallest first, as many as make the largest of them no larger than all others together: what was merged lately is
     // left alone until as much has come after it.
-    std::stable_sort(small.begin(), small.end(), [&](size_t a, size_t b) { return LiveBytes(files[a]) < LiveBytes(files[b]); });
+    std::stable_sort(small.begin(), small.end(),
+                     [&](size_t a, size_t b) { return LiveBytes(files[a]) < LiveBytes(files[b]); });
     size_t count = 0;
     uint64_t small_bytes = 0;
     for (size_t i = 0; i < small.size(); i++) {

@@ -20,7 +20,7 @@ struct RewritePolicy {
     uint64_t small_files = 10;             // so many small files are rewritten together
     uint64_t deleted_percent = 25;         // of a file's rows, for it to be rewritten
     uint64_t worn_bytes = 32ull << 20;     // smaller files are never rewritten for their deleted rows alone
-    bool merge_all = false;                // whatever their sizes: not only those that are no larger than the rest together
+    bool merge_all = false;  // whatever their sizes: not only those that are no larger than the rest together
 };
 
 // The indexes of the files to rewrite together, ascending; none: all is well. They have no more live bytes than two new

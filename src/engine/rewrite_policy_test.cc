@@ -72,7 +72,8 @@ TEST(RewritePolicy, CostsLittleForATableThatGrows) {
             files.erase(files.begin() + static_cast<ptrdiff_t>(chosen[i]));
         }
         rewritten += bytes;
-        for (; bytes > policy.target_bytes; bytes -= policy.target_bytes) files.push_back({1000, 0, policy.target_bytes});
+        for (; bytes > policy.target_bytes; bytes -= policy.target_bytes)
+            files.push_back({1000, 0, policy.target_bytes});
         if (bytes > 0) files.push_back({1000, 0, bytes});
     }
     EXPECT_LT(rewritten, 5 * written);

@@ -69,19 +69,32 @@ struct Carrier<Bytes> {
 template <typename T>
 duckdb::LogicalType TypeOf() {
     using duckdb::LogicalType;
-    if constexpr (std::is_same_v<T, bool>) return LogicalType::BOOLEAN;
-    else if constexpr (std::is_same_v<T, int16_t>) return LogicalType::SMALLINT;
-    else if constexpr (std::is_same_v<T, int32_t>) return LogicalType::INTEGER;
-    else if constexpr (std::is_same_v<T, int64_t>) return LogicalType::BIGINT;
-    else if constexpr (std::is_same_v<T, float>) return LogicalType::FLOAT;
-    else if constexpr (std::is_same_v<T, double>) return LogicalType::DOUBLE;
-    else if constexpr (std::is_same_v<T, duckdb::hugeint_t>) return LogicalType::HUGEINT;
-    else if constexpr (std::is_same_v<T, duckdb::date_t>) return LogicalType::DATE;
-    else if constexpr (std::is_same_v<T, duckdb::dtime_t>) return LogicalType::TIME;
-    else if constexpr (std::is_same_v<T, duckdb::timestamp_t>) return LogicalType::TIMESTAMP;
-    else if constexpr (std::is_same_v<T, duckdb::interval_t>) return LogicalType::INTERVAL;
-    else if constexpr (std::is_same_v<T, Bytes> || std::is_same_v<T, BytesView>) return LogicalType::BLOB;
-    else return LogicalType::VARCHAR;
+    if constexpr (std::is_same_v<T, bool>)
+        return LogicalType::BOOLEAN;
+    else if constexpr (std::is_same_v<T, int16_t>)
+        return LogicalType::SMALLINT;
+    else if constexpr (std::is_same_v<T, int32_t>)
+        return LogicalType::INTEGER;
+    else if constexpr (std::is_same_v<T, int64_t>)
+        return LogicalType::BIGINT;
+    else if constexpr (std::is_same_v<T, float>)
+        return LogicalType::FLOAT;
+    else if constexpr (std::is_same_v<T, double>)
+        return LogicalType::DOUBLE;
+    else if constexpr (std::is_same_v<T, duckdb::hugeint_t>)
+        return LogicalType::HUGEINT;
+    else if constexpr (std::is_same_v<T, duckdb::date_t>)
+        return LogicalType::DATE;
+    else if constexpr (std::is_same_v<T, duckdb::dtime_t>)
+        return LogicalType::TIME;
+    else if constexpr (std::is_same_v<T, duckdb::timestamp_t>)
+        return LogicalType::TIMESTAMP;
+    else if constexpr (std::is_same_v<T, duckdb::interval_t>)
+        return LogicalType::INTERVAL;
+    else if constexpr (std::is_same_v<T, Bytes> || std::is_same_v<T, BytesView>)
+        return LogicalType::BLOB;
+    else
+        return LogicalType::VARCHAR;
 }
 
 template <typename T>
@@ -115,12 +128,10 @@ void Run(duckdb::DataChunk& args, duckdb::Vector& result, const Function& functi
 
 template <typename Function, typename R, typename Class, typename... A>
 void AddAs(duckdb::ExtensionLoader& loader, const char* name, Function function, R (Class::*)(A...) const) {
-    duckdb::ScalarFunction scalar(
-        duckdb::Identifier(name), duckdb::vector<duckdb::LogicalType>{TypeOf<A>()...},
-        TypeOf<typename Unwrapped<R>::Type>(),
-        [function](duckdb::DataChunk& args, duckdb::ExpressionState&, duckdb::Vector& result) {
-            Run<R, A...>(args, result, function);
-        });
+    duckdb::ScalarFunction scalar(duckdb::Identifier(name), duckdb::vector<duckdb::LogicalType>{TypeOf<A>()...},
+                                  TypeOf<typename Unwrapped<R>::Type>(),
+                                  [function](duckdb::DataChunk& args, duckdb::ExpressionState&,
+                                             duckdb::Vector& result) { Run<R, A...>(args, result, function); });
     scalar.SetFallible();
     loader.RegisterFunction(std::move(scalar));
 }

@@ -138,8 +138,8 @@ TEST_F(ScanTest, DeletedRowsAreDropped) {
     view_->files_.push_back(WriteFile("a.parquet", rows, "{a: 1, b: 3, c: 4}"));
     view_->files_.push_back(WriteFile("b.parquet", rows, "{a: 1, b: 3, c: 4}"));
     auto deleted = std::make_shared<delta::RowSet>();
-    for (uint64_t row = 0; row < 10000; row += 2) deleted->add(row);   // every even row
-    for (uint64_t row = 2048; row < 4096; row++) deleted->add(row);    // a whole row group
+    for (uint64_t row = 0; row < 10000; row += 2) deleted->add(row);  // every even row
+    for (uint64_t row = 2048; row < 4096; row++) deleted->add(row);   // a whole row group
     deleted->add(uint64_t{9999});
     view_->files_[1].deleted = deleted;
     EXPECT_EQ(Run("SELECT count(*) FROM ivy_files('0')"), std::to_string(20000 - deleted->cardinality()));
@@ -163,9 +163,8 @@ TEST_F(ScanTest, DeletedRowsAreDropped) {
 }
 
 TEST_F(ScanTest, FilesAndDelta) {
-    view_->files_.push_back(WriteFile("a.parquet",
-                                      "SELECT i::INTEGER AS a, i::BIGINT AS b, 'f' AS c FROM range(100000) t(i)",
-                                      "{a: 1, b: 3, c: 4}"));
+    view_->files_.push_back(WriteFile(
+        "a.parquet", "SELECT i::INTEGER AS a, i::BIGINT AS b, 'f' AS c FROM range(100000) t(i)", "{a: 1, b: 3, c: 4}"));
     AddDelta("SELECT (100000 + i)::INTEGER, i::BIGINT, CASE WHEN i % 3 > 0 THEN 'd' END FROM range(10000) t(i)");
     ASSERT_GT(view_->delta_chunks(), 1u);
     EXPECT_EQ(Run("SELECT count(*) FROM " + kBoth), "110000");
@@ -179,9 +178,8 @@ TEST_F(ScanTest, FilesAndDelta) {
 }
 
 TEST_F(ScanTest, PlanPushesDown) {
-    view_->files_.push_back(WriteFile("a.parquet",
-                                      "SELECT i::INTEGER AS a, i::BIGINT AS b, 'f' AS c FROM range(100000) t(i)",
-                                      "{a: 1, b: 3, c: 4}"));
+    view_->files_.push_back(WriteFile(
+        "a.parquet", "SELECT i::INTEGER AS a, i::BIGINT AS b, 'f' AS c FROM range(100000) t(i)", "{a: 1, b: 3, c: 4}"));
     AddDelta("SELECT 1::INTEGER, 1::BIGINT, 'd'");
     const std::string plan = Run("EXPLAIN SELECT sum(c3) FROM " + kBoth + " x WHERE c1 > 99990");
     EXPECT_NE(plan.find("c1 > 99990"), std::string::npos) << plan;

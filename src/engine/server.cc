@@ -177,18 +177,10 @@ void Server::Serve(Channel& channel) {
     }
     if (!channel.SendMessage(MessageType::kHello, *hello).ok()) return;
     switch (hello->role) {
-        case Role::kQuery:
-            QuerySession(channel, *services_).Serve();
-            break;
-        case Role::kCapture:
-            services_->ingest->ServeCapture(channel);
-            break;
-        case Role::kCopy:
-            services_->ingest->ServeCopy(channel);
-            break;
-        case Role::kControl:
-            ControlSession(channel, *services_).Serve();
-            break;
+        case Role::kQuery: QuerySession(channel, *services_).Serve(); break;
+        case Role::kCapture: services_->ingest->ServeCapture(channel); break;
+        case Role::kCopy: services_->ingest->ServeCopy(channel); break;
+        case Role::kControl: ControlSession(channel, *services_).Serve(); break;
     }
 }
 

@@ -4,10 +4,10 @@
 // sees them, cancelling, bad peers, many connections.
 #include "engine/server.h"
 
-#include <duckdb.hpp>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <duckdb.hpp>
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
@@ -267,7 +267,7 @@ TEST_F(ServerTest, Control) {
 }
 
 TEST_F(ServerTest, SocketIsPrivateAndIsRemoved) {
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(stat(path_.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777, 0600u);
     server_->Stop();

@@ -22,9 +22,9 @@ struct Services {
     Watcher* watcher = nullptr;
 
     // For "status".
-    std::atomic<uint64_t> connections{0};      // open now
+    std::atomic<uint64_t> connections{0};  // open now
     std::atomic<uint64_t> queries_running{0};
-    std::atomic<uint64_t> queries_done{0};     // since the start, failed ones included
+    std::atomic<uint64_t> queries_done{0};  // since the start, failed ones included
     std::atomic<uint64_t> queries_failed{0};
 };
 

@@ -49,8 +49,8 @@ TEST(SqlExpand, LeavesQuotedTextAlone) {
 }
 
 TEST(SqlExpand, RefusesDamagedPlaceholders) {
-    for (const char* sql : {"{mirror:2}", "{rows:11}", "{mirror:}", "{mirror:x}", "{mirror:1", "{rows:-1}", "{mirror:",
-                            "{mirror:99999999999999999999}", "{mirror:0 }"}) {
+    for (const char* sql : {"{mirror:2}", "{rows:11}", "{mirror:}", "{mirror:x}", "{mirror:1", "{rows:-1}",
+                            "{mirror:", "{mirror:99999999999999999999}", "{mirror:0 }"}) {
         EXPECT_EQ(Expand(sql).substr(0, 5), "error") << sql;
     }
 }

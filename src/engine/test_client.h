@@ -48,14 +48,10 @@ struct Answer {
 inline std::string ValueText(const ColumnView& column, size_t row) {
     if (column.IsNull(row)) return "NULL";
     switch (column.type.kind) {
-        case TypeKind::kInt32:
-            return std::to_string(column.Get<int32_t>(row));
-        case TypeKind::kInt64:
-            return std::to_string(column.Get<int64_t>(row));
-        case TypeKind::kDecimal:
-            return std::to_string(static_cast<int64_t>(column.Get<Int128>(row)));
-        default:
-            return std::string(column.GetVariable(row));
+        case TypeKind::kInt32: return std::to_string(column.Get<int32_t>(row));
+        case TypeKind::kInt64: return std::to_string(column.Get<int64_t>(row));
+        case TypeKind::kDecimal: return std::to_string(static_cast<int64_t>(column.Get<Int128>(row)));
+        default: return std::string(column.GetVariable(row));
     }
 }
 
@@ -126,18 +122,10 @@ class TestClient {
         while (true) {
             const Frame frame = Next();
             switch (static_cast<MessageType>(frame.type)) {
-                case MessageType::kChunk:
-                    AddChunk(frame, &answer);
-                    break;
-                case MessageType::kQueryDone:
-                    answer.done = QueryDone::Read(frame).value();
-                    return answer;
-                case MessageType::kError:
-                    answer.error = ErrorMessage::Read(frame).value();
-                    return answer;
-                default:
-                    ADD_FAILURE() << "frame " << int{frame.type};
-                    return answer;
+                case MessageType::kChunk: AddChunk(frame, &answer); break;
+                case MessageType::kQueryDone: answer.done = QueryDone::Read(frame).value(); return answer;
+                case MessageType::kError: answer.error = ErrorMessage::Read(frame).value(); return answer;
+                default: ADD_FAILURE() << "frame " << int{frame.type}; return answer;
             }
         }
     }

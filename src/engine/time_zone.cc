@@ -21,7 +21,8 @@ constexpr int64_t kDaySeconds = 86400;
 
 int64_t Shifted(int64_t micros, int64_t seconds) {
     int64_t result;
-    if (__builtin_add_overflow(micros, seconds * kSecond, &result) || result == INT64_MAX || result <= -INT64_MAX) OutOfRange();
+    if (__builtin_add_overflow(micros, seconds * kSecond, &result) || result == INT64_MAX || result <= -INT64_MAX)
+        OutOfRange();
     return result;
 }
 

@@ -30,11 +30,13 @@ std::string_view Trimmed(std::string_view text) {
 }
 
 bool EqualsIgnoringCase(std::string_view text, std::string_view lower) {
-    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), [](char a, char b) { return Lower(a) == b; });
+    return std::equal(text.begin(), text.end(), lower.begin(), lower.end(),
+                      [](char a, char b) { return Lower(a) == b; });
 }
 
 [[noreturn]] void BadSyntax(std::string_view text, const char* type) {
-    ThrowSqlError(sqlstate::kInvalidText, std::string("invalid input syntax for type ") + type + ": \"" + std::string(text) + "\"");
+    ThrowSqlError(sqlstate::kInvalidText,
+                  std::string("invalid input syntax for type ") + type + ": \"" + std::string(text) + "\"");
 }
 
 int DigitValue(char c) {
@@ -59,7 +61,8 @@ int BaseOf(std::string_view digits) {
 
 int64_t IntegerFromText(std::string_view text, int64_t min, int64_t max, const char* type) {
     const auto out_of_range = [&] {
-        ThrowSqlError(sqlstate::kNumericOutOfRange, "value \"" + std::string(text) + "\" is out of range for type " + type);
+        ThrowSqlError(sqlstate::kNumericOutOfRange,
+                      "value \"" + std::string(text) + "\" is out of range for type " + type);
     };
     std::string_view rest = text;
     while (!rest.empty() && IsSpace(rest.front())) rest.remove_prefix(1);
@@ -71,7 +74,8 @@ int64_t IntegerFromText(std::string_view text, int64_t min, int64_t max, const c
     uint64_t value = 0;
     bool any = false;
     while (!rest.empty()) {
-        if (rest[0] == '_' && (any || base != 10) && rest.size() > 1 && DigitValue(rest[1]) < base) rest.remove_prefix(1);
+        if (rest[0] == '_' && (any || base != 10) && rest.size() > 1 && DigitValue(rest[1]) < base)
+            rest.remove_prefix(1);
         const int digit = DigitValue(rest[0]);
         if (digit >= base) break;
         if (value > limit) out_of_range();
@@ -87,7 +91,8 @@ int64_t IntegerFromText(std::string_view text, int64_t min, int64_t max, const c
 bool BooleanFromText(std::string_view text) {
     const std::string_view word = Trimmed(text);
     const auto begins = [word](std::string_view name, size_t least) {
-        return word.size() >= least && word.size() <= name.size() && EqualsIgnoringCase(word, name.substr(0, word.size()));
+        return word.size() >= least && word.size() <= name.size() &&
+               EqualsIgnoringCase(word, name.substr(0, word.size()));
     };
     if (begins("true", 1) || begins("yes", 1) || begins("on", 2) || word == "1") return true;
     if (begins("false", 1) || begins("no", 1) || begins("off", 2) || word == "0") return false;
@@ -112,7 +117,8 @@ T FloatFromText(std::string_view text) {
     }
     if (end == begin) BadSyntax(text, type);
     if (errno == ERANGE && (value == 0 || std::isinf(value))) {
-        ThrowSqlError(sqlstate::kNumericOutOfRange, "\"" + std::string(begin, static_cast<size_t>(end - begin)) + "\" is out of range for type " + type);
+        ThrowSqlError(sqlstate::kNumericOutOfRange, "\"" + std::string(begin, static_cast<size_t>(end - begin)) +
+                                                        "\" is out of range for type " + type);
     }
     while (IsSpace(*end)) end++;
     if (*end != '\0') BadSyntax(text, type);
@@ -131,7 +137,8 @@ std::string NumericFromText(std::string_view text) {
     if (EqualsIgnoringCase(rest, "nan")) return "NaN";
     const bool negative = rest.starts_with('-');
     if (negative || rest.starts_with('+')) rest.remove_prefix(1);
-    if (EqualsIgnoringCase(rest, "infinity") || EqualsIgnoringCase(rest, "inf")) return negative ? "-Infinity" : "Infinity";
+    if (EqualsIgnoringCase(rest, "infinity") || EqualsIgnoringCase(rest, "inf"))
+        return negative ? "-Infinity" : "Infinity";
     const int base = BaseOf(rest);
     if (base != 10) rest.remove_prefix(2);
 
@@ -181,7 +188,8 @@ std::string NumericFromText(std::string_view text) {
     if (!rest.empty()) bad();
     Number number;
     number.digits = mpz_class(digits, base);
-    if (scale > kMaxScale || (number.digits != 0 && static_cast<int64_t>(digits.size()) - scale > kMaxDigits + 2000)) overflow();
+    if (scale > kMaxScale || (number.digits != 0 && static_cast<int64_t>(digits.size()) - scale > kMaxDigits + 2000))
+        overflow();
     if (scale < 0 && number.digits != 0) {
         mpz_class power;
         mpz_ui_pow_ui(power.get_mpz_t(), 10, static_cast<unsigned long>(-scale));
@@ -290,7 +298,8 @@ std::string FloatTextOf(T value, int extra) {
     }
     if (exponent < 0) return out + "0." + std::string(static_cast<size_t>(-exponent - 1), '0') + digits;
     if (count <= exponent + 1) return out + digits + std::string(static_cast<size_t>(exponent + 1 - count), '0');
-    return out + digits.substr(0, static_cast<size_t>(exponent) + 1) + "." + digits.substr(static_cast<size_t>(exponent) + 1);
+    return out + digits.substr(0, static_cast<size_t>(exponent) + 1) + "." +
+           digits.substr(static_cast<size_t>(exponent) + 1);
 }
 
 }  // namespace
@@ -349,7 +358,8 @@ class Reader {
                       std::string("form of a value of type ") + type_ + ": \"" + std::string(whole_) + "\"");
     }
     [[noreturn]] void OutOfRange() const {
-        ThrowSqlError(sqlstate::kDatetimeOverflow, "date/time field value out of range: \"" + std::string(whole_) + "\"");
+        ThrowSqlError(sqlstate::kDatetimeOverflow,
+                      "date/time field value out of range: \"" + std::string(whole_) + "\"");
     }
 
   private:
@@ -415,12 +425,15 @@ TextStamp StampFromText(std::string_view text, const char* type) {
         }
         const bool before_christ = reader.TakeWord("bc");
         if (!reader.Done()) reader.Unknown();
-        if (before_christ && date.year > 0) date.year = 1 - date.year;
-        else if (date.year == 0) reader.OutOfRange();
+        if (before_christ && date.year > 0)
+            date.year = 1 - date.year;
+        else if (date.year == 0)
+            reader.OutOfRange();
     } else if (date.year == 0) {
         reader.OutOfRange();
     }
-    if (date.month < 1 || date.month > 12 || date.day < 1 || date.day > DaysInMonth(date.year, date.month)) reader.OutOfRange();
+    if (date.month < 1 || date.month > 12 || date.day < 1 || date.day > DaysInMonth(date.year, date.month))
+        reader.OutOfRange();
     stamp.days = ToDays(date);
     if (stamp.days < kFirstDay) reader.Unknown();
     return stamp;

@@ -21,11 +21,11 @@ std::string NumericFromText(std::string_view text);
 std::string UuidFromText(std::string_view text);
 
 struct TextStamp {
-    int64_t days = 0;        // from 1970-01-01
-    int64_t time = 0;        // microseconds of the day
-    int infinity = 0;        // 1 or -1
+    int64_t days = 0;  // from 1970-01-01
+    int64_t time = 0;  // microseconds of the day
+    int infinity = 0;  // 1 or -1
     bool has_offset = false;
-    int64_t offset = 0;      // seconds east of Greenwich
+    int64_t offset = 0;  // seconds east of Greenwich
 };
 // Forms that mean the same under every DateStyle: YYYY-MM-DD, YYYY/MM/DD or YYYYMMDD, a time of day behind a blank or T, an
 // offset behind that, BC; the infinities.

@@ -50,7 +50,7 @@ class Watcher {
 
     const int epoll_fd_;
     const int stop_fd_;
-    std::mutex mutex_;  // held while callbacks run: they must be quick and must not use the watcher
+    std::mutex mutex_;      // held while callbacks run: they must be quick and must not use the watcher
     uint64_t next_id_ = 1;  // 0 is the stop event; ids are never reused, descriptors are
     std::map<uint64_t, Entry> entries_;
     std::thread thread_;

@@ -44,7 +44,8 @@ void PutString(Bytes* out, std::string_view text) {
 }
 
 Status Mismatch(const Type& type) {
-    return Status::Internal("an Avro datum does not fit its schema" + (type.name.empty() ? "" : " at type " + type.name));
+    return Status::Internal("an Avro datum does not fit its schema" +
+                            (type.name.empty() ? "" : " at type " + type.name));
 }
 
 // Whether a value's shape is that of a type (not looking into lists).
@@ -59,7 +60,8 @@ bool Fits(const Type& type, const Value& value) {
         case Kind::kDouble: return value.Get<double>() != nullptr;
         case Kind::kBytes:
         case Kind::kString: return value.Get<std::string>() != nullptr;
-        case Kind::kFixed: return value.Get<std::string>() && static_cast<int64_t>(value.Get<std::string>()->size()) == type.size;
+        case Kind::kFixed:
+            return value.Get<std::string>() && static_cast<int64_t>(value.Get<std::string>()->size()) == type.size;
         case Kind::kRecord: return value.Get<Value::List>() && value.Get<Value::List>()->size() == type.fields.size();
         case Kind::kArray:
         case Kind::kMap: return value.Get<Value::List>() != nullptr;
@@ -77,7 +79,8 @@ Status Encode(const Type& type, const Value& value, Bytes* out) {
         case Kind::kEnum: {
             const int64_t number = *value.Get<int64_t>();
             if (number < INT32_MIN || number > INT32_MAX) return Mismatch(type);
-            if (type.kind == Kind::kEnum && (number < 0 || number >= static_cast<int64_t>(type.symbols.size()))) return Mismatch(type);
+            if (type.kind == Kind::kEnum && (number < 0 || number >= static_cast<int64_t>(type.symbols.size())))
+                return Mismatch(type);
             PutLong(out, number);
             return Status::Ok();
         }
@@ -90,7 +93,9 @@ Status Encode(const Type& type, const Value& value, Bytes* out) {
         case Kind::kDouble: PutRaw(out, value.Get<double>(), sizeof(double)); return Status::Ok();
         case Kind::kBytes:
         case Kind::kString: PutString(out, *value.Get<std::string>()); return Status::Ok();
-        case Kind::kFixed: PutRaw(out, value.Get<std::string>()->data(), value.Get<std::string>()->size()); return Status::Ok();
+        case Kind::kFixed:
+            PutRaw(out, value.Get<std::string>()->data(), value.Get<std::string>()->size());
+            return Status::Ok();
         case Kind::kRecord: {
             const auto& list = *value.Get<Value::List>();
             for (size_t i = 0; i < list.size(); i++) IVY_RETURN_IF_ERROR(Encode(*type.fields[i].type, list[i], out));
@@ -212,7 +217,8 @@ Status Decode(const Type& type, Input* in, int64_t* budget, int depth, Value* ou
         case Kind::kString: out->data = in->String(); break;
         case Kind::kFixed: {
             const uint8_t* from = in->Raw(type.size);
-            out->data = from ? std::string(reinterpret_cast<const char*>(from), static_cast<size_t>(type.size)) : std::string();
+            out->data =
+                from ? std::string(reinterpret_cast<const char*>(from), static_cast<size_t>(type.size)) : std::string();
             break;
         }
         case Kind::kRecord: {
@@ -278,7 +284,8 @@ Result<Bytes> Deflate(const Bytes& raw) {
 
 Status Inflate(const uint8_t* from, size_t size, Bytes* out) {
     z_stream stream{};
-    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) return Status::Make(sqlstate::kOutOfMemory, "could not start decompression");
+    if (inflateInit2(&stream, -MAX_WBITS) != Z_OK)
+        return Status::Make(sqlstate::kOutOfMemory, "could not start decompression");
     stream.next_in = const_cast<Bytef*>(from);
     stream.avail_in = static_cast<uInt>(size);
     out->clear();
@@ -301,7 +308,8 @@ Status Inflate(const uint8_t* from, size_t size, Bytes* out) {
 
 // --- FileWriter ---
 
-Result<FileWriter> FileWriter::Make(const std::string& schema_json, const std::map<std::string, std::string>& metadata, Codec codec) {
+Result<FileWriter> FileWriter::Make(const std::string& schema_json, const std::map<std::string, std::string>& metadata,
+                                    Codec codec) {
     FileWriter writer;
     IVY_ASSIGN_OR_RETURN(writer.schema_, Schema::Parse(schema_json));
     writer.codec_ = codec;
@@ -363,7 +371,8 @@ Result<FileReader> FileReader::Open(const Bytes& file) {
     FileReader reader;
     Input in{file.data(), file.data() + file.size()};
     const uint8_t* magic = in.Raw(sizeof kMagic);
-    if (magic == nullptr || std::memcmp(magic, kMagic, sizeof kMagic) != 0) return Damaged("not an Avro container file");
+    if (magic == nullptr || std::memcmp(magic, kMagic, sizeof kMagic) != 0)
+        return Damaged("not an Avro container file");
     while (const int64_t count = in.BlockCount()) {
         for (int64_t i = 0; i < count && in.ok; i++) {
             std::string key = in.String();
@@ -375,7 +384,8 @@ Result<FileReader> FileReader::Open(const Bytes& file) {
     reader.sync_.assign(reinterpret_cast<const char*>(sync), kSyncSize);
 
     const std::string codec = reader.metadata_.contains("avro.codec") ? reader.metadata_["avro.codec"] : "null";
-    if (codec == "deflate") reader.codec_ = Codec::kDeflate;
+    if (codec == "deflate")
+        reader.codec_ = Codec::kDeflate;
     else if (codec != "null" && !codec.empty()) {
         return Status::Make(sqlstate::kFeatureNotSupported, "Avro codec \"" + codec + "\" is not supported");
     }

@@ -25,7 +25,22 @@
 
 namespace ivy::iceberg::avro {
 
-enum class Kind { kNull, kBoolean, kInt, kLong, kFloat, kDouble, kBytes, kString, kFixed, kEnum, kRecord, kArray, kMap, kUnion };
+enum class Kind {
+    kNull,
+    kBoolean,
+    kInt,
+    kLong,
+    kFloat,
+    kDouble,
+    kBytes,
+    kString,
+    kFixed,
+    kEnum,
+    kRecord,
+    kArray,
+    kMap,
+    kUnion
+};
 
 struct Type;
 
@@ -38,7 +53,7 @@ struct Field {
 // A node of a schema. Nodes point to each other (a named type may contain itself) and live as long as their Schema.
 struct Type {
     Kind kind = Kind::kNull;
-    std::string name;                   // record, enum, fixed
+    std::string name;  // record, enum, fixed
     std::string logical_type;
     std::vector<Field> fields;          // record
     std::vector<const Type*> branches;  // union
@@ -71,21 +86,23 @@ struct Value {
     std::variant<std::monostate, bool, int64_t, double, std::string, List> data;
 
     Value() = default;
-    Value(bool v) : data(v) {}                      // NOLINT: implicit, for building records
-    Value(int64_t v) : data(v) {}                   // NOLINT
-    Value(int v) : data(static_cast<int64_t>(v)) {} // NOLINT
-    Value(double v) : data(v) {}                    // NOLINT
-    Value(std::string v) : data(std::move(v)) {}    // NOLINT
-    Value(const char* v) : data(std::string(v)) {}  // NOLINT
-    Value(List v) : data(std::move(v)) {}           // NOLINT
+    Value(bool v) : data(v) {}                       // NOLINT: implicit, for building records
+    Value(int64_t v) : data(v) {}                    // NOLINT
+    Value(int v) : data(static_cast<int64_t>(v)) {}  // NOLINT
+    Value(double v) : data(v) {}                     // NOLINT
+    Value(std::string v) : data(std::move(v)) {}     // NOLINT
+    Value(const char* v) : data(std::string(v)) {}   // NOLINT
+    Value(List v) : data(std::move(v)) {}            // NOLINT
     template <typename T>
-    Value(const std::optional<T>& v) {              // NOLINT
+    Value(const std::optional<T>& v) {  // NOLINT
         if (v) *this = Value(*v);
     }
 
     bool IsNull() const { return data.index() == 0; }
     template <typename T>
-    const T* Get() const { return std::get_if<T>(&data); }  // null if it is something else
+    const T* Get() const {
+        return std::get_if<T>(&data);
+    }  // null if it is something else
     bool operator==(const Value&) const = default;
 };
 
@@ -129,14 +146,14 @@ class FileReader {
     std::shared_ptr<const Schema> schema_;
     std::map<std::string, std::string> metadata_;
     Codec codec_ = Codec::kNull;
-    const uint8_t* at_ = nullptr;   // in the file, behind the open block
+    const uint8_t* at_ = nullptr;  // in the file, behind the open block
     const uint8_t* end_ = nullptr;
     std::string sync_;
-    Bytes inflated_;                // the open block, if it was compressed
+    Bytes inflated_;  // the open block, if it was compressed
     const uint8_t* block_ = nullptr;
     const uint8_t* block_end_ = nullptr;
-    int64_t block_left_ = 0;        // data still in the open block
-    int64_t budget_ = 0;            // values that may still be made for the open block
+    int64_t block_left_ = 0;  // data still in the open block
+    int64_t budget_ = 0;      // values that may still be made for the open block
 };
 
 }  // namespace ivy::iceberg::avro

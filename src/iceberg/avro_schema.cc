@@ -39,8 +39,8 @@ class SchemaParser {
   public:
     explicit SchemaParser(Schema* schema) : schema_(schema) {
         static constexpr std::pair<const char*, Kind> kPrimitives[] = {
-            {"null", Kind::kNull},     {"boolean", Kind::kBoolean}, {"int", Kind::kInt},     {"long", Kind::kLong},
-            {"float", Kind::kFloat},   {"double", Kind::kDouble},   {"bytes", Kind::kBytes}, {"string", Kind::kString},
+            {"null", Kind::kNull},   {"boolean", Kind::kBoolean}, {"int", Kind::kInt},     {"long", Kind::kLong},
+            {"float", Kind::kFloat}, {"double", Kind::kDouble},   {"bytes", Kind::kBytes}, {"string", Kind::kString},
         };
         for (const auto& [name, kind] : kPrimitives) {
             Type* type = NewType(kind);
@@ -62,7 +62,8 @@ class SchemaParser {
         if (kind == "record" || kind == "error") return Record(json, space);
         if (kind == "enum") return Enum(json, space);
         if (kind == "fixed") return Fixed(json, space);
-        if (kind == "array" || kind == "map") return Container(json, space, kind == "array" ? Kind::kArray : Kind::kMap);
+        if (kind == "array" || kind == "map")
+            return Container(json, space, kind == "array" ? Kind::kArray : Kind::kMap);
         IVY_ASSIGN_OR_RETURN(const Type* named, Named(kind, space));
         IVY_ASSIGN_OR_RETURN(const auto logical, OptionalString(json, "logicalType"));
         if (!logical || named->kind == Kind::kRecord) return named;
@@ -94,8 +95,10 @@ class SchemaParser {
         IVY_ASSIGN_OR_RETURN(std::string name, RequiredString(json, "name"));
         IVY_ASSIGN_OR_RETURN(const auto own_space, OptionalString(json, "namespace"));
         const size_t dot = name.find_last_of('.');
-        if (dot != std::string::npos) *space = name.substr(0, dot);
-        else if (own_space) *space = *own_space;
+        if (dot != std::string::npos)
+            *space = name.substr(0, dot);
+        else if (own_space)
+            *space = *own_space;
         if (dot == std::string::npos && !space->empty()) name = *space + "." + name;
         Type* type = NewType(kind);
         type->name = name;
@@ -149,7 +152,8 @@ class SchemaParser {
     Result<const Type*> Fixed(const Json& json, std::string space) {
         IVY_ASSIGN_OR_RETURN(Type * type, Define(json, Kind::kFixed, &space));
         IVY_ASSIGN_OR_RETURN(type->size, RequiredInt(json, "size"));
-        if (type->size < 0 || type->size > kMaxFixedSize) return Bad("the size of \"" + type->name + "\" is out of range");
+        if (type->size < 0 || type->size > kMaxFixedSize)
+            return Bad("the size of \"" + type->name + "\" is out of range");
         return type;
     }
 

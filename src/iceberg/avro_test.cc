@@ -24,8 +24,22 @@ constexpr char kEveryType[] = R"({"type": "record", "name": "r", "namespace": "n
 
 Value EveryType(Value next) {
     return Value::List{
-        Value(), true, -7, int64_t{1} << 60, 1.5, -2.25, std::string("\0\1", 2), "grün", "abcd", 1, Value::List{1, 2, -3},
-        Value::List{Value::List{"k", "v"}, Value::List{"none", Value()}}, "text", "wxyz", 0, std::move(next),
+        Value(),
+        true,
+        -7,
+        int64_t{1} << 60,
+        1.5,
+        -2.25,
+        std::string("\0\1", 2),
+        "grün",
+        "abcd",
+        1,
+        Value::List{1, 2, -3},
+        Value::List{Value::List{"k", "v"}, Value::List{"none", Value()}},
+        "text",
+        "wxyz",
+        0,
+        std::move(next),
     };
 }
 
@@ -83,7 +97,8 @@ INSTANTIATE_TEST_SUITE_P(Codecs, AvroCodec, testing::Values(Codec::kNull, Codec:
 
 TEST(Avro, EncodingOfTheSpecification) {
     // Of the specification: {"a": 27, "b": "foo"} is 36 06 66 6f 6f, -64 is 7f, 64 is 80 01.
-    const char* schema = R"({"type": "record", "name": "test", "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "string"}]})";
+    const char* schema =
+        R"({"type": "record", "name": "test", "fields": [{"name": "a", "type": "long"}, {"name": "b", "type": "string"}]})";
     const Bytes file = Write(schema, {Value::List{27, "foo"}, Value::List{-64, ""}, Value::List{64, ""}}, Codec::kNull);
     const Bytes data = FromHex("06 14 36 06 666f6f 7f 00 8001 00");  // 3 data, 10 bytes
     const Bytes sync(file.end() - 16, file.end());
@@ -137,7 +152,8 @@ TEST(Avro, MemoryIsBounded) {
     ReadAll(Handmade(schema.c_str(), "02 00", {}), &status);
     EXPECT_FALSE(status.ok());
     // A datum without end.
-    ReadAll(Handmade(R"({"type": "record", "name": "r", "fields": [{"name": "r", "type": "r"}]})", "02 00", {}), &status);
+    ReadAll(Handmade(R"({"type": "record", "name": "r", "fields": [{"name": "r", "type": "r"}]})", "02 00", {}),
+            &status);
     EXPECT_FALSE(status.ok());
 }
 
@@ -153,26 +169,37 @@ TEST(Avro, DeflateBomb) {
 }
 
 TEST(Avro, BadSchemas) {
-    for (const char* schema : {
-             "", "7", "null", "\"nonsense\"", "[]", "{}", R"({"type": 5})", R"({"type": "record", "name": "r"})",
-             R"({"type": "record", "fields": []})", R"({"type": "fixed", "name": "f", "size": -1})",
-             R"({"type": "fixed", "name": "f", "size": 9999999999})", R"({"type": "array"})", R"(["null", ["int"]])",
-             R"({"type": "record", "name": "r", "fields": [{"name": "x"}]})",
-             R"({"type": "record", "name": "r", "fields": [{"name": "x", "type": "int", "field-id": -5}]})",
-             R"({"type": "record", "name": "r", "fields": [{"name": "x", "type": {"type": "record", "name": "r", "fields": []}}]})",
-         }) {
+    for (
+        const char* schema : {
+            "",
+            "7",
+            "null",
+            "\"nonsense\"",
+            "[]",
+            "{}",
+            R"({"type": 5})",
+            R"({"type": "record", "name": "r"})",
+            R"({"type": "record", "fields": []})",
+            R"({"type": "fixed", "name": "f", "size": -1})",
+            R"({"type": "fixed", "name": "f", "size": 9999999999})",
+            R"({"type": "array"})",
+            R"(["null", ["int"]])",
+            R"({"type": "record", "name": "r", "fields": [{"name": "x"}]})",
+            R"({"type": "record", "name": "r", "fields": [{"name": "x", "type": "int", "field-id": -5}]})",
+            R"({"type": "record", "name": "r", "fields": [{"name": "x", "type": {"type": "record", "name": "r", "fields": []}}]})",
+        }) {
         EXPECT_FALSE(Schema::Parse(schema).ok()) << schema;
     }
     EXPECT_FALSE(Schema::Parse(std::string(1 << 20, '[')).ok());
     const std::string good = ManifestAvroSchema(3);
-    Damage(Bytes(good.begin(), good.end()), 1000, [](const Bytes& bad) {
-        (void)Schema::Parse({reinterpret_cast<const char*>(bad.data()), bad.size()}).ok();
-    });
+    Damage(Bytes(good.begin(), good.end()), 1000,
+           [](const Bytes& bad) { (void)Schema::Parse({reinterpret_cast<const char*>(bad.data()), bad.size()}).ok(); });
 }
 
 TEST(Avro, WrongDataAreRefusedAndLeaveTheFileGood) {
     Result<FileWriter> writer = FileWriter::Make(R"({"type": "record", "name": "r", "fields": [
-        {"name": "i", "type": "int"}, {"name": "s", "type": ["null", "string"]}]})", {});
+        {"name": "i", "type": "int"}, {"name": "s", "type": ["null", "string"]}]})",
+                                                 {});
     EXPECT_FALSE(writer->Append(Value::List{"no", Value()}).ok());
     EXPECT_FALSE(writer->Append(Value::List{1}).ok());
     EXPECT_FALSE(writer->Append(Value::List{int64_t{1} << 40, Value()}).ok());

@@ -67,7 +67,11 @@ struct NewManifest {
 class Committer {
   public:
     Committer(FileIo* io, TableState* state, const Change& change)
-        : io_(io), state_(state), change_(change), metadata_(state->metadata), next_number_(state->next_manifest_number) {
+        : io_(io),
+          state_(state),
+          change_(change),
+          metadata_(state->metadata),
+          next_number_(state->next_manifest_number) {
         kinds_[0].files = &state->data_files;
         kinds_[0].homes = &state->data_homes;
         kinds_[1].files = &state->delete_files;
@@ -81,7 +85,8 @@ class Committer {
     Result<CommitResult> Run() {
         const Status status = Prepare();
         if (!status.ok()) {
-            for (const std::string& path : written_) (void)io_->DeleteFile(path).ok();  // the first error is the one to report
+            for (const std::string& path : written_)
+                (void)io_->DeleteFile(path).ok();  // the first error is the one to report
             return status;
         }
         return Apply();
@@ -109,9 +114,9 @@ class Committer {
     const Change& change_;
     TableMetadata metadata_;
     std::array<Kind, 2> kinds_;
-    std::unordered_set<uint64_t> rewritten_;   // manifests that the new list does not have
+    std::unordered_set<uint64_t> rewritten_;  // manifests that the new list does not have
     std::vector<NewManifest> new_manifests_;
-    std::vector<LiveManifest> manifests_;      // of the new list
+    std::vector<LiveManifest> manifests_;  // of the new list
     uint64_t next_number_;
     int64_t snapshot_id_ = 0, sequence_number_ = 0, timestamp_ms_ = 0, next_row_id_ = 0;
     bool makes_snapshot_ = false;
@@ -127,7 +132,8 @@ Status Committer::CheckTable() const {
     if (metadata_.format_version() < 2) {
         return Status::Make(sqlstate::kFeatureNotSupported, "Iceberg tables of format version 1 cannot be written");
     }
-    if (metadata_.partitioned()) return Status::Make(sqlstate::kFeatureNotSupported, "partitioned Iceberg tables cannot be written");
+    if (metadata_.partitioned())
+        return Status::Make(sqlstate::kFeatureNotSupported, "partitioned Iceberg tables cannot be written");
     if (metadata_.format_version() < 3 && !change_.deletion_vectors.empty()) {
         return Invalid("deletion vectors need Iceberg format version 3");
     }
@@ -143,11 +149,13 @@ Status Committer::CheckTable() const {
 
 Status Committer::CheckAdded() const {
     const auto check = [](const DataFile& file, Content content, bool vector) -> Status {
-        if (file.content != content || IsVector(file) != vector) return Invalid("\"" + file.path + "\" is a file of another kind");
+        if (file.content != content || IsVector(file) != vector)
+            return Invalid("\"" + file.path + "\" is a file of another kind");
         if (!file.path.starts_with('/') && file.path.find(":/") == std::string::npos) {
             return Invalid("path \"" + file.path + "\" of a file to add is not absolute");
         }
-        if (file.record_count < 0 || file.file_size <= 0) return Invalid("file \"" + file.path + "\" has no valid size");
+        if (file.record_count < 0 || file.file_size <= 0)
+            return Invalid("file \"" + file.path + "\" has no valid size");
         if (!vector) return Status::Ok();
         if (!file.referenced_data_file || file.record_count == 0 || file.content_offset.value_or(0) < 4 ||
             file.content_size.value_or(0) <= 0 || *file.content_offset > file.file_size - *file.content_size) {
@@ -156,8 +164,10 @@ Status Committer::CheckAdded() const {
         return Status::Ok();
     };
     for (const DataFile& file : change_.added) IVY_RETURN_IF_ERROR(check(file, Content::kData, false));
-    for (const DataFile& file : change_.deletion_vectors) IVY_RETURN_IF_ERROR(check(file, Content::kPositionDeletes, true));
-    for (const DataFile& file : change_.position_deletes) IVY_RETURN_IF_ERROR(check(file, Content::kPositionDeletes, false));
+    for (const DataFile& file : change_.deletion_vectors)
+        IVY_RETURN_IF_ERROR(check(file, Content::kPositionDeletes, true));
+    for (const DataFile& file : change_.position_deletes)
+        IVY_RETURN_IF_ERROR(check(file, Content::kPositionDeletes, false));
     return Status::Ok();
 }
 
@@ -204,7 +214,8 @@ Status Committer::MarkRemoved() {
 
     for (size_t i = 0; i < kinds_[1].files->size(); i++) {
         const DataFile& file = (*kinds_[1].files)[i];
-        if (!IsVector(file) && added.contains(file.path)) return Invalid("file \"" + file.path + "\" is in the table already");
+        if (!IsVector(file) && added.contains(file.path))
+            return Invalid("file \"" + file.path + "\" is in the table already");
         const bool named = !IsVector(file) && to_remove.contains(file.path);
         removed += named;
         const auto& target = file.referenced_data_file;
@@ -301,8 +312,10 @@ std::unordered_set<uint64_t> Committer::Rewritten(bool deletes) const {
         if (manifest.file.deletes != deletes) continue;
         // A table that was upgraded to version 3 has manifests without row ids: rewriting gives them some.
         const bool needs_row_ids = !deletes && metadata_.format_version() >= 3 && !manifest.file.first_row_id;
-        if (!manifest.file.HasLiveFiles() || needs_row_ids) numbers.insert(manifest.number);
-        else if (manifest.file.length < kManifestTarget && !numbers.contains(manifest.number)) small.push_back(manifest.number);
+        if (!manifest.file.HasLiveFiles() || needs_row_ids)
+            numbers.insert(manifest.number);
+        else if (manifest.file.length < kManifestTarget && !numbers.contains(manifest.number))
+            small.push_back(manifest.number);
     }
     if (small.size() > kMaxSmallManifests) numbers.insert(small.begin(), small.end());
     return numbers;
@@ -440,8 +453,8 @@ Status Committer::WriteSnapshot() {
         snapshot.added_rows = next_row_id_ - metadata_.next_row_id();
     }
 
-    const ManifestListHeader header{metadata_.format_version(), snapshot.id, snapshot.parent_id, snapshot.sequence_number,
-                                    metadata_.next_row_id()};
+    const ManifestListHeader header{metadata_.format_version(), snapshot.id, snapshot.parent_id,
+                                    snapshot.sequence_number, metadata_.next_row_id()};
     std::vector<ManifestFile> list;
     for (const LiveManifest& manifest : manifests_) list.push_back(manifest.file);
     IVY_ASSIGN_OR_RETURN(const Bytes content, WriteManifestList(header, list));
@@ -468,8 +481,8 @@ CommitResult Committer::Apply() {
 
         std::vector<std::string> paths, removed_files;
         for (const LiveManifest& manifest : manifests_) paths.push_back(manifest.file.path);
-        const std::pair<std::vector<DataFile>*, std::vector<uint64_t>*> targets[] = {{&state.data_files, &state.data_homes},
-                                                                                     {&state.delete_files, &state.delete_homes}};
+        const std::pair<std::vector<DataFile>*, std::vector<uint64_t>*> targets[] = {
+            {&state.data_files, &state.data_homes}, {&state.delete_files, &state.delete_homes}};
         for (size_t k = 0; k < 2; k++) {
             Kind& kind = kinds_[k];
             auto& [files, homes] = targets[k];

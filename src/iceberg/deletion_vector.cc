@@ -11,7 +11,7 @@ namespace {
 
 constexpr uint8_t kMagic[4] = {0xd1, 0xd3, 0x39, 0x64};
 constexpr int kRowPositionFieldId = INT32_MAX - 2;  // the reserved column _pos
-constexpr size_t kFraming = 12;  // length, magic, CRC
+constexpr size_t kFraming = 12;                     // length, magic, CRC
 constexpr char kBlobType[] = "deletion-vector-v1";
 
 // Roaring's portable format of a 32-bit bitmap.
@@ -26,7 +26,8 @@ void PutBigEndian(uint8_t* to, uint32_t value) {
 }
 
 uint32_t GetBigEndian(const uint8_t* from) {
-    return static_cast<uint32_t>(from[0]) << 24 | static_cast<uint32_t>(from[1]) << 16 | static_cast<uint32_t>(from[2]) << 8 | from[3];
+    return static_cast<uint32_t>(from[0]) << 24 | static_cast<uint32_t>(from[1]) << 16 |
+           static_cast<uint32_t>(from[2]) << 8 | from[3];
 }
 
 // Whether a container's values are ascending, as many as its header says, and all there.
@@ -140,8 +141,8 @@ Result<DeletedRows> DecodeDeletionVectorBody(const Bytes& body) {
     return ReadVector(vector.data(), vector.size());
 }
 
-Result<std::vector<DataFile>> WriteDeletionVectors(FileIo* io, const std::string& path,
-                                                   const std::vector<std::pair<std::string, const DeletedRows*>>& vectors) {
+Result<std::vector<DataFile>> WriteDeletionVectors(
+    FileIo* io, const std::string& path, const std::vector<std::pair<std::string, const DeletedRows*>>& vectors) {
     PuffinWriter puffin;
     std::vector<DataFile> files;
     for (const auto& [data_file, rows] : vectors) {

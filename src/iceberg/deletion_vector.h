@@ -37,8 +37,8 @@ Result<DeletedRows> DecodeDeletionVectorBody(const Bytes& body);
 
 // Writes vectors, each with the path of the data file it belongs to, into one new Puffin file at "path". Returns an entry
 // per vector, in order, as Change::deletion_vectors takes them. No vector may be empty.
-Result<std::vector<DataFile>> WriteDeletionVectors(FileIo* io, const std::string& path,
-                                                   const std::vector<std::pair<std::string, const DeletedRows*>>& vectors);
+Result<std::vector<DataFile>> WriteDeletionVectors(
+    FileIo* io, const std::string& path, const std::vector<std::pair<std::string, const DeletedRows*>>& vectors);
 
 // Reads the vector that an entry of Table::delete_files() describes; an error if its cardinality is another.
 Result<DeletedRows> ReadDeletionVector(FileIo* io, const DataFile& file);

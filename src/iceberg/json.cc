@@ -26,8 +26,10 @@ bool TooDeep(std::string_view text) {
     for (size_t i = 0; i < text.size(); i++) {
         const char c = text[i];
         if (in_string) {
-            if (c == '\\') i++;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                in_string = false;
         } else if (c == '"') {
             in_string = true;
         } else if (c == '{' || c == '[') {
@@ -67,7 +69,8 @@ Result<std::optional<int64_t>> OptionalInt(const Json& object, const char* key) 
     const Json* member = Find(object, key);
     if (member == nullptr) return std::optional<int64_t>();
     if (!member->is_number_integer()) return WrongType(key, "an integer");
-    if (member->is_number_unsigned() && member->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
+    if (member->is_number_unsigned() &&
+        member->get<uint64_t>() > static_cast<uint64_t>(std::numeric_limits<int64_t>::max())) {
         return WrongType(key, "a 64-bit integer");
     }
     return std::optional<int64_t>(member->get<int64_t>());
@@ -97,7 +100,9 @@ Result<int> RequiredInt32(const Json& object, const char* key) {
     return static_cast<int>(wide);
 }
 
-Result<std::string> RequiredString(const Json& object, const char* key) { return Require(OptionalString(object, key), key); }
+Result<std::string> RequiredString(const Json& object, const char* key) {
+    return Require(OptionalString(object, key), key);
+}
 
 Result<const Json*> OptionalArray(const Json& object, const char* key) {
     const Json* member = Find(object, key);
@@ -116,9 +121,12 @@ Result<std::map<std::string, std::string>> StringMap(const Json& object, const c
     std::map<std::string, std::string> map;
     if (member == nullptr) return map;
     for (const auto& [name, value] : member->items()) {
-        if (value.is_string()) map[name] = value.get_ref<const std::string&>();
-        else if (value.is_number() || value.is_boolean()) map[name] = value.dump();
-        else if (!value.is_null()) return WrongType(key, "a map of strings");
+        if (value.is_string())
+            map[name] = value.get_ref<const std::string&>();
+        else if (value.is_number() || value.is_boolean())
+            map[name] = value.dump();
+        else if (!value.is_null())
+            return WrongType(key, "a map of strings");
     }
     return map;
 }

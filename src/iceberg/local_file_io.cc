@@ -148,7 +148,8 @@ class LocalFileIo : public FileIo {
         IVY_RETURN_IF_ERROR(MakeFolders(folder));
         static std::atomic<uint64_t> counter{0};
         // Not the name with something added: pg_basebackup, which may see it, takes no path of more than 99 bytes.
-        const std::string temporary = folder + "/" + std::to_string(getpid()) + "." + std::to_string(counter++) + ".tmp";
+        const std::string temporary =
+            folder + "/" + std::to_string(getpid()) + "." + std::to_string(counter++) + ".tmp";
         Status status = WriteAndSync(temporary, content);
         if (status.ok() && exclusive) {
             if (link(temporary.c_str(), plain.c_str()) != 0) status = Failed("create file", path);

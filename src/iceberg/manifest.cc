@@ -123,7 +123,8 @@ Result<std::string> ReadPartition(const RecordView& file) {
     const Value* value = file.Find(102, "partition", &type);
     if (value == nullptr) return std::string();
     const auto* list = value->Get<Value::List>();
-    if (list == nullptr || type->kind != avro::Kind::kRecord) return Status::Corrupt("manifest: partition is not a record");
+    if (list == nullptr || type->kind != avro::Kind::kRecord)
+        return Status::Corrupt("manifest: partition is not a record");
     if (list->empty()) return std::string();
     Json object = Json::object();
     for (size_t i = 0; i < list->size(); i++) {
@@ -136,7 +137,8 @@ Result<std::string> ReadPartition(const RecordView& file) {
 Result<DataFile> ReadDataFile(const RecordView& record) {
     DataFile file;
     IVY_ASSIGN_OR_RETURN(const auto content, record.Optional<int64_t>(134, "content"));
-    if (content.value_or(0) < 0 || content.value_or(0) > 2) return Status::Corrupt("manifest: unknown content of a file");
+    if (content.value_or(0) < 0 || content.value_or(0) > 2)
+        return Status::Corrupt("manifest: unknown content of a file");
     file.content = static_cast<Content>(content.value_or(0));
     IVY_ASSIGN_OR_RETURN(file.path, record.Required<std::string>(100, "file_path"));
     IVY_ASSIGN_OR_RETURN(file.format, record.Required<std::string>(101, "file_format"));
@@ -168,7 +170,8 @@ Result<DataFile> ReadDataFile(const RecordView& record) {
     return file;
 }
 
-Result<ManifestEntry> ReadEntry(const avro::Type& type, const Value& value, const ManifestFile& manifest, int64_t* next_row_id) {
+Result<ManifestEntry> ReadEntry(const avro::Type& type, const Value& value, const ManifestFile& manifest,
+                                int64_t* next_row_id) {
     IVY_ASSIGN_OR_RETURN(const RecordView record, RecordView::Of(type, value, "an entry"));
     ManifestEntry entry;
     IVY_ASSIGN_OR_RETURN(const int64_t status, record.Required<int64_t>(0, "status"));
@@ -222,10 +225,22 @@ Value ListValue(const std::vector<T>& items) {
 Value::List DataFileValue(const DataFile& file, int format_version, const std::optional<int64_t>& first_row_id) {
     const Metrics& metrics = file.metrics;
     Value::List list{
-        static_cast<int64_t>(file.content), file.path, file.format, Value::List{}, file.record_count, file.file_size,
-        MapValue(metrics.column_sizes), MapValue(metrics.value_counts), MapValue(metrics.null_value_counts),
-        MapValue(metrics.nan_value_counts), MapValue(metrics.lower_bounds), MapValue(metrics.upper_bounds),
-        Value(), ListValue(file.split_offsets), ListValue(file.equality_ids), file.sort_order_id,
+        static_cast<int64_t>(file.content),
+        file.path,
+        file.format,
+        Value::List{},
+        file.record_count,
+        file.file_size,
+        MapValue(metrics.column_sizes),
+        MapValue(metrics.value_counts),
+        MapValue(metrics.null_value_counts),
+        MapValue(metrics.nan_value_counts),
+        MapValue(metrics.lower_bounds),
+        MapValue(metrics.upper_bounds),
+        Value(),
+        ListValue(file.split_offsets),
+        ListValue(file.equality_ids),
+        file.sort_order_id,
     };
     if (format_version >= 3) list.push_back(first_row_id);
     list.push_back(file.referenced_data_file);
@@ -251,7 +266,8 @@ Result<std::vector<ManifestEntry>> ReadManifest(const Bytes& content, const Mani
     }
 }
 
-Result<ManifestWriter> ManifestWriter::Make(const ManifestHeader& header, int64_t snapshot_id, int64_t sequence_number) {
+Result<ManifestWriter> ManifestWriter::Make(const ManifestHeader& header, int64_t snapshot_id,
+                                            int64_t sequence_number) {
     const std::map<std::string, std::string> metadata = {
         {"schema", header.schema_json},
         {"schema-id", std::to_string(header.schema_id)},
@@ -260,7 +276,8 @@ Result<ManifestWriter> ManifestWriter::Make(const ManifestHeader& header, int64_
         {"format-version", std::to_string(header.format_version)},
         {"content", header.deletes ? "deletes" : "data"},
     };
-    IVY_ASSIGN_OR_RETURN(avro::FileWriter file, avro::FileWriter::Make(ManifestAvroSchema(header.format_version), metadata));
+    IVY_ASSIGN_OR_RETURN(avro::FileWriter file,
+                         avro::FileWriter::Make(ManifestAvroSchema(header.format_version), metadata));
     ManifestWriter writer(std::move(file));
     writer.header_ = header;
     ManifestFile& summary = writer.summary_;
@@ -287,8 +304,12 @@ Status ManifestWriter::Add(EntryStatus status, const DataFile& file) {
     IVY_RETURN_IF_ERROR(file_.Append(Value::List{static_cast<int64_t>(status), snapshot_id, sequence, file_sequence,
                                                  DataFileValue(file, header_.format_version, first_row_id)}));
     entries_++;
-    auto& files = added ? summary_.added_files : status == EntryStatus::kExisting ? summary_.existing_files : summary_.deleted_files;
-    auto& rows = added ? summary_.added_rows : status == EntryStatus::kExisting ? summary_.existing_rows : summary_.deleted_rows;
+    auto& files = added                              ? summary_.added_files
+                  : status == EntryStatus::kExisting ? summary_.existing_files
+                                                     : summary_.deleted_files;
+    auto& rows = added                              ? summary_.added_rows
+                 : status == EntryStatus::kExisting ? summary_.existing_rows
+                                                    : summary_.deleted_rows;
     *files += 1;
     *rows += file.record_count;
     if (status == EntryStatus::kDeleted) return Status::Ok();
@@ -352,10 +373,21 @@ Result<Bytes> WriteManifestList(const ManifestListHeader& header, const std::vec
                          avro::FileWriter::Make(ManifestListAvroSchema(header.format_version), metadata));
     for (const ManifestFile& m : manifests) {
         Value::List list{
-            m.path, m.length, m.partition_spec_id, m.deletes ? 1 : 0, m.sequence_number, m.min_sequence_number, m.added_snapshot_id,
-            m.added_files.value_or(0), m.existing_files.value_or(0), m.deleted_files.value_or(0),
-            m.added_rows.value_or(0), m.existing_rows.value_or(0), m.deleted_rows.value_or(0),
-            Value::List{}, Value(),
+            m.path,
+            m.length,
+            m.partition_spec_id,
+            m.deletes ? 1 : 0,
+            m.sequence_number,
+            m.min_sequence_number,
+            m.added_snapshot_id,
+            m.added_files.value_or(0),
+            m.existing_files.value_or(0),
+            m.deleted_files.value_or(0),
+            m.added_rows.value_or(0),
+            m.existing_rows.value_or(0),
+            m.deleted_rows.value_or(0),
+            Value::List{},
+            Value(),
         };
         if (header.format_version >= 3) list.push_back(m.first_row_id);
         IVY_RETURN_IF_ERROR(file.Append(list));

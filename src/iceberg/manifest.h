@@ -24,9 +24,9 @@ namespace ivy::iceberg {
 // A manifest as its manifest list describes it.
 struct ManifestFile {
     std::string path;
-    int64_t length = 0;           // bytes
+    int64_t length = 0;  // bytes
     int partition_spec_id = 0;
-    bool deletes = false;         // holds delete files and deletion vectors, not data files
+    bool deletes = false;             // holds delete files and deletion vectors, not data files
     int64_t sequence_number = 0;      // of the commit that added the manifest
     int64_t min_sequence_number = 0;  // smallest data sequence number of its live files
     int64_t added_snapshot_id = 0;
@@ -48,7 +48,7 @@ struct ManifestEntry {
 // What a manifest's header says about its table.
 struct ManifestHeader {
     int format_version = 2;
-    std::string schema_json;      // of the table schema
+    std::string schema_json;  // of the table schema
     int schema_id = 0;
     std::string partition_fields_json = "[]";
     int partition_spec_id = 0;

@@ -62,7 +62,8 @@ std::string ManifestAvroSchema(int format_version) {
                                         Optional(3, "sequence_number", "long"),
                                         Optional(4, "file_sequence_number", "long"),
                                         Required(2, "data_file", Record("r2", std::move(file))),
-                                    })).dump();
+                                    }))
+        .dump();
 }
 
 std::string ManifestListAvroSchema(int format_version) {

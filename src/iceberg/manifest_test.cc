@@ -40,10 +40,14 @@ DataFile SomeVector(const std::string& target) {
 }
 
 ManifestHeader Header(int version, bool deletes) {
-    return {.format_version = version, .schema_json = R"({"type":"struct","fields":[]})", .schema_id = 3, .deletes = deletes};
+    return {.format_version = version,
+            .schema_json = R"({"type":"struct","fields":[]})",
+            .schema_id = 3,
+            .deletes = deletes};
 }
 
-std::pair<Bytes, ManifestFile> WriteOne(int version, bool deletes, const std::vector<std::pair<EntryStatus, DataFile>>& files) {
+std::pair<Bytes, ManifestFile> WriteOne(int version, bool deletes,
+                                        const std::vector<std::pair<EntryStatus, DataFile>>& files) {
     auto writer = ManifestWriter::Make(Header(version, deletes), 77, 5);
     EXPECT_TRUE(writer.ok());
     for (const auto& [status, file] : files) EXPECT_TRUE(writer->Add(status, file).ok());
@@ -60,10 +64,11 @@ TEST_P(ManifestVersion, RoundTripAndInheritance) {
     old.sequence_number = 2, old.file_sequence_number = 3, old.snapshot_id = 55;
     removed.sequence_number = 1, removed.file_sequence_number = 1, removed.snapshot_id = 54;
     if (version == 3) old.first_row_id = 100, removed.first_row_id = 90;
-    auto [content, manifest] = WriteOne(version, false, {{EntryStatus::kExisting, old},
-                                                         {EntryStatus::kDeleted, removed},
-                                                         {EntryStatus::kAdded, SomeDataFile("/t/data/a.parquet", 4)},
-                                                         {EntryStatus::kAdded, SomeDataFile("/t/data/b.parquet", 5)}});
+    auto [content, manifest] = WriteOne(version, false,
+                                        {{EntryStatus::kExisting, old},
+                                         {EntryStatus::kDeleted, removed},
+                                         {EntryStatus::kAdded, SomeDataFile("/t/data/a.parquet", 4)},
+                                         {EntryStatus::kAdded, SomeDataFile("/t/data/b.parquet", 5)}});
     EXPECT_EQ(manifest.added_files, 2);
     EXPECT_EQ(manifest.added_rows, 9);
     EXPECT_EQ(manifest.existing_files, 1);
@@ -111,7 +116,8 @@ TEST_P(ManifestVersion, ListRoundTrip) {
         ManifestFile& m = manifests[i];
         const auto n = static_cast<int64_t>(i);
         m.path = "/t/metadata/m" + std::to_string(i) + ".avro";
-        m.length = 1000 + n, m.deletes = i == 2, m.sequence_number = n + 1, m.min_sequence_number = n, m.added_snapshot_id = 70 + n;
+        m.length = 1000 + n, m.deletes = i == 2, m.sequence_number = n + 1, m.min_sequence_number = n,
+        m.added_snapshot_id = 70 + n;
         m.added_files = n, m.existing_files = n + 1, m.deleted_files = n + 2;
         m.added_rows = 10 * n, m.existing_rows = 11 * n, m.deleted_rows = 12 * n;
         if (GetParam() == 3 && !m.deletes) m.first_row_id = 500 * n;
@@ -177,8 +183,13 @@ TEST(Manifest, VersionOne) {
     ASSERT_TRUE(writer.ok());
     using avro::Value;
     const auto append = [&writer](int status, const char* path) {
-        ASSERT_TRUE(writer->Append(Value::List{status, int64_t{9}, Value::List{path, "parquet", Value::List{19000, "ü", "\1\xff"},
-            int64_t{3}, int64_t{200}, int64_t{64}, Value::List{Value::List{1, int64_t{3}}}, Value::List{Value::List{"x", 0.5}}}}).ok());
+        ASSERT_TRUE(
+            writer
+                ->Append(Value::List{status, int64_t{9},
+                                     Value::List{path, "parquet", Value::List{19000, "ü", "\1\xff"}, int64_t{3},
+                                                 int64_t{200}, int64_t{64}, Value::List{Value::List{1, int64_t{3}}},
+                                                 Value::List{Value::List{"x", 0.5}}}})
+                .ok());
     };
     append(1, "/t/a.parquet");
     append(0, "/t/b.parquet");

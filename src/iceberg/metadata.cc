@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "iceberg/metadata.h"
 
-#include <cstdio>
 #include <zlib.h>
+#include <cstdio>
 
 #include <algorithm>
 #include <random>
@@ -19,7 +19,8 @@ Status Bad(const std::string& what) { return Status::Corrupt("Iceberg table meta
 
 Result<std::string> Gunzip(const Bytes& content) {
     z_stream stream{};
-    if (inflateInit2(&stream, MAX_WBITS + 16) != Z_OK) return Status::Make(sqlstate::kOutOfMemory, "could not start decompression");
+    if (inflateInit2(&stream, MAX_WBITS + 16) != Z_OK)
+        return Status::Make(sqlstate::kOutOfMemory, "could not start decompression");
     stream.next_in = const_cast<Bytef*>(content.data());
     stream.avail_in = static_cast<uInt>(std::min<size_t>(content.size(), UINT32_MAX));
     std::string out;
@@ -177,7 +178,8 @@ Status TableMetadata::ParseSchemas() {
             schemas_.push_back(std::move(schema));
         }
         IVY_ASSIGN_OR_RETURN(const int current, RequiredInt32(document_, "current-schema-id"));
-        const auto found = std::find_if(schemas_.begin(), schemas_.end(), [current](const Schema& s) { return s.id == current; });
+        const auto found =
+            std::find_if(schemas_.begin(), schemas_.end(), [current](const Schema& s) { return s.id == current; });
         if (found == schemas_.end()) return Bad("the current schema is not among the schemas");
         current_schema_ = static_cast<size_t>(found - schemas_.begin());
     } else {
@@ -225,7 +227,8 @@ Status TableMetadata::ParseSnapshots() {
     }
     IVY_ASSIGN_OR_RETURN(current_snapshot_id_, OptionalInt(document_, "current-snapshot-id"));
     if (current_snapshot_id_ == -1) current_snapshot_id_.reset();  // how Java's versions 1 and 2 write "none"
-    if (current_snapshot_id_ && !ids.contains(*current_snapshot_id_)) return Bad("the current snapshot is not among the snapshots");
+    if (current_snapshot_id_ && !ids.contains(*current_snapshot_id_))
+        return Bad("the current snapshot is not among the snapshots");
 
     IVY_ASSIGN_OR_RETURN(const Json* refs, OptionalObject(document_, "refs"));
     const auto main = refs ? refs->find("main") : Json::const_iterator();
@@ -280,9 +283,11 @@ Status TableMetadata::SetSortOrder(const std::vector<int>& fields) {
     for (const int id : fields) {
         const auto& columns = schema().fields;
         if (std::none_of(columns.begin(), columns.end(), [id](const Field& field) { return field.id == id; })) {
-            return Status::Make(sqlstate::kInvalidParameter, "a sort order needs a field that the schema does not have");
+            return Status::Make(sqlstate::kInvalidParameter,
+                                "a sort order needs a field that the schema does not have");
         }
-        list.push_back({{"transform", "identity"}, {"source-id", id}, {"direction", "asc"}, {"null-order", "nulls-last"}});
+        list.push_back(
+            {{"transform", "identity"}, {"source-id", id}, {"direction", "asc"}, {"null-order", "nulls-last"}});
     }
     Json& orders = document_["sort-orders"];
     if (!orders.is_array()) orders = Json::array();
@@ -363,9 +368,9 @@ std::vector<std::string> TableMetadata::PushMetadataLog(const std::string& locat
 
 std::vector<std::string> TableMetadata::OtherFiles() const {
     std::vector<std::string> files;
-    for (const auto& [list, member] : {std::pair{"metadata-log", "metadata-file"},
-                                       std::pair{"statistics", "statistics-path"},
-                                       std::pair{"partition-statistics", "statistics-path"}}) {
+    for (const auto& [list, member] :
+         {std::pair{"metadata-log", "metadata-file"}, std::pair{"statistics", "statistics-path"},
+          std::pair{"partition-statistics", "statistics-path"}}) {
         const auto found = document_.find(list);
         if (found == document_.end() || !found->is_array()) continue;
         for (const Json& entry : *found) {
@@ -448,8 +453,10 @@ void TableMetadata::TrimSnapshotLog(const std::vector<int64_t>& expired) {
     if (found == document_.end() || !found->is_array()) return;
     Json left = Json::array();
     for (Json& entry : *found) {
-        if (std::find(expired.begin(), expired.end(), SnapshotIdOf(entry)) == expired.end()) left.push_back(std::move(entry));
-        else left.clear();
+        if (std::find(expired.begin(), expired.end(), SnapshotIdOf(entry)) == expired.end())
+            left.push_back(std::move(entry));
+        else
+            left.clear();
     }
     *found = std::move(left);
 }
@@ -467,8 +474,8 @@ std::string NewUuid() {
     std::string uuid;
     for (int i = 0; i < 32; i++) {
         uint32_t digit = random() & 15;
-        if (i == 12) digit = 4;                  // version
-        if (i == 16) digit = 8 | (digit & 3);    // variant
+        if (i == 12) digit = 4;                // version
+        if (i == 16) digit = 8 | (digit & 3);  // variant
         if (i == 8 || i == 12 || i == 16 || i == 20) uuid.push_back('-');
         uuid.push_back(kDigits[digit]);
     }

@@ -26,7 +26,7 @@ struct TableSnapshot {
     std::optional<int64_t> parent_id;
     int64_t sequence_number = 0;
     int64_t timestamp_ms = 0;
-    std::string manifest_list;           // empty only in version 1, which may name the manifests instead
+    std::string manifest_list;  // empty only in version 1, which may name the manifests instead
     std::vector<std::string> manifests;
     std::map<std::string, std::string> summary;  // with "operation"
     std::optional<int> schema_id;
@@ -53,7 +53,9 @@ class TableMetadata {
     // The whole document, for what has no member of its own here: partition specs, refs, the snapshot log.
     const Json& document() const { return document_; }
     const std::vector<TableSnapshot>& snapshots() const { return snapshots_; }
-    const TableSnapshot* current_snapshot() const { return current_snapshot_id_ ? Find(*current_snapshot_id_) : nullptr; }
+    const TableSnapshot* current_snapshot() const {
+        return current_snapshot_id_ ? Find(*current_snapshot_id_) : nullptr;
+    }
     const TableSnapshot* Find(int64_t snapshot_id) const;
     int default_spec_id() const { return default_spec_id_; }
     int default_sort_order_id() const { return default_sort_order_id_; }  // 0: files are not sorted

@@ -59,7 +59,8 @@ TEST(Metadata, SortOrders) {
     EXPECT_TRUE(made->SortFields().empty());
     ASSERT_TRUE(made->SetSortOrder({2, 1}).ok());
     EXPECT_EQ(made->default_sort_order_id(), 1);
-    const Json field = {{"transform", "identity"}, {"source-id", 2}, {"direction", "asc"}, {"null-order", "nulls-last"}};
+    const Json field = {
+        {"transform", "identity"}, {"source-id", 2}, {"direction", "asc"}, {"null-order", "nulls-last"}};
     EXPECT_EQ(Document(*made)["sort-orders"][1]["fields"][0], field);
     ASSERT_TRUE(made->SetSortOrder({1}).ok());
     EXPECT_EQ(made->default_sort_order_id(), 2);
@@ -108,10 +109,16 @@ TEST(Metadata, ForeignMembersSurvive) {
     ASSERT_TRUE(metadata.ok()) << metadata.error().message;
     EXPECT_EQ(metadata->location(), "s3://bucket/test/location");
     EXPECT_EQ(metadata->schema().id, 1);
-    EXPECT_EQ(metadata->schema().fields[1].type, R"({"element":"int","element-id":9,"element-required":true,"type":"list"})");
+    EXPECT_EQ(metadata->schema().fields[1].type,
+              R"({"element":"int","element-id":9,"element-required":true,"type":"list"})");
     EXPECT_EQ(metadata->current_snapshot()->summary.at("n"), "5");
-    metadata->AddSnapshot({.id = 40, .parent_id = 30, .sequence_number = 35, .timestamp_ms = 4, .manifest_list = "s3://a/4.avro",
-                           .summary = {{"operation", "append"}}}, 0);
+    metadata->AddSnapshot({.id = 40,
+                           .parent_id = 30,
+                           .sequence_number = 35,
+                           .timestamp_ms = 4,
+                           .manifest_list = "s3://a/4.avro",
+                           .summary = {{"operation", "append"}}},
+                          0);
     metadata->SetProperties({{"a", "c"}, {"d", "e"}});
     metadata->SetLastUpdated(5);
     const Json json = Document(*metadata);
@@ -246,7 +253,8 @@ TEST(Metadata, Damage) {
     };
     Damage(ToBytes(kForeign), 5000, [](const Bytes& bad) { (void)TableMetadata::Parse(bad).ok(); });
     // Each member missing, and of each wrong type.
-    const std::vector<Json> replacements = {nullptr, true, -1, 1e300, uint64_t{1} << 63, "text", Json::array(), Json::array({1}), Json::object()};
+    const std::vector<Json> replacements = {
+        nullptr, true, -1, 1e300, uint64_t{1} << 63, "text", Json::array(), Json::array({1}), Json::object()};
     for (const auto& [key, value] : good.items()) {
         Json bad = good;
         bad.erase(key);
@@ -263,7 +271,8 @@ TEST(Metadata, Damage) {
             }
         }
     }
-    EXPECT_EQ(TableMetadata::Parse(ToBytes(R"({"format-version": 4})")).status().error().sqlstate, sqlstate::kFeatureNotSupported);
+    EXPECT_EQ(TableMetadata::Parse(ToBytes(R"({"format-version": 4})")).status().error().sqlstate,
+              sqlstate::kFeatureNotSupported);
     EXPECT_FALSE(TableMetadata::Parse(ToBytes(std::string(1 << 20, '['))).ok());
 }
 

@@ -19,10 +19,10 @@ namespace ivy::iceberg {
 
 struct PuffinBlob {
     std::string type;
-    std::vector<int> fields;       // field ids that the blob is about
-    int64_t snapshot_id = -1;      // -1: not known when the file was written
+    std::vector<int> fields;   // field ids that the blob is about
+    int64_t snapshot_id = -1;  // -1: not known when the file was written
     int64_t sequence_number = -1;
-    int64_t offset = 0, length = 0;  // where it is in the file
+    int64_t offset = 0, length = 0;                // where it is in the file
     std::optional<std::string> compression_codec;  // "lz4" or "zstd"; none: as is
     std::map<std::string, std::string> properties;
 };

@@ -28,7 +28,8 @@ TEST(Puffin, FileWithoutBlobs) {
 
 TEST(Puffin, RoundTrip) {
     PuffinWriter writer;
-    PuffinBlob first{.type = "some-type", .fields = {1, 2}, .snapshot_id = 5, .sequence_number = 6, .properties = {{"a", "b"}}};
+    PuffinBlob first{
+        .type = "some-type", .fields = {1, 2}, .snapshot_id = 5, .sequence_number = 6, .properties = {{"a", "b"}}};
     EXPECT_EQ(writer.Add(first, ToBytes("hello")), 4);
     EXPECT_EQ(writer.Add({.type = "empty", .compression_codec = "zstd"}, {}), 9);
     const Bytes file = *writer.Finish("test 1.0");
@@ -69,26 +70,30 @@ TEST(Puffin, CompressedFooter) {
 TEST(DeletionVector, LayoutOfTheSpecification) {
     // Length (BE), magic, one bitmap with key 0: cookie 12346, one container with key 0 and cardinality 5 at offset 16, its
     // values, CRC-32 (BE). These are also the bytes that Iceberg's Java library writes.
-    const Bytes five = FromHex("0000002a d1d33964 0100000000000000 00000000 3a300000 01000000 0000 0400 10000000"
-                               "0100 0300 0500 0700 0900 b3fb20be");
+    const Bytes five = FromHex(
+        "0000002a d1d33964 0100000000000000 00000000 3a300000 01000000 0000 0400 10000000"
+        "0100 0300 0500 0700 0900 b3fb20be");
     EXPECT_EQ(EncodeDeletionVector(Rows({1, 3, 5, 7, 9})), five);
     EXPECT_TRUE(*DecodeDeletionVector(five) == Rows({1, 3, 5, 7, 9}));
     const Bytes none = FromHex("0000000c d1d33964 0000000000000000 bf18480c");
     EXPECT_EQ(EncodeDeletionVector(Rows({})), none);
     EXPECT_EQ(DecodeDeletionVector(none)->cardinality(), 0u);
-    const Bytes two_containers = FromHex("00000030 d1d33964 0100000000000000 00000000 3a300000 02000000 0000 0100 0080 0100"
-                                         "18000000 1c000000 6400 6500 6300 6400 15eb1c7c");
+    const Bytes two_containers = FromHex(
+        "00000030 d1d33964 0100000000000000 00000000 3a300000 02000000 0000 0100 0080 0100"
+        "18000000 1c000000 6400 6500 6300 6400 15eb1c7c");
     const DeletedRows large = Rows({100, 101, 0x7fffffffull + 100, 0x7fffffffull + 101});
     EXPECT_EQ(EncodeDeletionVector(large), two_containers);
     EXPECT_TRUE(*DecodeDeletionVector(two_containers) == large);
     // Two bitmaps with arrays and runs, from the Java library.
-    const Bytes runs = FromHex("00000056 d1d33964 0200000000000000 00000000 3b300200 06 0000 0100 0100 e603 0200 fdff 0500 0700"
-                               "0100 0100 e603 0100 0100 fdff 01000000 3b300200 06 0000 0100 0100 e901 0200 fdff 0a00 1400"
-                               "0100 0a00 e901 0100 0100 fdff c89be397");
+    const Bytes runs = FromHex(
+        "00000056 d1d33964 0200000000000000 00000000 3b300200 06 0000 0100 0100 e603 0200 fdff 0500 0700"
+        "0100 0100 e603 0100 0100 fdff 01000000 3b300200 06 0000 0100 0100 e901 0200 fdff 0a00 1400"
+        "0100 0a00 e901 0100 0100 fdff c89be397");
     const auto read = DecodeDeletionVector(runs);
     ASSERT_TRUE(read.ok()) << read.error().message;
     EXPECT_EQ(EncodeDeletionVector(*read), runs);
-    EXPECT_TRUE(read->contains(uint64_t{5}) && read->contains((uint64_t{1} << 32) + 20) && !read->contains(uint64_t{6}));
+    EXPECT_TRUE(read->contains(uint64_t{5}) && read->contains((uint64_t{1} << 32) + 20) &&
+                !read->contains(uint64_t{6}));
 }
 
 DeletedRows RandomRows(std::mt19937_64* random) {
@@ -142,7 +147,8 @@ TEST(DeletionVector, Damage) {
 TEST(DeletionVector, FilesAndEntries) {
     MemoryFileIo io;
     const DeletedRows a = Rows({0, 5}), b = Rows({7, 8, 9});
-    const auto files = WriteDeletionVectors(&io, "/t/data/dv.puffin", {{"/t/data/a.parquet", &a}, {"/t/data/b.parquet", &b}});
+    const auto files =
+        WriteDeletionVectors(&io, "/t/data/dv.puffin", {{"/t/data/a.parquet", &a}, {"/t/data/b.parquet", &b}});
     ASSERT_TRUE(files.ok());
     ASSERT_EQ(files->size(), 2u);
     const Bytes& puffin = io.files["/t/data/dv.puffin"];

@@ -22,7 +22,8 @@ Result<std::string> TypeText(const Json& json) {
 void CollectIds(const Json& type, std::vector<int64_t>* ids) {
     if (!type.is_object()) return;
     for (const char* key : {"element-id", "key-id", "value-id"}) {
-        if (const auto found = type.find(key); found != type.end() && found->is_number_integer()) ids->push_back(found->get<int64_t>());
+        if (const auto found = type.find(key); found != type.end() && found->is_number_integer())
+            ids->push_back(found->get<int64_t>());
     }
     for (const char* key : {"element", "key", "value"}) {
         if (const auto found = type.find(key); found != type.end()) CollectIds(*found, ids);
@@ -31,7 +32,8 @@ void CollectIds(const Json& type, std::vector<int64_t>* ids) {
     if (fields == type.end() || !fields->is_array()) return;
     for (const Json& field : *fields) {
         if (!field.is_object()) continue;
-        if (const auto id = field.find("id"); id != field.end() && id->is_number_integer()) ids->push_back(id->get<int64_t>());
+        if (const auto id = field.find("id"); id != field.end() && id->is_number_integer())
+            ids->push_back(id->get<int64_t>());
         if (const auto inner = field.find("type"); inner != field.end()) CollectIds(*inner, ids);
     }
 }
@@ -61,7 +63,8 @@ Result<Json> SchemaToJson(const Schema& schema) {
         }
         if (!field.doc.empty()) json["doc"] = field.doc;
         if (field.initial_default) {
-            IVY_ASSIGN_OR_RETURN(json["initial-default"], ParseJson(*field.initial_default, "default of " + field.name));
+            IVY_ASSIGN_OR_RETURN(json["initial-default"],
+                                 ParseJson(*field.initial_default, "default of " + field.name));
         }
         if (field.write_default) {
             IVY_ASSIGN_OR_RETURN(json["write-default"], ParseJson(*field.write_default, "default of " + field.name));
@@ -128,12 +131,15 @@ Status CheckSchema(const Schema& schema, int format_version) {
         if (format_version < 3 && (new_type || field.initial_default || field.write_default)) {
             return Bad("field \"" + field.name + "\" needs format version 3");
         }
-        if (type.kind == TypeKind::kUnknown && field.required) return Bad("field \"" + field.name + "\" of type unknown is required");
+        if (type.kind == TypeKind::kUnknown && field.required)
+            return Bad("field \"" + field.name + "\" of type unknown is required");
     }
     for (const int id : schema.identifier_field_ids) {
-        const auto field = std::find_if(schema.fields.begin(), schema.fields.end(), [id](const Field& f) { return f.id == id; });
+        const auto field =
+            std::find_if(schema.fields.begin(), schema.fields.end(), [id](const Field& f) { return f.id == id; });
         if (field == schema.fields.end() || !field->required || field->type == "float" || field->type == "double") {
-            return Bad("field " + std::to_string(id) + " cannot identify rows: it must be a required field, not float or double");
+            return Bad("field " + std::to_string(id) +
+                       " cannot identify rows: it must be a required field, not float or double");
         }
     }
     return Status::Ok();

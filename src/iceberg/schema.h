@@ -16,7 +16,7 @@ namespace ivy::iceberg {
 struct Field {
     int id = 0;
     std::string name;
-    std::string type;       // a primitive type's name, or the JSON text of a nested type
+    std::string type;  // a primitive type's name, or the JSON text of a nested type
     bool required = false;
     std::string doc;
     std::optional<std::string> initial_default, write_default;  // JSON values, v3
@@ -27,7 +27,9 @@ struct Schema {
     int id = 0;
     std::vector<Field> fields;
     std::vector<int> identifier_field_ids;
-    bool SameFields(const Schema& other) const { return fields == other.fields && identifier_field_ids == other.identifier_field_ids; }
+    bool SameFields(const Schema& other) const {
+        return fields == other.fields && identifier_field_ids == other.identifier_field_ids;
+    }
 };
 
 // The schema's JSON form (appendix C of the specification). An error for a nested type or default that is not JSON.

@@ -12,15 +12,24 @@ namespace ivy::iceberg {
 namespace {
 
 constexpr std::pair<const char*, TypeKind> kPlainTypes[] = {
-    {"unknown", TypeKind::kUnknown},         {"boolean", TypeKind::kBoolean},
-    {"int", TypeKind::kInt},                 {"long", TypeKind::kLong},
-    {"float", TypeKind::kFloat},             {"double", TypeKind::kDouble},
-    {"date", TypeKind::kDate},               {"time", TypeKind::kTime},
-    {"timestamp", TypeKind::kTimestamp},     {"timestamptz", TypeKind::kTimestampTz},
-    {"timestamp_ns", TypeKind::kTimestampNs}, {"timestamptz_ns", TypeKind::kTimestampTzNs},
-    {"string", TypeKind::kString},           {"uuid", TypeKind::kUuid},
-    {"binary", TypeKind::kBinary},           {"variant", TypeKind::kVariant},
-    {"geometry", TypeKind::kGeometry},       {"geography", TypeKind::kGeography},
+    {"unknown", TypeKind::kUnknown},
+    {"boolean", TypeKind::kBoolean},
+    {"int", TypeKind::kInt},
+    {"long", TypeKind::kLong},
+    {"float", TypeKind::kFloat},
+    {"double", TypeKind::kDouble},
+    {"date", TypeKind::kDate},
+    {"time", TypeKind::kTime},
+    {"timestamp", TypeKind::kTimestamp},
+    {"timestamptz", TypeKind::kTimestampTz},
+    {"timestamp_ns", TypeKind::kTimestampNs},
+    {"timestamptz_ns", TypeKind::kTimestampTzNs},
+    {"string", TypeKind::kString},
+    {"uuid", TypeKind::kUuid},
+    {"binary", TypeKind::kBinary},
+    {"variant", TypeKind::kVariant},
+    {"geometry", TypeKind::kGeometry},
+    {"geography", TypeKind::kGeography},
 };
 
 Status BadType(std::string_view name) { return Status::Corrupt("unknown Iceberg type \"" + std::string(name) + "\""); }
@@ -57,10 +66,12 @@ T FromRaw(std::string_view bytes) {
 // Two's complement, big-endian, in as few bytes as hold the sign.
 std::string EncodeDecimal(Int128 value) {
     std::string bytes;
-    for (int shift = 120; shift >= 0; shift -= 8) bytes.push_back(static_cast<char>(static_cast<unsigned __int128>(value) >> shift));
+    for (int shift = 120; shift >= 0; shift -= 8)
+        bytes.push_back(static_cast<char>(static_cast<unsigned __int128>(value) >> shift));
     size_t skip = 0;
     while (skip < 15) {
-        const auto first = static_cast<unsigned char>(bytes[skip]), second = static_cast<unsigned char>(bytes[skip + 1]);
+        const auto first = static_cast<unsigned char>(bytes[skip]),
+                   second = static_cast<unsigned char>(bytes[skip + 1]);
         if (!((first == 0 && second < 0x80) || (first == 0xff && second >= 0x80))) break;
         skip++;
     }
@@ -79,7 +90,11 @@ std::optional<std::vector<size_t>> CharacterOffsets(std::string_view text, size_
     size_t at = 0;
     while (at < text.size() && offsets.size() <= limit) {
         const auto lead = static_cast<unsigned char>(text[at]);
-        const size_t size = lead < 0x80 ? 1 : lead >= 0xf0 && lead < 0xf5 ? 4 : lead >= 0xe0 && lead < 0xf0 ? 3 : lead >= 0xc2 && lead < 0xe0 ? 2 : 0;
+        const size_t size = lead < 0x80                   ? 1
+                            : lead >= 0xf0 && lead < 0xf5 ? 4
+                            : lead >= 0xe0 && lead < 0xf0 ? 3
+                            : lead >= 0xc2 && lead < 0xe0 ? 2
+                                                          : 0;
         if (size == 0 || size > text.size() - at) return std::nullopt;
         for (size_t i = 1; i < size; i++) {
             if ((static_cast<unsigned char>(text[at + i]) & 0xc0) != 0x80) return std::nullopt;
@@ -135,8 +150,9 @@ Result<PrimitiveType> ParseType(std::string_view name) {
     if (name.starts_with("decimal")) {
         rest.remove_prefix(7);
         while (!rest.empty() && rest.front() == ' ') rest.remove_prefix(1);
-        if (!TakeChar(&rest, '(') || !TakeNumber(&rest, &first) || !TakeChar(&rest, ',') || !TakeNumber(&rest, &second) ||
-            !TakeChar(&rest, ')') || !rest.empty() || first < 1 || first > 38 || second < 0 || second > first) {
+        if (!TakeChar(&rest, '(') || !TakeNumber(&rest, &first) || !TakeChar(&rest, ',') ||
+            !TakeNumber(&rest, &second) || !TakeChar(&rest, ')') || !rest.empty() || first < 1 || first > 38 ||
+            second < 0 || second > first) {
             return BadType(name);
         }
         type.kind = TypeKind::kDecimal;
@@ -146,14 +162,18 @@ Result<PrimitiveType> ParseType(std::string_view name) {
     }
     if (name.starts_with("fixed")) {
         rest.remove_prefix(5);
-        if (!TakeChar(&rest, '[') || !TakeNumber(&rest, &first) || !TakeChar(&rest, ']') || !rest.empty() || first < 0) return BadType(name);
+        if (!TakeChar(&rest, '[') || !TakeNumber(&rest, &first) || !TakeChar(&rest, ']') || !rest.empty() || first < 0)
+            return BadType(name);
         type.kind = TypeKind::kFixed;
         type.length = first;
         return type;
     }
-    if (name.starts_with("geometry(") && name.ends_with(')')) type.kind = TypeKind::kGeometry;
-    else if (name.starts_with("geography(") && name.ends_with(')')) type.kind = TypeKind::kGeography;
-    else return BadType(name);
+    if (name.starts_with("geometry(") && name.ends_with(')'))
+        type.kind = TypeKind::kGeometry;
+    else if (name.starts_with("geography(") && name.ends_with(')'))
+        type.kind = TypeKind::kGeography;
+    else
+        return BadType(name);
     return type;
 }
 
@@ -247,7 +267,8 @@ Result<SingleValue> DecodeSingleValue(const PrimitiveType& type, std::string_vie
             break;
         default: return Status::Make(sqlstate::kFeatureNotSupported, "a value of this Iceberg type has no binary form");
     }
-    return Status::Corrupt("a column's bound has " + std::to_string(bytes.size()) + " bytes, which its type does not have");
+    return Status::Corrupt("a column's bound has " + std::to_string(bytes.size()) +
+                           " bytes, which its type does not have");
 }
 
 std::optional<std::string> TruncatedLowerText(std::string_view text, size_t length) {

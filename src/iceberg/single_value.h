@@ -16,8 +16,26 @@
 namespace ivy::iceberg {
 
 enum class TypeKind {
-    kUnknown, kBoolean, kInt, kLong, kFloat, kDouble, kDecimal, kDate, kTime, kTimestamp, kTimestampTz, kTimestampNs,
-    kTimestampTzNs, kString, kUuid, kFixed, kBinary, kVariant, kGeometry, kGeography,
+    kUnknown,
+    kBoolean,
+    kInt,
+    kLong,
+    kFloat,
+    kDouble,
+    kDecimal,
+    kDate,
+    kTime,
+    kTimestamp,
+    kTimestampTz,
+    kTimestampNs,
+    kTimestampTzNs,
+    kString,
+    kUuid,
+    kFixed,
+    kBinary,
+    kVariant,
+    kGeometry,
+    kGeography,
     kNested,  // a struct, list or map: its text is JSON
 };
 

@@ -30,8 +30,9 @@ TEST(Types, Parse) {
     EXPECT_EQ(ParseType("fixed[16]")->length, 16);
     EXPECT_EQ(ParseType("geometry(srid:4326)")->kind, TypeKind::kGeometry);
     EXPECT_EQ(ParseType(R"({"type": "list"})")->kind, TypeKind::kNested);
-    for (const char* name : {"", "Long", "decimal", "decimal(39,0)", "decimal(0,0)", "decimal(5,6)", "decimal(5,-1)", "decimal(5)",
-                             "decimal(5,2", "decimal(5,2)x", "fixed", "fixed[-1]", "fixed[x]", "geometry("}) {
+    for (const char* name :
+         {"", "Long", "decimal", "decimal(39,0)", "decimal(0,0)", "decimal(5,6)", "decimal(5,-1)", "decimal(5)",
+          "decimal(5,2", "decimal(5,2)x", "fixed", "fixed[-1]", "fixed[x]", "geometry("}) {
         EXPECT_FALSE(ParseType(name).ok()) << name;
     }
 }
@@ -83,7 +84,8 @@ TEST(SingleValue, Decimals) {
     EXPECT_TRUE(*DecodeSingleValue(*ParseType("decimal(9,2)"), Hex("ffffffff80")) == SingleValue(Int128{-128}));
     std::mt19937_64 random(1);
     for (int i = 0; i < 100000; i++) {
-        const auto value = static_cast<Int128>(static_cast<unsigned __int128>(random()) << 64 | random()) >> (random() % 127);
+        const auto value =
+            static_cast<Int128>(static_cast<unsigned __int128>(random()) << 64 | random()) >> (random() % 127);
         const PrimitiveType type = *ParseType("decimal(38,3)");
         const std::string bytes = *EncodeSingleValue(type, value);
         ASSERT_TRUE(*DecodeSingleValue(type, bytes) == SingleValue(value));
@@ -98,15 +100,17 @@ TEST(SingleValue, PromotedTypes) {
     EXPECT_TRUE(*DecodeSingleValue(*ParseType("long"), Hex("feffffff")) == SingleValue(int64_t{-2}));
     EXPECT_TRUE(*DecodeSingleValue(*ParseType("double"), Hex("0000803f")) == SingleValue(1.0));
     EXPECT_TRUE(*DecodeSingleValue(*ParseType("timestamp"), Hex("ffffffff")) == SingleValue(int64_t{-86400} * 1000000));
-    EXPECT_TRUE(*DecodeSingleValue(*ParseType("timestamp_ns"), Hex("01000000")) == SingleValue(int64_t{86400} * 1000000000));
-    EXPECT_FALSE(DecodeSingleValue(*ParseType("timestamp_ns"), Hex("ffffff00")).ok());  // days out of range in nanoseconds
+    EXPECT_TRUE(*DecodeSingleValue(*ParseType("timestamp_ns"), Hex("01000000")) ==
+                SingleValue(int64_t{86400} * 1000000000));
+    EXPECT_FALSE(
+        DecodeSingleValue(*ParseType("timestamp_ns"), Hex("ffffff00")).ok());  // days out of range in nanoseconds
     EXPECT_TRUE(DecodeSingleValue(*ParseType("timestamp"), Hex("ffffff00")).ok());
     EXPECT_FALSE(DecodeSingleValue(*ParseType("timestamp"), Hex("ffffff7f")).ok());
 }
 
 TEST(SingleValue, Errors) {
-    for (const char* type : {"boolean", "int", "long", "float", "double", "date", "time", "timestamp", "timestamptz", "uuid",
-                             "fixed[4]", "decimal(5,2)"}) {
+    for (const char* type : {"boolean", "int", "long", "float", "double", "date", "time", "timestamp", "timestamptz",
+                             "uuid", "fixed[4]", "decimal(5,2)"}) {
         for (const size_t size : {0, 3, 17}) {
             if (size == 3 && std::string(type) == "decimal(5,2)") continue;
             EXPECT_FALSE(DecodeSingleValue(*ParseType(type), std::string(size, 'x')).ok()) << type << size;
@@ -129,12 +133,30 @@ TEST(Bounds, Text) {
     EXPECT_EQ(TruncatedUpperText("0123456789abcdefg"), "0123456789abcdeg");
     EXPECT_EQ(TruncatedLowerText("ääää", 3), "äää");  // characters, not bytes
     EXPECT_EQ(TruncatedUpperText("ääää", 3), "ääå");
-    EXPECT_EQ(TruncatedUpperText("a\x7f" "b", 2), "a\u0080");       // one byte becomes two
-    EXPECT_EQ(TruncatedUpperText("a\u07ff" "b", 2), "a\u0800");     // two become three
-    EXPECT_EQ(TruncatedUpperText("a\uffff" "b", 2), "a\U00010000");  // three become four
-    EXPECT_EQ(TruncatedUpperText("a\ud7ff" "b", 2), "a\ue000");     // over the surrogates
-    EXPECT_EQ(TruncatedUpperText("a\U0010ffff" "b", 2), "b");       // carried
-    EXPECT_EQ(TruncatedUpperText("\U0010ffff\U0010ffff" "b", 2), std::nullopt);
+    EXPECT_EQ(TruncatedUpperText("a\x7f"
+                                 "b",
+                                 2),
+              "a\u0080");  // one byte becomes two
+    EXPECT_EQ(TruncatedUpperText("a\u07ff"
+                                 "b",
+                                 2),
+              "a\u0800");  // two become three
+    EXPECT_EQ(TruncatedUpperText("a\uffff"
+                                 "b",
+                                 2),
+              "a\U00010000");  // three become four
+    EXPECT_EQ(TruncatedUpperText("a\ud7ff"
+                                 "b",
+                                 2),
+              "a\ue000");  // over the surrogates
+    EXPECT_EQ(TruncatedUpperText("a\U0010ffff"
+                                 "b",
+                                 2),
+              "b");  // carried
+    EXPECT_EQ(TruncatedUpperText("\U0010ffff\U0010ffff"
+                                 "b",
+                                 2),
+              std::nullopt);
     EXPECT_EQ(TruncatedUpperText("\xff\xff\xff", 2), std::nullopt);
     EXPECT_EQ(TruncatedLowerText("\xc3", 2), std::nullopt);
     // The bound holds for random texts.

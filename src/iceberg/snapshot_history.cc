@@ -8,7 +8,8 @@
 
 namespace ivy::iceberg {
 
-void SnapshotHistory::Add(int64_t snapshot_id, std::vector<std::string> manifests, std::vector<std::string> removed_files) {
+void SnapshotHistory::Add(int64_t snapshot_id, std::vector<std::string> manifests,
+                          std::vector<std::string> removed_files) {
     entries_[snapshot_id] = Entry{std::move(manifests), std::move(removed_files)};
 }
 
@@ -47,28 +48,32 @@ Expired SnapshotHistory::Collect(FileIo* io, const TableMetadata::ExpiredSnapsho
 
     // What the oldest kept snapshot removed is not in it, and so in none. A Puffin file is unreachable only when the last of
     // its vectors is.
-    const auto oldest = std::min_element(now.snapshots().begin(), now.snapshots().end(), [](const auto& a, const auto& b) {
-        return a.sequence_number < b.sequence_number;
-    });
+    const auto oldest =
+        std::min_element(now.snapshots().begin(), now.snapshots().end(),
+                         [](const auto& a, const auto& b) { return a.sequence_number < b.sequence_number; });
     for (const TableSnapshot& snapshot : now.snapshots()) {
         const Result<Entry*> entry = Find(io, snapshot);
         if (!entry.ok()) return expired;
         reachable.insert((*entry)->manifests.begin(), (*entry)->manifests.end());
         auto& removed = (*entry)->removed_files;
-        if (&snapshot == &*oldest) unreachable.insert(removed.begin(), removed.end());
-        else reachable.insert(removed.begin(), removed.end());
+        if (&snapshot == &*oldest)
+            unreachable.insert(removed.begin(), removed.end());
+        else
+            reachable.insert(removed.begin(), removed.end());
     }
     for (const auto* files : {&data_files, &delete_files}) {
         for (const DataFile& file : *files) {
             if (unreachable.contains(file.path)) reachable.insert(file.path);
         }
     }
-    std::set_difference(unreachable.begin(), unreachable.end(), reachable.begin(), reachable.end(), std::back_inserter(expired));
+    std::set_difference(unreachable.begin(), unreachable.end(), reachable.begin(), reachable.end(),
+                        std::back_inserter(expired));
     expired.insert(expired.end(), gone.statistics.begin(), gone.statistics.end());
 
     for (const TableSnapshot& snapshot : gone.snapshots) entries_.erase(snapshot.id);
     // Reported now, so it need not be again; but a Puffin file that is still reachable has its turn later.
-    std::erase_if(entries_[oldest->id].removed_files, [&reachable](const std::string& path) { return !reachable.contains(path); });
+    std::erase_if(entries_[oldest->id].removed_files,
+                  [&reachable](const std::string& path) { return !reachable.contains(path); });
     return expired;
 }
 

@@ -15,7 +15,9 @@
 namespace ivy::iceberg {
 namespace {
 
-bool IsAbsolute(const std::string& path) { return path.starts_with('/') || path.find("://") != std::string::npos || path.starts_with("file:/"); }
+bool IsAbsolute(const std::string& path) {
+    return path.starts_with('/') || path.find("://") != std::string::npos || path.starts_with("file:/");
+}
 
 // Replaces counts that version 1 may leave out by those of the entries.
 void FillCounts(const std::vector<ManifestEntry>& entries, ManifestFile* manifest) {
@@ -54,7 +56,8 @@ void SortByAge(std::vector<DataFile>* files, std::vector<uint64_t>* homes) {
 Status CheckFiles(const TableState& state) {
     std::unordered_set<std::string> paths, vectors;
     for (const DataFile& file : state.data_files) {
-        if (!paths.insert(file.path).second) return Status::Corrupt("data file \"" + file.path + "\" is twice in one Iceberg snapshot");
+        if (!paths.insert(file.path).second)
+            return Status::Corrupt("data file \"" + file.path + "\" is twice in one Iceberg snapshot");
     }
     for (const DataFile& file : state.delete_files) {
         if (file.format != "PUFFIN") continue;
@@ -174,7 +177,8 @@ int64_t VersionOf(const std::string& location) {
     if (at < location.size() && location[at] == 'v') at++;
     int64_t version = 0;
     size_t digits = 0;
-    for (; at < location.size() && std::isdigit(static_cast<unsigned char>(location[at])) && digits < 15; at++, digits++) {
+    for (; at < location.size() && std::isdigit(static_cast<unsigned char>(location[at])) && digits < 15;
+         at++, digits++) {
         version = 10 * version + (location[at] - '0');
     }
     const bool ends_well = at < location.size() && (location[at] == '-' || location[at] == '.');
@@ -187,7 +191,8 @@ std::string PublishedName(const std::string& location) {
 }
 
 int64_t NowMs() {
-    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+    return std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::system_clock::now().time_since_epoch())
+        .count();
 }
 
 Result<std::string> WriteMetadata(FileIo* io, const TableMetadata& metadata, int64_t version) {
@@ -199,11 +204,12 @@ Result<std::string> WriteMetadata(FileIo* io, const TableMetadata& metadata, int
     return location;
 }
 
-Result<std::unique_ptr<Table>> Table::Create(FileIo* io, const std::string& location, const Schema& schema, int format_version,
-                                             const std::map<std::string, std::string>& properties) {
+Result<std::unique_ptr<Table>> Table::Create(FileIo* io, const std::string& location, const Schema& schema,
+                                             int format_version, const std::map<std::string, std::string>& properties) {
     std::string folder = location;
     while (folder.size() > 1 && folder.ends_with('/')) folder.pop_back();
-    if (!IsAbsolute(folder)) return Status::Make(sqlstate::kInvalidParameter, "table location \"" + location + "\" is not absolute");
+    if (!IsAbsolute(folder))
+        return Status::Make(sqlstate::kInvalidParameter, "table location \"" + location + "\" is not absolute");
     IVY_ASSIGN_OR_RETURN(TableMetadata metadata, TableMetadata::New(folder, schema, format_version, properties));
     metadata.SetLastUpdated(NowMs());
     TableState state{.metadata = std::move(metadata), .version = 1};
@@ -215,7 +221,9 @@ Result<std::unique_ptr<Table>> Table::Load(FileIo* io, const std::string& metada
     IVY_ASSIGN_OR_RETURN(const Bytes content, io->ReadFile(metadata_location));
     Result<TableMetadata> metadata = TableMetadata::Parse(content);
     if (!metadata.ok()) return metadata.status().Prepend("\"" + metadata_location + "\"");
-    TableState state{.metadata = std::move(*metadata), .metadata_location = metadata_location, .version = VersionOf(metadata_location)};
+    TableState state{.metadata = std::move(*metadata),
+                     .metadata_location = metadata_location,
+                     .version = VersionOf(metadata_location)};
     IVY_RETURN_IF_ERROR(LoadFiles(io, &state));
     return std::unique_ptr<Table>(std::make_unique<TableImpl>(io, std::move(state)));
 }

@@ -36,17 +36,18 @@ struct Metrics {
 // A data file or a delete file of a snapshot.
 struct DataFile {
     Content content = Content::kData;
-    std::string path;                  // absolute, or with a scheme
-    std::string format = "PARQUET";    // PUFFIN for a deletion vector
-    int64_t record_count = 0;          // for a deletion vector: its cardinality
-    int64_t file_size = 0;             // bytes of the whole file, also for a deletion vector in a larger Puffin file
+    std::string path;                // absolute, or with a scheme
+    std::string format = "PARQUET";  // PUFFIN for a deletion vector
+    int64_t record_count = 0;        // for a deletion vector: its cardinality
+    int64_t file_size = 0;           // bytes of the whole file, also for a deletion vector in a larger Puffin file
     Metrics metrics;
     std::vector<int64_t> split_offsets;
     std::optional<int> sort_order_id;
-    std::vector<int> equality_ids;                     // equality deletes only
-    std::optional<std::string> referenced_data_file;   // deletion vectors (required) and position deletes of one data file
+    std::vector<int> equality_ids;  // equality deletes only
+    std::optional<std::string>
+        referenced_data_file;  // deletion vectors (required) and position deletes of one data file
     std::optional<int64_t> content_offset, content_size;  // deletion vectors: the blob in the Puffin file
-    std::optional<int64_t> first_row_id;               // v3, data files; assigned at commit
+    std::optional<int64_t> first_row_id;                  // v3, data files; assigned at commit
     // For reading foreign tables; empty if unpartitioned. A JSON object from partition field id to value: numbers for
     // numbers ("NaN", "Infinity" and "-Infinity" as text), dates (days) and times, text for strings, hexadecimal text for
     // bytes, uuids and decimals.
@@ -62,21 +63,21 @@ struct DataFile {
 struct Change {
     // append, overwrite, delete or replace. "append" with removals or deletes is written as overwrite or delete.
     std::string operation = "append";
-    std::vector<DataFile> added;            // data files
+    std::vector<DataFile> added;  // data files
     // Paths of data files to remove; their deletion vectors and position deletes go with them. Position and equality delete
     // files can be named as well.
     std::vector<std::string> removed;
     // v3: new vectors, each replaces the vector and the position deletes that its data file had (and must contain them). The
     // data file may be one that is added here. See WriteDeletionVectors().
     std::vector<DataFile> deletion_vectors;
-    std::vector<DataFile> position_deletes; // v2: added position delete files
+    std::vector<DataFile> position_deletes;      // v2: added position delete files
     std::map<std::string, std::string> summary;  // extra snapshot summary properties, such as "ivy.flushed-lsn"
-    std::optional<Schema> schema;           // a new current schema (ids kept, schema-id assigned here)
+    std::optional<Schema> schema;                // a new current schema (ids kept, schema-id assigned here)
     // The fields by which files are sorted from this change on, its own added files included (those that name an order of
     // their own aside); empty: they are not.
     std::optional<std::vector<int>> sort_fields;
     std::map<std::string, std::string> properties;  // table properties to set
-    int keep_snapshots = 100;               // at least 1; older ones are expired from the metadata (see Expired)
+    int keep_snapshots = 100;  // at least 1; older ones are expired from the metadata (see Expired)
 };
 
 // Files that a commit made unreachable: those of expired snapshots, and metadata files that fell off the metadata log. To be
@@ -93,7 +94,8 @@ struct CommitResult {
 class Table {
   public:
     // Writes the first metadata file (no snapshot) of a new table under "location" and returns the table.
-    static Result<std::unique_ptr<Table>> Create(FileIo* io, const std::string& location, const Schema& schema, int format_version,
+    static Result<std::unique_ptr<Table>> Create(FileIo* io, const std::string& location, const Schema& schema,
+                                                 int format_version,
                                                  const std::map<std::string, std::string>& properties);
     // Loads the table that a metadata file describes, with the live files of its current snapshot.
     static Result<std::unique_ptr<Table>> Load(FileIo* io, const std::string& metadata_location);

@@ -80,7 +80,9 @@ class TableTest : public testing::Test {
         ExpectSame(table, **loaded);
         return std::move(*loaded);
     }
-    TableMetadata Metadata(const Table& table) { return *TableMetadata::Parse(io_.files.at(table.metadata_location())); }
+    TableMetadata Metadata(const Table& table) {
+        return *TableMetadata::Parse(io_.files.at(table.metadata_location()));
+    }
     std::vector<ManifestFile> Manifests(const Table& table) {
         return *ReadManifestList(io_.files.at(Metadata(table).current_snapshot()->manifest_list));
     }
@@ -163,7 +165,8 @@ TEST_F(TableTest, DeletionVectors) {
     ASSERT_EQ(table->delete_files().size(), 2u);
     EXPECT_EQ(table->delete_files()[0].sequence_number, 2);
     // A new vector replaces the old one; a vector may be of a file of the same commit.
-    Commit(table.get(), {.added = {File("c", 4)}, .deletion_vectors = Vectors({{"/wh/t/data/a", {1, 2, 3}}, {"/wh/t/data/c", {3}}})});
+    Commit(table.get(), {.added = {File("c", 4)},
+                         .deletion_vectors = Vectors({{"/wh/t/data/a", {1, 2, 3}}, {"/wh/t/data/c", {3}}})});
     EXPECT_EQ(table->snapshot_summary().at("operation"), "overwrite");
     EXPECT_EQ(table->snapshot_summary().at("removed-dvs"), "1");
     EXPECT_EQ(table->snapshot_summary().at("total-delete-files"), "3");
@@ -203,7 +206,9 @@ TEST_F(TableTest, DeletionVectors) {
 TEST_F(TableTest, PositionDeletes) {
     auto table = Create(2);
     Commit(table.get(), {.added = {File("a", 10)}});
-    Commit(table.get(), {.added = {File("b", 5)}, .position_deletes = {PositionDeletes("pa", 2, "/wh/t/data/a"), PositionDeletes("pall", 3, {})}});
+    Commit(table.get(),
+           {.added = {File("b", 5)},
+            .position_deletes = {PositionDeletes("pa", 2, "/wh/t/data/a"), PositionDeletes("pall", 3, {})}});
     EXPECT_EQ(table->delete_files().size(), 2u);
     EXPECT_EQ(table->snapshot_summary().at("operation"), "overwrite");
     EXPECT_EQ(table->snapshot_summary().at("added-position-delete-files"), "2");
@@ -218,7 +223,9 @@ TEST_F(TableTest, PositionDeletes) {
     EXPECT_TRUE(table->delete_files().empty());
     Reload(*table);
     Commit(table.get(), {.position_deletes = {PositionDeletes("pc", 1, "/wh/t/data/c")}});
-    Commit(table.get(), {.operation = "replace", .removed = {"/wh/t/data/pc"}, .position_deletes = {PositionDeletes("pc2", 2, "/wh/t/data/c")}});
+    Commit(table.get(), {.operation = "replace",
+                         .removed = {"/wh/t/data/pc"},
+                         .position_deletes = {PositionDeletes("pc2", 2, "/wh/t/data/c")}});
     ASSERT_EQ(table->delete_files().size(), 1u);
     EXPECT_EQ(table->delete_files()[0].path, "/wh/t/data/pc2");
     Reload(*table);
@@ -374,9 +381,11 @@ std::set<std::string> Reachable(MemoryFileIo* io, const Table& table) {
 }
 
 // Random commits against a model; after each, every file that a kept snapshot needs is there and all others are gone.
-void RandomCommits(MemoryFileIo* io, std::unique_ptr<Table> table, uint32_t seed, int commits,
-                   const std::function<std::vector<DataFile>(const std::vector<std::pair<std::string, std::vector<uint64_t>>>&)>& vectors,
-                   const std::function<std::unique_ptr<Table>(const Table&)>& reload) {
+void RandomCommits(
+    MemoryFileIo* io, std::unique_ptr<Table> table, uint32_t seed, int commits,
+    const std::function<std::vector<DataFile>(const std::vector<std::pair<std::string, std::vector<uint64_t>>>&)>&
+        vectors,
+    const std::function<std::unique_ptr<Table>(const Table&)>& reload) {
     SCOPED_TRACE("seed " + std::to_string(seed));
     std::mt19937 random(seed);
     std::map<std::string, std::vector<uint64_t>> model;  // data file → deleted rows
@@ -410,7 +419,8 @@ void RandomCommits(MemoryFileIo* io, std::unique_ptr<Table> table, uint32_t seed
 
         ASSERT_EQ(table->data_files().size(), model.size());
         std::map<std::string, int64_t> cardinalities;
-        for (const DataFile& file : table->delete_files()) cardinalities[*file.referenced_data_file] = file.record_count;
+        for (const DataFile& file : table->delete_files())
+            cardinalities[*file.referenced_data_file] = file.record_count;
         for (const DataFile& file : table->data_files()) {
             ASSERT_TRUE(model.contains(file.path));
             ASSERT_EQ(cardinalities[file.path], static_cast<int64_t>(model[file.path].size()));
@@ -429,20 +439,23 @@ void RandomCommits(MemoryFileIo* io, std::unique_ptr<Table> table, uint32_t seed
 TEST_F(TableTest, RandomCommitsKeepExactlyWhatIsNeeded) {
     for (uint32_t seed = 1; seed <= 4; seed++) {
         io_.files.clear();
-        RandomCommits(&io_, Create(3), seed, seed == 1 ? 130 : 40, [this](const auto& deletes) { return Vectors(deletes); },
-                      [this](const Table& table) { return Reload(table); });
+        RandomCommits(
+            &io_, Create(3), seed, seed == 1 ? 130 : 40, [this](const auto& deletes) { return Vectors(deletes); },
+            [this](const Table& table) { return Reload(table); });
         if (HasFatalFailure()) return;
     }
 }
 
 TEST_F(TableTest, ExpiryReadsNothing) {
     auto table = Create(3);
-    for (int i = 0; i < 20; i++) Commit(table.get(), {.added = {File("f" + std::to_string(i), 1)}, .keep_snapshots = 5});
+    for (int i = 0; i < 20; i++)
+        Commit(table.get(), {.added = {File("f" + std::to_string(i), 1)}, .keep_snapshots = 5});
     const int reads = io_.reads;
     const CommitResult result = Commit(table.get(), {.removed = {"/wh/t/data/f0"}, .keep_snapshots = 5});
     EXPECT_EQ(io_.reads, reads);
     EXPECT_FALSE(result.expired.empty());
-    EXPECT_EQ(std::count(result.expired.begin(), result.expired.end(), "/wh/t/data/f0"), 0);  // older snapshots show it still
+    EXPECT_EQ(std::count(result.expired.begin(), result.expired.end(), "/wh/t/data/f0"),
+              0);  // older snapshots show it still
     std::vector<std::string> expired;
     for (int i = 0; i < 5; i++) {
         const auto later = Commit(table.get(), {.keep_snapshots = 5}).expired;
@@ -498,7 +511,8 @@ TEST_F(TableTest, PartitionedTablesAreReadOnly) {
     auto table = Create(2);
     Bytes& content = io_.files[table->metadata_location()];
     Json json = *ParseJson({reinterpret_cast<const char*>(content.data()), content.size()}, "test");
-    json["partition-specs"][0]["fields"].push_back({{"source-id", 1}, {"field-id", 1000}, {"name", "x"}, {"transform", "identity"}});
+    json["partition-specs"][0]["fields"].push_back(
+        {{"source-id", 1}, {"field-id", 1000}, {"name", "x"}, {"transform", "identity"}});
     content = ToBytes(json.dump());
     auto loaded = Table::Load(&io_, table->metadata_location());
     ASSERT_TRUE(loaded.ok());

@@ -24,7 +24,8 @@ class MemoryFileIo : public FileIo {
     Result<Bytes> ReadRange(const std::string& path, int64_t offset, int64_t size) override {
         IVY_ASSIGN_OR_RETURN(const Bytes all, ReadFile(path));
         const auto length = static_cast<int64_t>(all.size());
-        if (offset < 0 || size < 0 || offset > length || size > length - offset) return Status::Corrupt("short file " + path);
+        if (offset < 0 || size < 0 || offset > length || size > length - offset)
+            return Status::Corrupt("short file " + path);
         return Bytes(all.begin() + offset, all.begin() + offset + size);
     }
     Status WriteFile(const std::string& path, const Bytes& content, bool exclusive) override {
@@ -43,7 +44,8 @@ class MemoryFileIo : public FileIo {
     Result<std::vector<std::string>> List(const std::string& folder) override {
         std::vector<std::string> found;
         for (const auto& [path, content] : files) {
-            if (path.rfind(folder + "/", 0) == 0 && path.find('/', folder.size() + 1) == std::string::npos) found.push_back(path);
+            if (path.rfind(folder + "/", 0) == 0 && path.find('/', folder.size() + 1) == std::string::npos)
+                found.push_back(path);
         }
         return found;
     }
@@ -75,11 +77,13 @@ inline Bytes FromHex(std::string_view hex) {
 // Calls "read" with the file cut at every length (or every "step"th), then with "rounds" copies that have up to four bytes
 // changed. The copies are allocated exactly, so that a sanitizer sees any read beyond their end.
 inline void Damage(const Bytes& good, int rounds, const std::function<void(const Bytes&)>& read, size_t step = 1) {
-    for (size_t size = 0; size < good.size(); size += step) read(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)));
+    for (size_t size = 0; size < good.size(); size += step)
+        read(Bytes(good.begin(), good.begin() + static_cast<std::ptrdiff_t>(size)));
     std::mt19937 random(20260101);
     for (int round = 0; round < rounds; round++) {
         Bytes bad = good;
-        for (uint32_t flips = 1 + random() % 4; flips > 0; flips--) bad[random() % bad.size()] = static_cast<uint8_t>(random());
+        for (uint32_t flips = 1 + random() % 4; flips > 0; flips--)
+            bad[random() % bad.size()] = static_cast<uint8_t>(random());
         if (bad != good) read(bad);
     }
 }

@@ -61,10 +61,12 @@ TEST(HotTable, AgreesWithAModel) {
             }
             const uint64_t probe = Mix(random() % 3000) & mask;
             std::vector<uint64_t> found;
-            EXPECT_EQ(table.Find(probe, [&](uint64_t position) {
-                found.push_back(position);
-                return false;
-            }), HotTable::kNone);
+            EXPECT_EQ(table.Find(probe,
+                                 [&](uint64_t position) {
+                                     found.push_back(position);
+                                     return false;
+                                 }),
+                      HotTable::kNone);
             const auto& expected = model[probe];
             ASSERT_EQ(found, std::vector<uint64_t>(expected.rbegin(), expected.rend())) << "step " << step;
         }
@@ -119,10 +121,13 @@ class SegmentTest : public ::testing::Test {
 
     static std::vector<uint64_t> Rows(Segment* segment, uint64_t hash, uint64_t skip = 0) {
         std::vector<uint64_t> rows;
-        EXPECT_TRUE(segment->Find(hash, skip, [&](uint64_t row) {
-            rows.push_back(row);
-            return true;
-        }).ok());
+        EXPECT_TRUE(segment
+                        ->Find(hash, skip,
+                               [&](uint64_t row) {
+                                   rows.push_back(row);
+                                   return true;
+                               })
+                        .ok());
         return rows;
     }
 

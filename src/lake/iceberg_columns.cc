@@ -13,44 +13,27 @@ using iceberg::TypeKind;
 
 std::optional<Kind> KindOf(TypeKind kind) {
     switch (kind) {
-        case TypeKind::kUnknown:
-            return Kind::kNull;
-        case TypeKind::kBoolean:
-            return Kind::kBoolean;
-        case TypeKind::kInt:
-            return Kind::kInt32;
-        case TypeKind::kLong:
-            return Kind::kInt64;
-        case TypeKind::kFloat:
-            return Kind::kFloat;
-        case TypeKind::kDouble:
-            return Kind::kDouble;
-        case TypeKind::kDecimal:
-            return Kind::kDecimal;
-        case TypeKind::kDate:
-            return Kind::kDate;
-        case TypeKind::kTime:
-            return Kind::kTime;
-        case TypeKind::kTimestamp:
-            return Kind::kTimestamp;
-        case TypeKind::kTimestampTz:
-            return Kind::kTimestampTz;
-        case TypeKind::kTimestampNs:
-            return Kind::kTimestampNs;
-        case TypeKind::kTimestampTzNs:
-            return Kind::kTimestampTzNs;
-        case TypeKind::kString:
-            return Kind::kString;
-        case TypeKind::kUuid:
-            return Kind::kUuid;
+        case TypeKind::kUnknown: return Kind::kNull;
+        case TypeKind::kBoolean: return Kind::kBoolean;
+        case TypeKind::kInt: return Kind::kInt32;
+        case TypeKind::kLong: return Kind::kInt64;
+        case TypeKind::kFloat: return Kind::kFloat;
+        case TypeKind::kDouble: return Kind::kDouble;
+        case TypeKind::kDecimal: return Kind::kDecimal;
+        case TypeKind::kDate: return Kind::kDate;
+        case TypeKind::kTime: return Kind::kTime;
+        case TypeKind::kTimestamp: return Kind::kTimestamp;
+        case TypeKind::kTimestampTz: return Kind::kTimestampTz;
+        case TypeKind::kTimestampNs: return Kind::kTimestampNs;
+        case TypeKind::kTimestampTzNs: return Kind::kTimestampTzNs;
+        case TypeKind::kString: return Kind::kString;
+        case TypeKind::kUuid: return Kind::kUuid;
         case TypeKind::kFixed:
-        case TypeKind::kBinary:
-            return Kind::kBinary;
+        case TypeKind::kBinary: return Kind::kBinary;
         case TypeKind::kVariant:
         case TypeKind::kGeometry:
         case TypeKind::kGeography:
-        case TypeKind::kNested:
-            return std::nullopt;
+        case TypeKind::kNested: return std::nullopt;
     }
     return std::nullopt;
 }

@@ -17,7 +17,8 @@ namespace {
 Oid OidFromName(const char* name) {
     char* end;
     const unsigned long value = strtoul(name, &end, 10);
-    return *name >= '1' && *name <= '9' && *end == '\0' && value <= PG_UINT32_MAX ? static_cast<Oid>(value) : InvalidOid;
+    return *name >= '1' && *name <= '9' && *end == '\0' && value <= PG_UINT32_MAX ? static_cast<Oid>(value)
+                                                                                  : InvalidOid;
 }
 
 bool Exists(const char* path) {

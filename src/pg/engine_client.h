@@ -32,8 +32,8 @@ void SetEngineSupervisor(const EngineSupervisor* supervisor);
 struct EngineLease {
     EngineConnection* connection;  // null after it was returned or closed
     Oid database;
-    void* use;                     // token of begin_use, until end_use
-    const char* failure;           // why the connection could not be made, or broke; in static memory
+    void* use;            // token of begin_use, until end_use
+    const char* failure;  // why the connection could not be made, or broke; in static memory
     MemoryContextCallback callback;
 };
 

@@ -14,63 +14,42 @@ namespace ivy {
 
 size_t ColumnType::FixedWidth() const {
     switch (kind) {
-        case TypeKind::kBool:
-            return 1;
-        case TypeKind::kInt16:
-            return 2;
+        case TypeKind::kBool: return 1;
+        case TypeKind::kInt16: return 2;
         case TypeKind::kInt32:
         case TypeKind::kFloat:
-        case TypeKind::kDate:
-            return 4;
+        case TypeKind::kDate: return 4;
         case TypeKind::kInt64:
         case TypeKind::kDouble:
         case TypeKind::kTime:
         case TypeKind::kTimestamp:
-        case TypeKind::kTimestampTz:
-            return 8;
+        case TypeKind::kTimestampTz: return 8;
         case TypeKind::kDecimal:
         case TypeKind::kUuid:
-        case TypeKind::kInterval:
-            return 16;
+        case TypeKind::kInterval: return 16;
         case TypeKind::kText:
-        case TypeKind::kBytes:
-            return 0;
+        case TypeKind::kBytes: return 0;
     }
     return 0;
 }
 
 std::string ColumnType::DuckName() const {
     switch (kind) {
-        case TypeKind::kBool:
-            return "BOOLEAN";
-        case TypeKind::kInt16:
-            return "SMALLINT";
-        case TypeKind::kInt32:
-            return "INTEGER";
-        case TypeKind::kInt64:
-            return "BIGINT";
-        case TypeKind::kFloat:
-            return "FLOAT";
-        case TypeKind::kDouble:
-            return "DOUBLE";
-        case TypeKind::kDecimal:
-            return "DECIMAL(" + std::to_string(precision) + "," + std::to_string(scale) + ")";
-        case TypeKind::kText:
-            return "VARCHAR";
-        case TypeKind::kBytes:
-            return "BLOB";
-        case TypeKind::kDate:
-            return "DATE";
-        case TypeKind::kTime:
-            return "TIME";
-        case TypeKind::kTimestamp:
-            return "TIMESTAMP";
-        case TypeKind::kTimestampTz:
-            return "TIMESTAMPTZ";
-        case TypeKind::kUuid:
-            return "UUID";
-        case TypeKind::kInterval:
-            return "INTERVAL";
+        case TypeKind::kBool: return "BOOLEAN";
+        case TypeKind::kInt16: return "SMALLINT";
+        case TypeKind::kInt32: return "INTEGER";
+        case TypeKind::kInt64: return "BIGINT";
+        case TypeKind::kFloat: return "FLOAT";
+        case TypeKind::kDouble: return "DOUBLE";
+        case TypeKind::kDecimal: return "DECIMAL(" + std::to_string(precision) + "," + std::to_string(scale) + ")";
+        case TypeKind::kText: return "VARCHAR";
+        case TypeKind::kBytes: return "BLOB";
+        case TypeKind::kDate: return "DATE";
+        case TypeKind::kTime: return "TIME";
+        case TypeKind::kTimestamp: return "TIMESTAMP";
+        case TypeKind::kTimestampTz: return "TIMESTAMPTZ";
+        case TypeKind::kUuid: return "UUID";
+        case TypeKind::kInterval: return "INTERVAL";
     }
     return "VARCHAR";
 }

@@ -20,21 +20,21 @@ namespace ivy {
 
 // On the wire: do not renumber.
 enum class TypeKind : uint8_t {
-    kBool = 1,         // 1 byte, 0 or 1
-    kInt16 = 2,        // 2 bytes
-    kInt32 = 3,        // 4
-    kInt64 = 4,        // 8
-    kFloat = 5,        // 4, IEEE
-    kDouble = 6,       // 8, IEEE
-    kDecimal = 7,      // 16 always on the wire: value * 10^scale as a signed 128-bit integer
-    kText = 8,         // valid UTF-8
-    kBytes = 9,        // any bytes
-    kDate = 10,        // 4: days since 1970-01-01; INT32_MAX and -INT32_MAX are infinity and -infinity
-    kTime = 11,        // 8: microseconds since midnight, 0..86400000000
-    kTimestamp = 12,   // 8: microseconds since 1970-01-01; INT64_MAX and -INT64_MAX are infinity and -infinity
-    kTimestampTz = 13, // 8: as kTimestamp, in UTC
-    kUuid = 14,        // 16: the bytes in the order in which they are printed
-    kInterval = 15,    // 16: int32 months, int32 days, int64 microseconds, not normalised
+    kBool = 1,          // 1 byte, 0 or 1
+    kInt16 = 2,         // 2 bytes
+    kInt32 = 3,         // 4
+    kInt64 = 4,         // 8
+    kFloat = 5,         // 4, IEEE
+    kDouble = 6,        // 8, IEEE
+    kDecimal = 7,       // 16 always on the wire: value * 10^scale as a signed 128-bit integer
+    kText = 8,          // valid UTF-8
+    kBytes = 9,         // any bytes
+    kDate = 10,         // 4: days since 1970-01-01; INT32_MAX and -INT32_MAX are infinity and -infinity
+    kTime = 11,         // 8: microseconds since midnight, 0..86400000000
+    kTimestamp = 12,    // 8: microseconds since 1970-01-01; INT64_MAX and -INT64_MAX are infinity and -infinity
+    kTimestampTz = 13,  // 8: as kTimestamp, in UTC
+    kUuid = 14,         // 16: the bytes in the order in which they are printed
+    kInterval = 15,     // 16: int32 months, int32 days, int64 microseconds, not normalised
 };
 
 // A column's type. Precision and scale are for kDecimal: 1 <= precision <= 38, 0 <= scale <= precision.

@@ -30,7 +30,7 @@ inline constexpr char kEngineLockName[] = "engine.lock";
 
 // Option names, each followed by its value in the same argument. 0 means "the engine's default".
 inline constexpr char kDatabaseOption[] = "--database=";
-inline constexpr char kFolderOption[] = "--folder=";            // relative to the data directory: "pg_duckdb/<oid>"
+inline constexpr char kFolderOption[] = "--folder=";             // relative to the data directory: "pg_duckdb/<oid>"
 inline constexpr char kMemoryLimitOption[] = "--memory-limit=";  // bytes
 inline constexpr char kThreadsOption[] = "--threads=";
 

@@ -38,7 +38,8 @@ Result<bool> FrameParser::Next(Frame* out) {
     if (held < kHeader) return false;
     uint32_t size;
     std::memcpy(&size, buffer_.data() + taken_, kHeader);
-    if (size == 0 || size > kMaxFrameSize) return Status::Make(sqlstate::kProtocolViolation, "frame size is out of range");
+    if (size == 0 || size > kMaxFrameSize)
+        return Status::Make(sqlstate::kProtocolViolation, "frame size is out of range");
     if (held - kHeader < size) return false;
     const uint8_t* at = buffer_.data() + taken_ + kHeader;
     out->type = at[0];

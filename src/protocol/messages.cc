@@ -112,9 +112,10 @@ Result<Hello> Hello::Read(const Frame& frame) {
     }
     const uint16_t version = in.U16();
     if (version != kProtocolVersion) {
-        return Status::Make(sqlstate::kProtocolViolation,
-                            "protocol version " + std::to_string(version) + " is not " + std::to_string(kProtocolVersion),
-                            "The engine and the extension are of different releases.", "Restart the server after an upgrade.");
+        return Status::Make(
+            sqlstate::kProtocolViolation,
+            "protocol version " + std::to_string(version) + " is not " + std::to_string(kProtocolVersion),
+            "The engine and the extension are of different releases.", "Restart the server after an upgrade.");
     }
     Hello hello;
     const uint8_t role = in.U8();
@@ -137,9 +138,7 @@ Result<ErrorMessage> ErrorMessage::Read(const Frame& frame) {
     return Finished(in, message, "error message");
 }
 
-void RowSource::Write(ByteWriter* out) const {
-    WriteTypes(columns, out);
-}
+void RowSource::Write(ByteWriter* out) const { WriteTypes(columns, out); }
 
 Result<RowSource> RowSource::Read(const Frame& frame) {
     ByteReader in = frame.reader();
@@ -446,9 +445,7 @@ Result<MirrorFailed> MirrorFailed::Read(const Frame& frame) {
     return Finished(in, std::move(message), "mirror-failed message");
 }
 
-void Persisted::Write(ByteWriter* out) const {
-    out->U64(lsn);
-}
+void Persisted::Write(ByteWriter* out) const { out->U64(lsn); }
 
 Result<Persisted> Persisted::Read(const Frame& frame) {
     ByteReader in = frame.reader();

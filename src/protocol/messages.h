@@ -107,8 +107,8 @@ enum class QueryMode : uint8_t {
 // Credentials for network locations, for the time of one query.
 struct Secret {
     std::string name;
-    std::string type;                  // s3, gcs, r2, http
-    std::vector<std::string> scope;    // URL prefixes; empty: all that the type is for
+    std::string type;                                          // s3, gcs, r2, http
+    std::vector<std::string> scope;                            // URL prefixes; empty: all that the type is for
     std::vector<std::pair<std::string, std::string>> options;  // of DuckDB's CREATE SECRET, by name
     bool operator==(const Secret&) const = default;
 };
@@ -117,12 +117,12 @@ struct Query {
     // DuckDB SQL. "{mirror:i}" stands for the i-th of "mirrors" and "{rows:i}" for the i-th row source; both are used
     // where a table name may stand; neither is looked for inside quotes. A mirror's columns are named c<column id>, a row source's c1, c2, ...
     std::string sql;
-    std::vector<uint32_t> mirrors;        // mirror ids: OIDs of the mirror relations; one entry a reference
-    std::vector<ColumnType> result;       // what the client expects; the engine casts nothing, a mismatch is an error
+    std::vector<uint32_t> mirrors;   // mirror ids: OIDs of the mirror relations; one entry a reference
+    std::vector<ColumnType> result;  // what the client expects; the engine casts nothing, a mismatch is an error
     std::vector<std::pair<std::string, std::string>> settings;  // DuckDB settings for this query, such as TimeZone
     Snapshot snapshot;
-    Lsn lsn = kInvalidLsn;                // everything committed up to here must be applied first
-    uint32_t freshness_timeout_ms = 0;    // how long to wait for that before Unavailable::kStale
+    Lsn lsn = kInvalidLsn;              // everything committed up to here must be applied first
+    uint32_t freshness_timeout_ms = 0;  // how long to wait for that before Unavailable::kStale
     QueryMode mode = QueryMode::kExecute;
     // Paths and globs that the client's user may read (kCopy: write): the engine opens no other lake files for it.
     std::vector<std::string> files;
@@ -132,12 +132,12 @@ struct Query {
 };
 
 struct QueryDone {
-    uint64_t rows = 0;                // rows of the result
-    uint64_t freshness_wait_us = 0;   // time waited for the capture worker
-    uint64_t file_rows = 0;           // rows in the files scanned, before deletion vectors and filters
-    uint64_t delta_rows = 0;          // rows in the delta scanned, before visibility and filters
-    uint32_t files = 0;               // data files of the mirrors referenced
-    std::string plan;                 // for kExplain and kProfile
+    uint64_t rows = 0;               // rows of the result
+    uint64_t freshness_wait_us = 0;  // time waited for the capture worker
+    uint64_t file_rows = 0;          // rows in the files scanned, before deletion vectors and filters
+    uint64_t delta_rows = 0;         // rows in the delta scanned, before visibility and filters
+    uint32_t files = 0;              // data files of the mirrors referenced
+    std::string plan;                // for kExplain and kProfile
     void Write(ByteWriter* out) const;
     static Result<QueryDone> Read(const Frame& frame);
 };
@@ -145,8 +145,8 @@ struct QueryDone {
 // --- capture ---------------------------------------------------------------------------------------------------------
 
 struct MirrorColumn {
-    uint32_t id = 0;         // Iceberg field id: the column's attribute number in source and mirror
-    std::string name;        // as in Postgres
+    uint32_t id = 0;   // Iceberg field id: the column's attribute number in source and mirror
+    std::string name;  // as in Postgres
     ColumnType type;
     bool not_null = false;
     void Write(ByteWriter* out) const;
@@ -156,27 +156,27 @@ struct MirrorColumn {
 // Makes a mirror known to the engine, after a start or when it is created. An open mirror may be opened again with
 // other columns, after a schema change.
 struct MirrorOpen {
-    uint32_t id = 0;                     // OID of the mirror relation
-    uint32_t generation = 0;             // which copy of the source this is
-    std::string schema_name, table_name; // for Iceberg's table name and for messages
-    std::vector<MirrorColumn> columns;   // in attribute order
-    std::vector<uint32_t> key;           // column ids of the replica identity, in index order; empty: append-only
-    std::string location;                // warehouse folder of the table
-    std::string metadata_location;       // current metadata file, or empty if nothing was published yet
-    Lsn flushed_lsn = kInvalidLsn;       // transactions that committed at or before this are in the files
-    bool has_copy_snapshot = false;      // false: the initial copy is still to come; changes wait for it
-    Snapshot copy_snapshot;              // what the initial copy saw
+    uint32_t id = 0;                      // OID of the mirror relation
+    uint32_t generation = 0;              // which copy of the source this is
+    std::string schema_name, table_name;  // for Iceberg's table name and for messages
+    std::vector<MirrorColumn> columns;    // in attribute order
+    std::vector<uint32_t> key;            // column ids of the replica identity, in index order; empty: append-only
+    std::string location;                 // warehouse folder of the table
+    std::string metadata_location;        // current metadata file, or empty if nothing was published yet
+    Lsn flushed_lsn = kInvalidLsn;        // transactions that committed at or before this are in the files
+    bool has_copy_snapshot = false;       // false: the initial copy is still to come; changes wait for it
+    Snapshot copy_snapshot;               // what the initial copy saw
     uint8_t format_version = 3;
-    std::vector<uint32_t> inexact;       // column ids already known to hold unstorable values
+    std::vector<uint32_t> inexact;                           // column ids already known to hold unstorable values
     uint64_t flush_ms = 0, flush_rows = 0, flush_bytes = 0;  // when to flush; 0: as the engine is set
-    std::vector<uint32_t> sort;          // column ids by which files are sorted, ascending, NULLs last; empty: they are not
+    std::vector<uint32_t> sort;  // column ids by which files are sorted, ascending, NULLs last; empty: they are not
     void Write(ByteWriter* out) const;
     static Result<MirrorOpen> Read(const Frame& frame);
 };
 
 struct MirrorClose {
     uint32_t id = 0;
-    bool remove_files = false;   // the mirror was dropped: delete everything under "location"
+    bool remove_files = false;  // the mirror was dropped: delete everything under "location"
     std::string location;
     void Write(ByteWriter* out) const;
     static Result<MirrorClose> Read(const Frame& frame);
@@ -202,13 +202,13 @@ struct UnchangedValue {
 // Changes of one transaction to one mirror, in order. Kept by the engine until the transaction's Commit or Abort.
 struct Changes {
     uint32_t mirror = 0;
-    Xid xid = kInvalidXid;      // top-level transaction
-    Xid subxid = kInvalidXid;   // the (sub)transaction that made them; equals xid at top level
-    std::vector<uint8_t> ops;   // RowOp values
+    Xid xid = kInvalidXid;     // top-level transaction
+    Xid subxid = kInvalidXid;  // the (sub)transaction that made them; equals xid at top level
+    std::vector<uint8_t> ops;  // RowOp values
     std::vector<UnchangedValue> unchanged;
     std::vector<uint32_t> inexact;  // column ids in which "rows" has a NULL in place of a value that can't be stored
-    Bytes rows;                 // a column chunk with the row's columns
-    Bytes keys;                 // a column chunk with the key's columns
+    Bytes rows;                     // a column chunk with the row's columns
+    Bytes keys;                     // a column chunk with the key's columns
     // Ids of the columns of "rows", in order; empty: exactly the mirror's columns. Rows decoded from before or after a
     // schema change have others than the mirror's current ones: ids that the mirror does not have are ignored (dropped
     // since), ids that are missing are NULL (added since). A MirrorOpen with the new columns comes before the Commit of
@@ -220,9 +220,9 @@ struct Changes {
 
 struct Commit {
     Xid xid = kInvalidXid;
-    Lsn commit_lsn = kInvalidLsn;   // start of the commit record: orders transactions and decides what files contain
-    Lsn end_lsn = kInvalidLsn;      // end of the commit record: the stream has been applied up to here
-    int64_t commit_time = 0;        // microseconds since 1970-01-01
+    Lsn commit_lsn = kInvalidLsn;  // start of the commit record: orders transactions and decides what files contain
+    Lsn end_lsn = kInvalidLsn;     // end of the commit record: the stream has been applied up to here
+    int64_t commit_time = 0;       // microseconds since 1970-01-01
     void Write(ByteWriter* out) const;
     static Result<Commit> Read(const Frame& frame);
 };
@@ -263,9 +263,9 @@ struct FlushReady {
     std::string metadata_location;
     std::string previous_metadata_location;  // what must be current now
     Lsn flushed_lsn = kInvalidLsn;
-    bool has_copy_snapshot = false;          // the first publication of a copy: the mirror becomes live
+    bool has_copy_snapshot = false;  // the first publication of a copy: the mirror becomes live
     Snapshot copy_snapshot;
-    uint64_t total_rows = 0;                 // rows in the files after this
+    uint64_t total_rows = 0;  // rows in the files after this
     uint64_t total_bytes = 0;
     void Write(ByteWriter* out) const;
     static Result<FlushReady> Read(const Frame& frame);
@@ -281,7 +281,7 @@ struct Published {
 // Engine: this mirror can't go on; the others can. The worker stores the reason, and queries use the row table.
 struct MirrorFailed {
     uint32_t mirror = 0;
-    uint32_t generation = 0;        // of its MirrorOpen: an earlier copy's failure is none of the next one's
+    uint32_t generation = 0;  // of its MirrorOpen: an earlier copy's failure is none of the next one's
     Error error;
     std::vector<uint32_t> inexact;  // not empty: it goes on, but these columns now hold unstorable values
     void Write(ByteWriter* out) const;
@@ -299,7 +299,7 @@ struct Persisted {
 
 struct CopyBegin {
     uint32_t mirror = 0;
-    Snapshot snapshot;            // the rows that follow are what it sees
+    Snapshot snapshot;                                 // the rows that follow are what it sees
     uint64_t estimated_rows = 0, estimated_bytes = 0;  // for progress
     // One of several processes that copy: its rows go to the copy with this snapshot that another one has begun, which
     // is finished by that one's CopyEnd, after those of the others were answered.
@@ -320,7 +320,8 @@ struct CopyScanned {
 
 // All rows have been sent.
 struct CopyEnd {
-    std::vector<uint32_t> inexact;  // ids of columns in which some row has NULL in place of a value that can't be stored
+    std::vector<uint32_t>
+        inexact;  // ids of columns in which some row has NULL in place of a value that can't be stored
     void Write(ByteWriter* out) const;
     static Result<CopyEnd> Read(const Frame& frame);
 };

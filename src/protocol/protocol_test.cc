@@ -131,11 +131,20 @@ TEST(Messages, RoundTrips) {
     ExpectRoundTrip(MessageType::kHello, Hello{Role::kCopy, 16384});
     ExpectRoundTrip(MessageType::kError, ErrorMessage{{"22012", "division by zero", "d", "h"}, Unavailable::kFailed});
     ExpectRoundTrip(MessageType::kRowSource, RowSource{{kText, kDecimal}});
-    ExpectRoundTrip(MessageType::kQuery,
-                    Query{"SELECT 1", {1, 2}, {kInt}, {{"TimeZone", "UTC"}}, snapshot, 77, 1000, QueryMode::kProfile,
-                          {"/a", "s3://b/*"}, {{"k", "s3", {"s3://b"}, {{"KEY_ID", "x"}, {"USE_SSL", "false"}}}}});
+    ExpectRoundTrip(MessageType::kQuery, Query{"SELECT 1",
+                                               {1, 2},
+                                               {kInt},
+                                               {{"TimeZone", "UTC"}},
+                                               snapshot,
+                                               77,
+                                               1000,
+                                               QueryMode::kProfile,
+                                               {"/a", "s3://b/*"},
+                                               {{"k", "s3", {"s3://b"}, {{"KEY_ID", "x"}, {"USE_SSL", "false"}}}}});
     ExpectRoundTrip(MessageType::kQueryDone, QueryDone{1, 2, 3, 4, 5, "plan"});
-    MirrorOpen open{16400, 7, "public", "t", {{1, "id", kInt, true}, {3, "x", kText, false}}, {1}, "/w", "/w/m", 88, true, snapshot, 3, {3}};
+    MirrorOpen open{16400,    7,    "public", "t", {{1, "id", kInt, true}, {3, "x", kText, false}},
+                    {1},      "/w", "/w/m",   88,  true,
+                    snapshot, 3,    {3}};
     ExpectRoundTrip(MessageType::kMirrorOpen, open);
     ExpectRoundTrip(MessageType::kMirrorClose, MirrorClose{1, true, "/w"});
     ExpectRoundTrip(MessageType::kChanges,

@@ -23,13 +23,15 @@ namespace {
 // Whether the rows of a level have an order that an aggregate would see.
 bool ReadsSortedRows(const Level* level) {
     const Query* query = level->query;
-    if (list_length(query->jointree->fromlist) != 1 || !IsA(linitial(query->jointree->fromlist), RangeTblRef)) return false;
-    const RangeTblEntry* rte = rt_fetch(castNode(RangeTblRef, linitial(query->jointree->fromlist))->rtindex, query->rtable);
+    if (list_length(query->jointree->fromlist) != 1 || !IsA(linitial(query->jointree->fromlist), RangeTblRef))
+        return false;
+    const RangeTblEntry* rte =
+        rt_fetch(castNode(RangeTblRef, linitial(query->jointree->fromlist))->rtindex, query->rtable);
     if (rte->rtekind == RTE_SUBQUERY) return rte->subquery->sortClause != NIL;
     if (rte->rtekind != RTE_CTE) return false;
     for (Index up = 0; up < rte->ctelevelsup && level != nullptr; up++) level = level->parent;
     if (level == nullptr) return true;
-    foreach_node(CommonTableExpr, cte, level->query->cteList) {
+    foreach_node (CommonTableExpr, cte, level->query->cteList) {
         if (strcmp(cte->ctename, rte->ctename) != 0) continue;
         return !IsA(cte->ctequery, Query) || castNode(Query, cte->ctequery)->sortClause != NIL;
     }
@@ -40,7 +42,7 @@ bool ReadsSortedRows(const Level* level) {
 bool SortKeys(Translator* t, Aggref* aggregate, const Sql* values, SortKey* keys, int* count) {
     *count = 0;
     bool ok = true;
-    foreach_node(SortGroupClause, clause, aggregate->aggorder != NIL ? aggregate->aggorder : aggregate->aggdistinct) {
+    foreach_node (SortGroupClause, clause, aggregate->aggorder != NIL ? aggregate->aggorder : aggregate->aggdistinct) {
         if (*count == kMaxArguments) return Refuse(t, "aggregate with many sort keys");
         auto* entry = get_sortgroupclause_tle(clause, aggregate->args);
         if (aggregate->aggkind == AGGKIND_NORMAL && IsValue(reinterpret_cast<Node*>(entry->expr))) continue;
@@ -49,13 +51,14 @@ bool SortKeys(Translator* t, Aggref* aggregate, const Sql* values, SortKey* keys
         key->collation = exprCollation(reinterpret_cast<Node*>(entry->expr));
         key->nulls_first = clause->nulls_first;
         int place = 0;
-        foreach_node(TargetEntry, candidate, aggregate->args) {
+        foreach_node (TargetEntry, candidate, aggregate->args) {
             if (candidate == entry) key->value = values[place];
             place++;
         }
         ok = CheckSortable(t, key->value, key->collation, key->op, &key->text, &key->descending) && ok;
         // DuckDB wants to see the very argument there.
-        if (ok && aggregate->aggdistinct != NIL && key->text != key->value.text) ok = Refuse(t, "DISTINCT values with sort keys");
+        if (ok && aggregate->aggdistinct != NIL && key->text != key->value.text)
+            ok = Refuse(t, "DISTINCT values with sort keys");
     }
     return ok;
 }
@@ -64,7 +67,7 @@ bool SortKeys(Translator* t, Aggref* aggregate, const Sql* values, SortKey* keys
 bool DistinctRow(Translator* t, RowExpr* row, Sql* out) {
     StringInfoData text;
     initStringInfo(&text);
-    foreach_ptr(Node, field, row->args) {
+    foreach_ptr (Node, field, row->args) {
         const TypeCacheEntry* entry = lookup_type_cache(exprType(field), TYPECACHE_EQ_OPR);
         Sql value;
         const char* key = nullptr;
@@ -86,7 +89,9 @@ bool DistinctRow(Translator* t, RowExpr* row, Sql* out) {
 
 bool TranslateElement(Translator* t, SubscriptingRef* subscript, Sql* out) {
     const auto* array = reinterpret_cast<Node*>(subscript->refexpr);
-    const auto* index = list_length(subscript->refupperindexpr) == 1 ? static_cast<Node*>(linitial(subscript->refupperindexpr)) : nullptr;
+    const auto* index = list_length(subscript->refupperindexpr) == 1
+                            ? static_cast<Node*>(linitial(subscript->refupperindexpr))
+                            : nullptr;
     if (subscript->reflowerindexpr != NIL || subscript->refassgnexpr != nullptr || !IsA(array, Aggref) ||
         castNode(Aggref, array)->aggfnoid != F_ARRAY_AGG_ANYNONARRAY || index == nullptr || !IsA(index, Const) ||
         castNode(Const, index)->constisnull || DatumGetInt32(castNode(Const, index)->constvalue) < 1) {
@@ -107,7 +112,7 @@ bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
     const int direct = list_length(aggregate->aggdirectargs);
     const int entries = list_length(aggregate->args);
     int count = direct;
-    foreach_node(TargetEntry, entry, aggregate->args) {
+    foreach_node (TargetEntry, entry, aggregate->args) {
         if (!entry->resjunk) count++;
     }
     if (signature == nullptr || aggregate->aggvariadic || direct + entries > kMaxArguments ||
@@ -127,14 +132,15 @@ bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
     List* nodes = NIL;
     bool ok = true;
     int i = 0;
-    foreach_ptr(Node, node, aggregate->aggdirectargs) {
+    foreach_ptr (Node, node, aggregate->aggdirectargs) {
         Node* folded = Fold(t, node);
         nodes = lappend(nodes, folded);
-        if (!IsValue(folded)) return Refuse(t, "%s: an argument that is not a constant", DescribeFunction(aggregate->aggfnoid));
+        if (!IsValue(folded))
+            return Refuse(t, "%s: an argument that is not a constant", DescribeFunction(aggregate->aggfnoid));
         ok = TranslateValue(t, folded, &args[i++]) && ok;
     }
     level->above_grouping = false;
-    foreach_node(TargetEntry, entry, aggregate->args) {
+    foreach_node (TargetEntry, entry, aggregate->args) {
         Node* node = reinterpret_cast<Node*>(entry->expr);
         if (!entry->resjunk) nodes = lappend(nodes, node);
         if (aggregate->aggfnoid == F_COUNT_ANY && aggregate->aggdistinct != NIL && IsA(node, RowExpr)) {
@@ -142,7 +148,7 @@ bool TranslateAggregate(Translator* t, Aggref* aggregate, Sql* out) {
             continue;
         }
         ok = TranslateExpression(t, node, &args[i]) && ok;
-        foreach_node(SortGroupClause, clause, aggregate->aggdistinct) {
+        foreach_node (SortGroupClause, clause, aggregate->aggdistinct) {
             if (!ok || clause->tleSortGroupRef != entry->ressortgroupref) continue;
             // How many there are can be said of keys too.
             const char* key = nullptr;

@@ -70,7 +70,8 @@ bool ArrayText(Translator* t, Node* node, const char** text) {
         *text = value.text;
         return true;
     }
-    if (ElementKindOf(node) == ElementKind::kNone) return Refuse(t, "constant or parameter of type %s", format_type_be(exprType(node)));
+    if (ElementKindOf(node) == ElementKind::kNone)
+        return Refuse(t, "constant or parameter of type %s", format_type_be(exprType(node)));
     auto* cast = makeNode(CoerceViaIO);
     cast->arg = reinterpret_cast<Expr*>(copyObjectImpl(node));
     cast->resulttype = TEXTOID;
@@ -86,7 +87,8 @@ bool ArrayText(Translator* t, Node* node, const char** text) {
 bool ElementOf(Translator* t, Oid type, const char* text, Sql* out) {
     const Oid base = getBaseType(type);
     *out = ColumnOf(base, -1, text);
-    if (KindOf(base) == ElementKind::kText || (out->text_form && HasTextEquality(base)) || IsNumericText(*out)) return true;
+    if (KindOf(base) == ElementKind::kText || (out->text_form && HasTextEquality(base)) || IsNumericText(*out))
+        return true;
     Sql source;
     source.text = text;
     source.type = TEXTOID;
@@ -99,10 +101,12 @@ bool ElementOf(Translator* t, Oid type, const char* text, Sql* out) {
 bool ComparedTexts(const Call& call, Sql* texts) {
     for (int i = 0; i < 2; i++) {
         auto* node = static_cast<Node*>(list_nth(call.nodes, i));
-        if (ElementKindOf(node) == ElementKind::kNone) return RefuseCall(call, "elements that are not compared as texts");
+        if (ElementKindOf(node) == ElementKind::kNone)
+            return RefuseCall(call, "elements that are not compared as texts");
         if (!ArrayText(call.t, node, &texts[i].text)) return false;
     }
-    return IsDeterministic(call.collation) || ElementKindOf(static_cast<Node*>(linitial(call.nodes))) != ElementKind::kText ||
+    return IsDeterministic(call.collation) ||
+           ElementKindOf(static_cast<Node*>(linitial(call.nodes))) != ElementKind::kText ||
            RefuseCall(call, "nondeterministic collation");
 }
 
@@ -134,17 +138,33 @@ bool JoinArray(const Call& call, Sql* out) {
 bool SplitText(const Call& call, Sql* out) {
     char* separator;
     if (!ConstText(call, 1, &separator)) return RefuseCall(call, "separator that is not a constant");
-    *out = ColumnOf(TEXTARRAYOID, -1, psprintf("ivy_array(ivy_string_split(%s, %s))", call.args[0].text, call.args[1].text));
+    *out = ColumnOf(TEXTARRAYOID, -1,
+                    psprintf("ivy_array(ivy_string_split(%s, %s))", call.args[0].text, call.args[1].text));
     return true;
 }
 
 constexpr Signature kRows[] = {
-    {F_ARRAYCONTAINS, "?" "?>b", "ivy_array_contains($1, $2)", Needs::kNothing, CompareArrays},
-    {F_ARRAYCONTAINED, "?" "?>b", "ivy_array_contains($2, $1)", Needs::kNothing, CompareArrays},
-    {F_ARRAYOVERLAP, "?" "?>b", "ivy_array_overlaps($1, $2)", Needs::kNothing, CompareArrays},
+    {F_ARRAYCONTAINS,
+     "?"
+     "?>b",
+     "ivy_array_contains($1, $2)", Needs::kNothing, CompareArrays},
+    {F_ARRAYCONTAINED,
+     "?"
+     "?>b",
+     "ivy_array_contains($2, $1)", Needs::kNothing, CompareArrays},
+    {F_ARRAYOVERLAP,
+     "?"
+     "?>b",
+     "ivy_array_overlaps($1, $2)", Needs::kNothing, CompareArrays},
     // Texts show bounds and dimensions too.
-    {F_ARRAY_EQ, "?" "?>b", "($1 = $2)", Needs::kNothing, CompareArrays},
-    {F_ARRAY_NE, "?" "?>b", "($1 <> $2)", Needs::kNothing, CompareArrays},
+    {F_ARRAY_EQ,
+     "?"
+     "?>b",
+     "($1 = $2)", Needs::kNothing, CompareArrays},
+    {F_ARRAY_NE,
+     "?"
+     "?>b",
+     "($1 <> $2)", Needs::kNothing, CompareArrays},
     {F_ARRAY_LENGTH, "?4>4", "ivy_array_length($1, $2)", Needs::kNothing, OfArray},
     {F_ARRAY_LOWER, "?4>4", "ivy_array_lower($1, $2)", Needs::kNothing, OfArray},
     {F_ARRAY_UPPER, "?4>4", "ivy_array_upper($1, $2)", Needs::kNothing, OfArray},
@@ -164,7 +184,7 @@ bool TranslateArray(Translator* t, ArrayExpr* array, Sql* out) {
     }
     StringInfoData list;
     initStringInfo(&list);
-    foreach_ptr(Node, node, array->elements) {
+    foreach_ptr (Node, node, array->elements) {
         Sql element;
         Sql text;
         if (!TranslateExpression(t, node, &element) || !TextOf(t, element, &text)) return false;
@@ -177,13 +197,15 @@ bool TranslateArray(Translator* t, ArrayExpr* array, Sql* out) {
 bool TranslateSubscript(Translator* t, SubscriptingRef* subscript, Sql* out) {
     auto* array = reinterpret_cast<Node*>(subscript->refexpr);
     if (IsA(array, Aggref)) return TranslateElement(t, subscript, out);
-    if (subscript->refassgnexpr != nullptr || subscript->reflowerindexpr != NIL || list_length(subscript->refupperindexpr) != 1 ||
-        !OidIsValid(ElementType(array)) || exprType(static_cast<Node*>(linitial(subscript->refupperindexpr))) != INT4OID) {
+    if (subscript->refassgnexpr != nullptr || subscript->reflowerindexpr != NIL ||
+        list_length(subscript->refupperindexpr) != 1 || !OidIsValid(ElementType(array)) ||
+        exprType(static_cast<Node*>(linitial(subscript->refupperindexpr))) != INT4OID) {
         return Refuse(t, "subscript");
     }
     const char* text;
     Sql index;
-    return ArrayText(t, array, &text) && TranslateExpression(t, static_cast<Node*>(linitial(subscript->refupperindexpr)), &index) &&
+    return ArrayText(t, array, &text) &&
+           TranslateExpression(t, static_cast<Node*>(linitial(subscript->refupperindexpr)), &index) &&
            ElementOf(t, ElementType(array), psprintf("ivy_array_element(%s, %s)", text, index.text), out);
 }
 
@@ -202,10 +224,13 @@ bool TranslateAnyOfArray(Translator* t, const Signature* signature, ScalarArrayO
     const char* text;
     Sql value;
     Sql value_text;
-    if (!ArrayText(t, array, &text) || !TranslateExpression(t, scalar, &value) || !TextOf(t, value, &value_text)) return false;
+    if (!ArrayText(t, array, &text) || !TranslateExpression(t, scalar, &value) || !TextOf(t, value, &value_text))
+        return false;
     // NULL is not among no elements.
-    const char* any = psprintf("CASE WHEN %s IS NULL THEN CASE WHEN ivy_array_cardinality(%s) = 0 THEN FALSE END ELSE ivy_array_any(%s, %s) END",
-                               value.text, text, text, value_text.text);
+    const char* any = psprintf(
+        "CASE WHEN %s IS NULL THEN CASE WHEN ivy_array_cardinality(%s) = 0 THEN FALSE END ELSE ivy_array_any(%s, %s) "
+        "END",
+        value.text, text, text, value_text.text);
     *out = Boolean(expression->useOr ? any : psprintf("(NOT %s)", any));
     return true;
 }
@@ -219,8 +244,10 @@ bool TranslateUnnest(Translator* t, RangeTblEntry* rte, const char** text, Sql* 
     Node* array = Fold(t, static_cast<Node*>(linitial(castNode(FuncExpr, function->funcexpr)->args)));
     const char* array_text;
     const char* alias = NewAlias(t);
-    if (!ArrayText(t, array, &array_text) || !ElementOf(t, ElementType(array), psprintf("%s.e", alias), column)) return false;
-    *text = psprintf("LATERAL (SELECT %s AS c1 FROM (SELECT unnest(ivy_array_elements(%s)) AS e) AS %s)", column->text, array_text, alias);
+    if (!ArrayText(t, array, &array_text) || !ElementOf(t, ElementType(array), psprintf("%s.e", alias), column))
+        return false;
+    *text = psprintf("LATERAL (SELECT %s AS c1 FROM (SELECT unnest(ivy_array_elements(%s)) AS e) AS %s)", column->text,
+                     array_text, alias);
     column->text = nullptr;
     return true;
 }

@@ -88,7 +88,9 @@ bool TextOf(Translator* t, const Sql& e, Sql* out) {
         case DATEOID:
         case TIMESTAMPOID:
         case TIMESTAMPTZOID: {
-            const char* function = e.type == DATEOID ? "ivy_date_text" : e.type == TIMESTAMPOID ? "ivy_timestamp_text" : "ivy_zoned_text";
+            const char* function = e.type == DATEOID        ? "ivy_date_text"
+                                   : e.type == TIMESTAMPOID ? "ivy_timestamp_text"
+                                                            : "ivy_zoned_text";
             if (!TranslateSetting(t, "DateStyle", &setting)) return false;
             text = psprintf("%s(%s, %s)", function, e.text, setting);
             break;
@@ -119,7 +121,8 @@ bool TranslateTextCast(Translator* t, CoerceViaIO* cast, Sql* out) {
     const bool to_text = to == TEXTOID || to == VARCHAROID;
     // Trailing blanks of a bpchar matter to few types.
     const bool known = to_text || (IsText(from) && (from != BPCHAROID || to != UUIDOID));
-    if (!known || to != cast->resulttype) return Refuse(t, "cast from %s to %s", format_type_be(from), format_type_be(cast->resulttype));
+    if (!known || to != cast->resulttype)
+        return Refuse(t, "cast from %s to %s", format_type_be(from), format_type_be(cast->resulttype));
     Sql argument;
     if (!TranslateExpression(t, node, &argument)) return false;
     if (to_text) {

@@ -21,7 +21,7 @@ bool TranslateCase(Translator* t, CaseExpr* expression, Sql* out) {
     auto* results = static_cast<Sql*>(palloc0((count + 1) * sizeof(Sql)));
     bool ok = true;
     int i = 0;
-    foreach_ptr(CaseWhen, when, expression->args) {
+    foreach_ptr (CaseWhen, when, expression->args) {
         ok = TranslateQual(t, reinterpret_cast<Node*>(when->expr), &conditions[i]) && ok;
         // The value to test is for the conditions only.
         Sql* inner = t->case_value;
@@ -64,7 +64,8 @@ bool TranslateCoalesce(Translator* t, CoalesceExpr* expression, Sql* out) {
     initStringInfo(&scale);
     for (int i = 0; i < count; i++) {
         appendStringInfo(&text, "%s%s", i == 0 ? "coalesce(" : ", ", ConvertTo(args[i], *out));
-        appendStringInfo(&scale, "%s WHEN %s IS NOT NULL THEN %s", i == 0 ? "CASE" : "", args[i].text, ScaleOf(args[i]));
+        appendStringInfo(&scale, "%s WHEN %s IS NOT NULL THEN %s", i == 0 ? "CASE" : "", args[i].text,
+                         ScaleOf(args[i]));
     }
     appendStringInfoChar(&text, ')');
     appendStringInfoString(&scale, " END");
@@ -97,8 +98,8 @@ bool TranslateMinMax(Translator* t, MinMaxExpr* expression, Sql* out) {
         const char* best = keys[0];
         out->text = args[0].text;
         for (int i = 1; i < count; i++) {
-            const char* better = psprintf("%s IS NULL OR %s %s %s", best, keys[i],
-                                          expression->op == IS_GREATEST ? ">" : "<", best);
+            const char* better =
+                psprintf("%s IS NULL OR %s %s %s", best, keys[i], expression->op == IS_GREATEST ? ">" : "<", best);
             out->text = psprintf("CASE WHEN %s THEN %s ELSE %s END", better, args[i].text, out->text);
             best = psprintf("CASE WHEN %s THEN %s ELSE %s END", better, keys[i], best);
         }

@@ -23,8 +23,8 @@ const char* CatalogText(Oid collation, AttrNumber of_database, AttrNumber of_col
                                  : SearchSysCache1(COLLOID, ObjectIdGetDatum(collation));
     if (!HeapTupleIsValid(tuple)) return nullptr;
     bool isnull;
-    const Datum value = SysCacheGetAttr(is_default ? DATABASEOID : COLLOID, tuple,
-                                        is_default ? of_database : of_collation, &isnull);
+    const Datum value =
+        SysCacheGetAttr(is_default ? DATABASEOID : COLLOID, tuple, is_default ? of_database : of_collation, &isnull);
     const char* string = isnull ? nullptr : TextDatumGetCString(value);
     ReleaseSysCache(tuple);
     return string;
@@ -95,7 +95,8 @@ const char* CollationName(Oid collation, bool* has_keys) {
     const char* provider = nullptr;
     switch (locale->provider) {
         case COLLPROVIDER_ICU:
-            if (CatalogText(collation, Anum_pg_database_daticurules, Anum_pg_collation_collicurules) != nullptr) return nullptr;
+            if (CatalogText(collation, Anum_pg_database_daticurules, Anum_pg_collation_collicurules) != nullptr)
+                return nullptr;
             name = CatalogText(collation, Anum_pg_database_datlocale, Anum_pg_collation_colllocale);
             provider = "icu";
             break;

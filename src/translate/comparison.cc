@@ -49,10 +49,11 @@ bool TranslateList(Translator* t, const Signature& signature, ScalarArrayOpExpr*
     initStringInfo(&text);
     const char* left = nullptr;
     const int reasons = list_length(t->reasons);
-    foreach_ptr(Node, element, elements) {
+    foreach_ptr (Node, element, elements) {
         List* nodes = list_make2(scalar, element);
         Sql args[2];
-        const bool ok = TranslateArguments(t, nodes, args) && PrepareCall(t, signature, nodes, args, expression->inputcollid);
+        const bool ok =
+            TranslateArguments(t, nodes, args) && PrepareCall(t, signature, nodes, args, expression->inputcollid);
         if (!ok || (left != nullptr && strcmp(left, args[0].text) != 0)) {
             t->reasons = list_truncate(t->reasons, reasons);
             return false;
@@ -97,8 +98,8 @@ bool TranslateScalarArray(Translator* t, ScalarArrayOpExpr* expression, Sql* out
         const char* rows = psprintf("SELECT unnest(%s) AS c1", value.text);
         column.text = psprintf("%s.c1", alias);
         Sql quantified;
-        if (!TranslateQuantified(t, signature, expression->opno, left, column, rows, alias, expression->inputcollid, any,
-                                 &quantified)) {
+        if (!TranslateQuantified(t, signature, expression->opno, left, column, rows, alias, expression->inputcollid,
+                                 any, &quantified)) {
             return false;
         }
         *out = Boolean(psprintf("CASE WHEN %s IS NULL THEN NULL ELSE %s END", value.text, quantified.text));
@@ -112,9 +113,10 @@ bool TranslateScalarArray(Translator* t, ScalarArrayOpExpr* expression, Sql* out
     if (is_list && TranslateList(t, *signature, expression, elements, out)) return true;
     StringInfoData text;
     initStringInfo(&text);
-    foreach_ptr(Node, element, elements) {
+    foreach_ptr (Node, element, elements) {
         Sql result;
-        if (!TranslateCall(t, signature, list_make2(scalar, element), expression->inputcollid, BOOLOID, -1, &result)) return false;
+        if (!TranslateCall(t, signature, list_make2(scalar, element), expression->inputcollid, BOOLOID, -1, &result))
+            return false;
         appendStringInfo(&text, "%s%s", text.len == 0 ? "(" : (any ? " OR " : " AND "), result.text);
     }
     appendStringInfoChar(&text, ')');

@@ -29,7 +29,8 @@ bool ArgumentText(Translator* t, Node* node, Sql* out) {
 // The parts of a format: its text and, where it has %s, the values in turn. NULL counts as empty text.
 bool TranslateFormat(Translator* t, FuncExpr* function, Sql* out) {
     const Node* first = static_cast<Node*>(linitial(function->args));
-    if (!IsA(first, Const) || reinterpret_cast<const Const*>(first)->constisnull) return Refuse(t, "format that is not a constant");
+    if (!IsA(first, Const) || reinterpret_cast<const Const*>(first)->constisnull)
+        return Refuse(t, "format that is not a constant");
     const char* format = TextDatumGetCString(reinterpret_cast<const Const*>(first)->constvalue);
     StringInfoData text;
     StringInfoData literal;
@@ -63,7 +64,9 @@ bool TranslateFormat(Translator* t, FuncExpr* function, Sql* out) {
 
 }  // namespace
 
-bool IsConcatenation(Oid function) { return function == F_CONCAT || function == F_CONCAT_WS || function == F_FORMAT_TEXT_ANY; }
+bool IsConcatenation(Oid function) {
+    return function == F_CONCAT || function == F_CONCAT_WS || function == F_FORMAT_TEXT_ANY;
+}
 
 bool TranslateConcatenation(Translator* t, FuncExpr* function, Sql* out) {
     if (function->funcvariadic) return Refuse(t, "%s of an array", DescribeFunction(function->funcid));
@@ -73,7 +76,7 @@ bool TranslateConcatenation(Translator* t, FuncExpr* function, Sql* out) {
     if (function->funcid == F_FORMAT_TEXT_ANY) return TranslateFormat(t, function, out);
     StringInfoData text;
     initStringInfo(&text);
-    foreach_ptr(Node, node, function->args) {
+    foreach_ptr (Node, node, function->args) {
         Sql argument;
         if (!ArgumentText(t, node, &argument)) return false;
         appendStringInfo(&text, "%s%s", text.len == 0 ? "" : ", ", argument.text);

@@ -59,7 +59,7 @@ Sql Boolean(const char* text) {
 bool TranslateArguments(Translator* t, List* nodes, Sql* out) {
     bool ok = true;
     int i = 0;
-    foreach_ptr(Node, node, nodes) {
+    foreach_ptr (Node, node, nodes) {
         ok = TranslateExpression(t, node, &out[i++]) && ok;
     }
     return ok;
@@ -67,8 +67,8 @@ bool TranslateArguments(Translator* t, List* nodes, Sql* out) {
 
 bool PrepareCall(Translator* t, const Signature& signature, List* nodes, Sql* args, Oid collation) {
     const int count = list_length(nodes);
-    if (signature.IsComparison() && strncmp(signature.types, "cc>", 3) == 0 && !args[0].text_form && !args[1].text_form &&
-        PadConstant(nodes, args)) {
+    if (signature.IsComparison() && strncmp(signature.types, "cc>", 3) == 0 && !args[0].text_form &&
+        !args[1].text_form && PadConstant(nodes, args)) {
         Signature exact = signature;
         exact.types = "pp>b";
         return PrepareArguments(t, exact, args, count, collation);
@@ -90,7 +90,8 @@ bool TranslateCall(Translator* t, const Signature* signature, List* nodes, Oid c
             Signature equality = *signature;
             equality.needs = Needs::kDeterministic;
             if (!PrepareArguments(t, equality, args, count, collation)) return false;
-            *out = Boolean(psprintf("(ivy_collation_compare(%s, %s, %s) %s 0)", args[0].text, args[1].text, name, signature->sql));
+            *out = Boolean(
+                psprintf("(ivy_collation_compare(%s, %s, %s) %s 0)", args[0].text, args[1].text, name, signature->sql));
             return true;
         }
     }
@@ -128,7 +129,8 @@ bool TranslateOperator(Translator* t, OpExpr* op, Sql* out) {
 bool TranslateEquality(Translator* t, OpExpr* op, Sql* args, Sql* plain) {
     const Signature* signature = FindOperator(t, op->opno, op->args);
     if (signature == nullptr || !TranslateArguments(t, op->args, args)) return false;
-    if (!signature->IsComparison() || strcmp(signature->sql, "=") != 0) return Refuse(t, "%s", DescribeOperator(op->opno));
+    if (!signature->IsComparison() || strcmp(signature->sql, "=") != 0)
+        return Refuse(t, "%s", DescribeOperator(op->opno));
     if (plain != nullptr) *plain = args[0];
     return PrepareCall(t, *signature, op->args, args, op->inputcollid);
 }
@@ -162,7 +164,7 @@ bool TranslateBoolean(Translator* t, BoolExpr* expression, bool as_qual, Sql* ou
     }
     bool ok = true;
     appendStringInfoChar(&text, '(');
-    foreach_ptr(Node, node, expression->args) {
+    foreach_ptr (Node, node, expression->args) {
         Sql argument;
         t->as_qual = as_qual;
         if (!TranslateExpression(t, node, &argument)) {
@@ -265,8 +267,7 @@ bool TranslateExpression(Translator* t, Node* node, Sql* out) {
         case T_GroupingFunc: return TranslateGroupingFunc(t, castNode(GroupingFunc, node), out);
         case T_WindowFunc: return TranslateWindowFunction(t, castNode(WindowFunc, node), out);
         case T_SubLink: return TranslateSubLink(t, castNode(SubLink, node), as_qual, out);
-        case T_CoerceToDomain:
-            return Refuse(t, "cast to domain %s with constraints", format_type_be(exprType(node)));
+        case T_CoerceToDomain: return Refuse(t, "cast to domain %s with constraints", format_type_be(exprType(node)));
         case T_RowExpr: return Refuse(t, "row constructor");
         case T_ArrayExpr: return TranslateArray(t, castNode(ArrayExpr, node), out);
         case T_SubscriptingRef: return TranslateSubscript(t, castNode(SubscriptingRef, node), out);

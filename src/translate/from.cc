@@ -74,7 +74,7 @@ RowSource* SourceOfQual(Translator* t, Node* qual, Relids candidates) {
 // Translates a condition, without the parts that row sources in "candidates" take.
 bool TranslateCondition(Translator* t, Node* condition, Relids candidates, const char** out) {
     List* rest = NIL;
-    foreach_ptr(Node, qual, make_ands_implicit(reinterpret_cast<Expr*>(Fold(t, condition)))) {
+    foreach_ptr (Node, qual, make_ands_implicit(reinterpret_cast<Expr*>(Fold(t, condition)))) {
         RowSource* source = SourceOfQual(t, qual, candidates);
         if (source != nullptr) {
             source->quals = lappend(source->quals, qual);
@@ -127,7 +127,7 @@ bool AddSubquery(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo
 bool AddCteReference(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo out) {
     Level* level = LevelAt(t, rte->ctelevelsup);
     if (level == nullptr) return Refuse(t, "WITH query of an outer level");
-    foreach_ptr(Cte, cte, level->ctes) {
+    foreach_ptr (Cte, cte, level->ctes) {
         if (strcmp(cte->name, rte->ctename) != 0) continue;
         if (cte->columns == nullptr) break;
         entry->columns = cte->columns;
@@ -144,9 +144,9 @@ bool AddValues(Translator* t, RangeTblEntry* rte, FromEntry* entry, StringInfo o
     const int columns = list_length(static_cast<List*>(linitial(rte->values_lists)));
     auto* cells = static_cast<Sql*>(palloc0(rows * columns * sizeof(Sql)));
     int at = 0;
-    foreach_ptr(List, row, rte->values_lists) {
+    foreach_ptr (List, row, rte->values_lists) {
         int column = 0;
-        foreach_ptr(Node, node, row) {
+        foreach_ptr (Node, node, row) {
             // By column, for CommonType.
             if (!TranslateExpression(t, Fold(t, node), &cells[column++ * rows + at])) return false;
         }
@@ -202,7 +202,8 @@ bool VarWalker(Node* node, void* context) {
 
 // Whether an entry that is computed from expressions needs nothing from other relations, of this query or outer ones.
 bool IsIndependent(Node* expressions) {
-    return !VarWalker(expressions, nullptr) && !checkExprHasSubLink(expressions) && !contain_volatile_functions(expressions);
+    return !VarWalker(expressions, nullptr) && !checkExprHasSubLink(expressions) &&
+           !contain_volatile_functions(expressions);
 }
 
 bool AddRelation(Translator* t, Index rti, Relids* sources, StringInfo out) {
@@ -231,9 +232,7 @@ bool AddRelation(Translator* t, Index rti, Relids* sources, StringInfo out) {
             *sources = bms_add_member(*sources, static_cast<int>(rti));
             return AddRows(t, rte, rti, entry, out);
         }
-        case RTE_RESULT:
-            appendStringInfo(out, "(SELECT 1 AS c0) AS %s", NewAlias(t));
-            return true;
+        case RTE_RESULT: appendStringInfo(out, "(SELECT 1 AS c0) AS %s", NewAlias(t)); return true;
         case RTE_TABLEFUNC: return Refuse(t, "XMLTABLE or JSON_TABLE");
         case RTE_NAMEDTUPLESTORE: return Refuse(t, "transition table");
         default: return Refuse(t, "range table entry of kind %d", static_cast<int>(rte->rtekind));
@@ -307,7 +306,7 @@ bool TranslateGenerated(Translator* t, Level* level, Var* var, Oid relid, Sql* o
 
 Sql RowSourceColumn(RowSource* source, const char* alias, Var* var) {
     int index = 0;
-    foreach_int(attnum, source->attnums) {
+    foreach_int (attnum, source->attnums) {
         if (attnum == var->varattno) break;
         index++;
     }
@@ -362,7 +361,7 @@ bool TranslateFrom(Translator* t, StringInfo from, const char** where) {
     Relids sources = nullptr;
     bool ok = true;
     bool first = true;
-    foreach_ptr(Node, item, tree->fromlist) {
+    foreach_ptr (Node, item, tree->fromlist) {
         if (!first) appendStringInfoString(from, ", ");
         first = false;
         ok = AddItem(t, item, &sources, from) && ok;
@@ -395,7 +394,8 @@ bool TranslateVar(Translator* t, Var* var, Sql* out) {
         List* expressions = rte->rtekind == RTE_JOIN ? rte->joinaliasvars : rte->groupexprs;
         Level* inner = t->level;
         t->level = level;
-        const bool ok = TranslateExpression(t, Fold(t, static_cast<Node*>(list_nth(expressions, var->varattno - 1))), out);
+        const bool ok =
+            TranslateExpression(t, Fold(t, static_cast<Node*>(list_nth(expressions, var->varattno - 1))), out);
         t->level = inner;
         return ok;
     }

@@ -20,7 +20,7 @@ namespace {
 // The index of a text in a list of texts, which it is appended to if it is new.
 int AddText(List** list, const char* text) {
     int index = 0;
-    foreach_ptr(char, known, *list) {
+    foreach_ptr (char, known, *list) {
         if (strcmp(known, text) == 0) return index;
         index++;
     }
@@ -30,7 +30,7 @@ int AddText(List** list, const char* text) {
 
 int GroupIndex(const Query* query, Index ref) {
     int index = 0;
-    foreach_node(SortGroupClause, clause, query->groupClause) {
+    foreach_node (SortGroupClause, clause, query->groupClause) {
         if (clause->tleSortGroupRef == ref) return index;
         index++;
     }
@@ -57,7 +57,7 @@ bool BeginGrouping(Translator* t) {
     grouping->input = NewAlias(t);
     grouping->output = NewAlias(t);
     Index rti = 0;
-    foreach_node(RangeTblEntry, rte, query->rtable) {
+    foreach_node (RangeTblEntry, rte, query->rtable) {
         rti++;
         if (rte->rtekind == RTE_GROUP) grouping->group_rti = rti;
     }
@@ -98,7 +98,7 @@ bool EndGrouping(Translator* t, const char* from, StringInfo out) {
         comma = ", ";
     }
     int index = 0;
-    foreach_ptr(char, text, grouping->results) {
+    foreach_ptr (char, text, grouping->results) {
         appendStringInfo(out, "%s%s AS x%d", comma, text, ++index);
         comma = ", ";
     }
@@ -106,11 +106,12 @@ bool EndGrouping(Translator* t, const char* from, StringInfo out) {
     appendStringInfoString(out, " FROM (SELECT ");
     comma = "";
     for (int i = 0; i < grouping->group_count; i++) {
-        appendStringInfo(out, "%s%s AS g%d", comma, grouping->keys[i] ? grouping->keys[i] : grouping->groups[i].text, i + 1);
+        appendStringInfo(out, "%s%s AS g%d", comma, grouping->keys[i] ? grouping->keys[i] : grouping->groups[i].text,
+                         i + 1);
         comma = ", ";
     }
     index = 0;
-    foreach_ptr(char, text, grouping->arguments) {
+    foreach_ptr (char, text, grouping->arguments) {
         appendStringInfo(out, "%s%s AS a%d", comma, text, ++index);
         comma = ", ";
     }
@@ -120,10 +121,10 @@ bool EndGrouping(Translator* t, const char* from, StringInfo out) {
     if (query->groupingSets != NIL) {
         appendStringInfoString(out, " GROUP BY GROUPING SETS (");
         comma = "";
-        foreach_ptr(List, set, expand_grouping_sets(query->groupingSets, query->groupDistinct, -1)) {
+        foreach_ptr (List, set, expand_grouping_sets(query->groupingSets, query->groupDistinct, -1)) {
             appendStringInfo(out, "%s(", comma);
             comma = "";
-            foreach_int(ref, set) {
+            foreach_int (ref, set) {
                 appendStringInfo(out, "%s%s.g%d", comma, grouping->input, GroupIndex(query, ref) + 1);
                 comma = ", ";
             }
@@ -154,7 +155,8 @@ bool TranslateGroupedVar(Translator* t, Level* level, RangeTblEntry* rte, Var* v
         UseArgument(grouping, out);
         out->text = psprintf("%s(%s)", out->type == INTERVALOID ? "ivy_interval_one" : "ivy_num_one", out->text);
         if (level->query->groupingSets != NIL) {
-            out->text = psprintf("CASE WHEN GROUPING(%s.g%d) = 0 THEN %s END", grouping->input, var->varattno, out->text);
+            out->text =
+                psprintf("CASE WHEN GROUPING(%s.g%d) = 0 THEN %s END", grouping->input, var->varattno, out->text);
         }
         UseResult(grouping, out);
         return true;
@@ -177,7 +179,7 @@ bool TranslateGroupingFunc(Translator* t, GroupingFunc* function, Sql* out) {
     }
     StringInfoData text;
     initStringInfo(&text);
-    foreach_int(ref, function->refs) {
+    foreach_int (ref, function->refs) {
         appendStringInfo(&text, "%s%s.g%d", text.len == 0 ? "CAST(GROUPING(" : ", ", level->grouping->input,
                          GroupIndex(level->query, ref) + 1);
     }

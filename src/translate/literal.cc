@@ -74,8 +74,9 @@ char* TimeLiteral(TimeADT time) {
 
 char* IntervalLiteral(const Interval* interval) {
     if (INTERVAL_NOT_FINITE(interval)) return nullptr;
-    return psprintf("(to_months(CAST(%d AS INTEGER)) + to_days(CAST(%d AS INTEGER)) + to_microseconds(CAST(%lld AS BIGINT)))",
-                    interval->month, interval->day, static_cast<long long>(interval->time));
+    return psprintf(
+        "(to_months(CAST(%d AS INTEGER)) + to_days(CAST(%d AS INTEGER)) + to_microseconds(CAST(%lld AS BIGINT)))",
+        interval->month, interval->day, static_cast<long long>(interval->time));
 }
 
 char* BytesLiteral(Datum value) {
@@ -141,10 +142,8 @@ bool HasTextEquality(Oid type) {
         case MACADDROID:
         case MACADDR8OID:
         case BITOID:
-        case VARBITOID:
-            return true;
-        default:
-            return type_is_enum(type);
+        case VARBITOID: return true;
+        default: return type_is_enum(type);
     }
 }
 
@@ -168,8 +167,7 @@ bool HasLiteral(Oid type) {
         case TIMESTAMPOID:
         case TIMESTAMPTZOID:
         case UUIDOID:
-        case INTERVALOID:
-            return true;
+        case INTERVALOID: return true;
         default: {
             if (HasTextEquality(base)) return true;
             const Oid element = get_element_type(base);
@@ -211,8 +209,7 @@ char* LiteralFor(Oid type, int32 typmod, Datum value, bool isnull) {
         case TIMESTAMPOID: return TimestampLiteral(DatumGetTimestamp(value), false);
         case TIMESTAMPTZOID: return TimestampLiteral(DatumGetTimestampTz(value), true);
         case INTERVALOID: return IntervalLiteral(DatumGetIntervalP(value));
-        case UUIDOID:
-            return psprintf("CAST('%s' AS UUID)", DatumGetCString(DirectFunctionCall1(uuid_out, value)));
+        case UUIDOID: return psprintf("CAST('%s' AS UUID)", DatumGetCString(DirectFunctionCall1(uuid_out, value)));
         default: {
             Oid output;
             bool is_varlena;

@@ -32,15 +32,13 @@ bool IndependenceWalker(Node* node, void* context) {
         case T_Var:
             state->outside |= static_cast<int>(castNode(Var, node)->varlevelsup) >= state->depth;
             return state->outside;
-        case T_Aggref:
-            state->outside |= static_cast<int>(castNode(Aggref, node)->agglevelsup) >= state->depth;
-            break;
+        case T_Aggref: state->outside |= static_cast<int>(castNode(Aggref, node)->agglevelsup) >= state->depth; break;
         case T_GroupingFunc:
             state->outside |= static_cast<int>(castNode(GroupingFunc, node)->agglevelsup) >= state->depth;
             break;
         case T_Param:
-            state->outside |= castNode(Param, node)->paramkind != PARAM_EXTERN &&
-                              castNode(Param, node)->paramkind != PARAM_SUBLINK;
+            state->outside |=
+                castNode(Param, node)->paramkind != PARAM_EXTERN && castNode(Param, node)->paramkind != PARAM_SUBLINK;
             break;
         case T_RangeTblEntry: {
             const auto* rte = castNode(RangeTblEntry, node);
@@ -51,8 +49,8 @@ bool IndependenceWalker(Node* node, void* context) {
         }
         case T_Query: {
             state->depth++;
-            const bool found = query_tree_walker(castNode(Query, node), IndependenceWalker, context,
-                                                 QTW_EXAMINE_RTES_BEFORE);
+            const bool found =
+                query_tree_walker(castNode(Query, node), IndependenceWalker, context, QTW_EXAMINE_RTES_BEFORE);
             state->depth--;
             return found;
         }
@@ -81,7 +79,7 @@ void FetchWhole(Translator* t, Query* query, StringInfo out, Columns* columns) {
     t->row_sources = lappend(t->row_sources, source);
     columns->count = 0;
     columns->items = static_cast<Sql*>(palloc0(list_length(query->targetList) * sizeof(Sql)));
-    foreach_node(TargetEntry, entry, query->targetList) {
+    foreach_node (TargetEntry, entry, query->targetList) {
         if (entry->resjunk) continue;
         Node* node = reinterpret_cast<Node*>(entry->expr);
         columns->items[columns->count++] = ColumnOf(exprType(node), exprTypmod(node), nullptr);
@@ -94,10 +92,10 @@ void FetchWhole(Translator* t, Query* query, StringInfo out, Columns* columns) {
 
 bool IsSortKey(const Query* query, Index ref) {
     if (ref == 0) return false;
-    foreach_node(SortGroupClause, clause, query->sortClause) {
+    foreach_node (SortGroupClause, clause, query->sortClause) {
         if (clause->tleSortGroupRef == ref) return true;
     }
-    foreach_node(SortGroupClause, clause, query->distinctClause) {
+    foreach_node (SortGroupClause, clause, query->distinctClause) {
         if (clause->tleSortGroupRef == ref) return true;
     }
     return false;
@@ -130,7 +128,7 @@ bool TranslatePlainBody(Translator* t, bool final, Body* body) {
     StringInfoData targets;
     initStringInfo(&targets);
     for (int junk = 0; junk < 2; junk++) {
-        foreach_node(TargetEntry, entry, query->targetList) {
+        foreach_node (TargetEntry, entry, query->targetList) {
             if (entry->resjunk != (junk == 1)) continue;
             if (entry->resjunk && !IsSortKey(query, entry->ressortgroupref)) continue;
             Node* node = Fold(t, reinterpret_cast<Node*>(entry->expr));
@@ -189,7 +187,7 @@ int ItemOfRef(const Body& body, Index ref) {
 }
 
 bool CheckDistinct(Translator* t, const Query* query, const Body& body) {
-    foreach_node(SortGroupClause, clause, query->distinctClause) {
+    foreach_node (SortGroupClause, clause, query->distinctClause) {
         const int item = ItemOfRef(body, clause->tleSortGroupRef);
         const TargetEntry* entry = get_sortgroupclause_tle(clause, query->targetList);
         const char* key = nullptr;
@@ -230,7 +228,7 @@ bool Complete(Translator* t, Body* body, StringInfo out) {
     bool wrap = body->visible < body->count || query->hasDistinctOn;
     for (int pass = 0; pass < 2; pass++) {
         resetStringInfo(&order);
-        foreach_node(SortGroupClause, clause, query->sortClause) {
+        foreach_node (SortGroupClause, clause, query->sortClause) {
             const int item = ItemOfRef(*body, clause->tleSortGroupRef);
             Sql column = body->items[item];
             column.text = psprintf("%s.c%d", alias, item + 1);
@@ -252,7 +250,7 @@ bool Complete(Translator* t, Body* body, StringInfo out) {
         appendStringInfoString(out, "SELECT ");
         if (query->hasDistinctOn) {
             const char* comma = "DISTINCT ON (";
-            foreach_node(SortGroupClause, clause, query->distinctClause) {
+            foreach_node (SortGroupClause, clause, query->distinctClause) {
                 const int item = ItemOfRef(*body, clause->tleSortGroupRef);
                 appendStringInfo(out, "%s%s", comma, KeyOf(body->items[item], psprintf("%s.c%d", alias, item + 1)));
                 comma = ", ";
@@ -299,9 +297,10 @@ Query* RowQuery(const RowSource* source) {
     }
     query->jointree = makeFromExpr(list_make1(ref), quals);
     AttrNumber resno = 0;
-    foreach_node(Var, var, source->vars) {
+    foreach_node (Var, var, source->vars) {
         resno++;
-        TargetEntry* entry = makeTargetEntry(reinterpret_cast<Expr*>(copyObjectImpl(var)), resno, psprintf("c%d", resno), false);
+        TargetEntry* entry =
+            makeTargetEntry(reinterpret_cast<Expr*>(copyObjectImpl(var)), resno, psprintf("c%d", resno), false);
         query->targetList = lappend(query->targetList, entry);
     }
     if (query->targetList == NIL) query->targetList = list_make1(OneColumn());
@@ -311,7 +310,8 @@ Query* RowQuery(const RowSource* source) {
 }  // namespace
 
 bool CheckQuery(Translator* t, const Query* query) {
-    if (query->commandType != CMD_SELECT || query->utilityStmt != nullptr) return Refuse(t, "a command that is not SELECT");
+    if (query->commandType != CMD_SELECT || query->utilityStmt != nullptr)
+        return Refuse(t, "a command that is not SELECT");
     if (query->hasModifyingCTE) return Refuse(t, "data-modifying WITH query");
     if (query->rowMarks != NIL) return Refuse(t, "FOR UPDATE or FOR SHARE");
     if (query->hasTargetSRFs) return Refuse(t, "set-returning function in the target list");
@@ -332,7 +332,7 @@ Level* PushLevel(Translator* t, Query* query, Level* outer) {
     level->parent = outer;
     level->query = query;
     level->entries = static_cast<FromEntry*>(palloc0((list_length(query->rtable) + 1) * sizeof(FromEntry)));
-    foreach_node(RangeTblEntry, rte, query->rtable) {
+    foreach_node (RangeTblEntry, rte, query->rtable) {
         if (rte->rtekind == RTE_JOIN) level->has_joins = true;
     }
     t->level = level;
@@ -347,7 +347,8 @@ bool TranslateSelect(Translator* t, Query* query, Level* outer, bool final, Stri
     Body body;
     const char* with;
     bool ok = TranslateWith(t, &with);
-    ok = ok && (query->setOperations != nullptr ? TranslateSetBody(t, final, &body) : TranslatePlainBody(t, final, &body));
+    ok = ok &&
+         (query->setOperations != nullptr ? TranslateSetBody(t, final, &body) : TranslatePlainBody(t, final, &body));
     if (ok) {
         body.with = with;
         ok = Complete(t, &body, out);
@@ -359,7 +360,8 @@ bool TranslateSelect(Translator* t, Query* query, Level* outer, bool final, Stri
 }
 
 Mark SetMark(const Translator* t, const StringInfoData* out) {
-    return Mark{list_length(t->mirrors), list_length(t->functions), list_length(t->row_sources), list_length(t->values), list_length(t->reasons), out->len};
+    return Mark{list_length(t->mirrors), list_length(t->functions), list_length(t->row_sources),
+                list_length(t->values),  list_length(t->reasons),   out->len};
 }
 
 void ResetToMark(Translator* t, const Mark& mark, StringInfo out) {
@@ -390,7 +392,7 @@ Translation* Finish(Translator* t, bool ok, const char* sql, Columns columns) {
     if (!ok) return result;
     result->sql = const_cast<char*>(sql);
     result->mirrors = t->mirrors;
-    foreach_ptr(RowSource, source, t->row_sources) {
+    foreach_ptr (RowSource, source, t->row_sources) {
         result->row_queries = lappend(result->row_queries, RowQuery(source));
     }
     result->functions = t->functions;

@@ -62,9 +62,9 @@ bool TranslateQuantified(Translator* t, const Signature* signature, Oid op, Sql 
 // A SELECT whose columns are named, before ORDER BY and what goes with it.
 struct Body {
     const char* text;
-    const char* with;   // "WITH ... " or ""
-    Sql* items;         // c1, c2, ...: first those of the result, then those that only ORDER BY or DISTINCT ON use
-    int* refs;          // ressortgroupref of each, or 0
+    const char* with;  // "WITH ... " or ""
+    Sql* items;        // c1, c2, ...: first those of the result, then those that only ORDER BY or DISTINCT ON use
+    int* refs;         // ressortgroupref of each, or 0
     Oid* collations;
     int visible;
     int count;

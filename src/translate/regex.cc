@@ -49,7 +49,7 @@ struct CharSet {
 
 // A piece of an expression, for the question whether it can be matched in one way only.
 struct Piece {
-    CharSet first;        // with what it can begin
+    CharSet first;          // with what it can begin
     bool optional = false;  // may be empty
     bool variable = false;  // has a quantifier
 };
@@ -61,10 +61,10 @@ struct Parser {
     StringInfoData out;
     int groups = 0;
     int depth = 0;
-    bool simple = true;     // no alternatives, nothing variable inside a quantified or together in a capturing group
+    bool simple = true;  // no alternatives, nothing variable inside a quantified or together in a capturing group
     bool starts_at_begin = false;
     bool ends_at_end = false;
-    List* pieces = NIL;     // Piece, in order
+    List* pieces = NIL;  // Piece, in order
 };
 
 void Emit(Parser* p, const char* bytes, int count) { appendBinaryStringInfo(&p->out, bytes, count); }
@@ -95,9 +95,9 @@ struct Class {
     const char* text;  // inside brackets
 };
 constexpr Class kClasses[] = {
-    {"[:digit:]", "0-9"},       {"[:alpha:]", "A-Za-z"}, {"[:alnum:]", "0-9A-Za-z"}, {"[:upper:]", "A-Z"},
-    {"[:lower:]", "a-z"},       {"[:space:]", "\\t-\\r "}, {"[:xdigit:]", "0-9A-Fa-f"},
-    {"\\d", "0-9"},             {"\\w", "0-9A-Za-z_"},   {"\\s", "\\t-\\r "},
+    {"[:digit:]", "0-9"},  {"[:alpha:]", "A-Za-z"},   {"[:alnum:]", "0-9A-Za-z"},  {"[:upper:]", "A-Z"},
+    {"[:lower:]", "a-z"},  {"[:space:]", "\\t-\\r "}, {"[:xdigit:]", "0-9A-Fa-f"}, {"\\d", "0-9"},
+    {"\\w", "0-9A-Za-z_"}, {"\\s", "\\t-\\r "},
 };
 
 void AddClass(const char* text, CharSet* set) {
@@ -108,7 +108,8 @@ void AddClass(const char* text, CharSet* set) {
     }
     while (*text != '\0') {
         const bool range = text[1] == '-';
-        for (uint32 c = static_cast<unsigned char>(text[0]); c <= static_cast<unsigned char>(text[range ? 2 : 0]); c++) set->Add(c);
+        for (uint32 c = static_cast<unsigned char>(text[0]); c <= static_cast<unsigned char>(text[range ? 2 : 0]); c++)
+            set->Add(c);
         text += range ? 3 : 1;
     }
 }
@@ -118,7 +119,8 @@ const Class* TakeClass(Parser* p) {
     for (const Class& known : kClasses) {
         const size_t length = strlen(known.name);
         if (strncmp(p->at, known.name, length) != 0) continue;
-        if (!p->ascii_classes || (p->ignore_case && (strcmp(known.name, "[:upper:]") == 0 || strcmp(known.name, "[:lower:]") == 0))) {
+        if (!p->ascii_classes ||
+            (p->ignore_case && (strcmp(known.name, "[:upper:]") == 0 || strcmp(known.name, "[:lower:]") == 0))) {
             return nullptr;
         }
         p->at += length;
@@ -131,7 +133,10 @@ const Class* TakeClass(Parser* p) {
 uint32 TakeEscape(Parser* p) {
     const char c = p->at[1];
     switch (c) {
-        case 'n': case 't': case 'r': case 'f':
+        case 'n':
+        case 't':
+        case 'r':
+        case 'f':
             Emit(p, p->at, 2);
             p->at += 2;
             return c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : '\f';
@@ -205,9 +210,19 @@ bool ParseQuantifier(Parser* p, bool* present, int* min, int* max) {
     *present = true;
     *min = *max = 1;
     switch (*p->at) {
-        case '*': *min = 0; *max = -1; p->at++; break;
-        case '+': *max = -1; p->at++; break;
-        case '?': *min = 0; p->at++; break;
+        case '*':
+            *min = 0;
+            *max = -1;
+            p->at++;
+            break;
+        case '+':
+            *max = -1;
+            p->at++;
+            break;
+        case '?':
+            *min = 0;
+            p->at++;
+            break;
         case '{': {
             char* end;
             if (p->at[1] < '0' || p->at[1] > '9') return false;
@@ -265,7 +280,7 @@ bool ParseAtom(Parser* p, Piece* piece, bool* is_group) {
             appendStringInfoChar(&p->out, ')');
             // What is inside becomes part of the sequence around.
             int variable = 0;
-            foreach_ptr(Piece, inner, p->pieces) variable += inner->variable ? 1 : 0;
+            foreach_ptr (Piece, inner, p->pieces) variable += inner->variable ? 1 : 0;
             if (capturing && variable > 1) p->simple = false;
             if (p->pieces != NIL) *piece = *static_cast<Piece*>(linitial(p->pieces));
             piece->variable = variable > 0;
@@ -287,7 +302,12 @@ bool ParseAtom(Parser* p, Piece* piece, bool* is_group) {
             piece->first.Add(c);
             return c != 0;
         }
-        case '*': case '+': case '?': case '{': case '^': case '$': return false;
+        case '*':
+        case '+':
+        case '?':
+        case '{':
+        case '^':
+        case '$': return false;
         default: return ParseCharacter(p, piece);
     }
 }
@@ -373,7 +393,7 @@ bool MatchesOneWay(const Parser& p) {
 }
 
 bool MayBeEmpty(const List* pieces) {
-    foreach_ptr(Piece, piece, pieces) {
+    foreach_ptr (Piece, piece, pieces) {
         if (!piece->optional) return false;
     }
     return true;

@@ -16,7 +16,7 @@ namespace {
 
 // Whether something in FROM, or below it, hides rows.
 bool HidesRows(const Query* query) {
-    foreach_node(RangeTblEntry, rte, query->rtable) {
+    foreach_node (RangeTblEntry, rte, query->rtable) {
         if (rte->securityQuals != NIL || rte->security_barrier) return true;
         if (rte->rtekind == RTE_SUBQUERY && HidesRows(rte->subquery)) return true;
     }
@@ -34,8 +34,8 @@ bool QueryWalker(Node* node, void* context) {
     if (node == nullptr) return false;
     if (!IsA(node, Query)) return expression_tree_walker(node, QueryWalker, context);
     auto* query = castNode(Query, node);
-    if (HidesRows(query) && (JoinTreeWalker(reinterpret_cast<Node*>(query->jointree), nullptr) ||
-                             contain_leaked_vars(query->havingQual))) {
+    if (HidesRows(query) &&
+        (JoinTreeWalker(reinterpret_cast<Node*>(query->jointree), nullptr) || contain_leaked_vars(query->havingQual))) {
         return true;
     }
     return query_tree_walker(query, QueryWalker, context, 0);

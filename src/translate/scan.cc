@@ -16,7 +16,7 @@ char* ShipQuals(Translator* t, List* quals, List** remote, List** local) {
     *local = NIL;
     StringInfoData where;
     initStringInfo(&where);
-    foreach_ptr(Node, qual, quals) {
+    foreach_ptr (Node, qual, quals) {
         const int values = list_length(t->values);
         const char* condition;
         if (TranslateQual(t, Fold(t, qual), &condition)) {
@@ -47,7 +47,7 @@ Translation* TranslateScan(Index rti, Oid relid, List* attnums, List* quals, Lis
     StringInfoData sql;
     initStringInfo(&sql);
     Columns columns{static_cast<Sql*>(palloc0((list_length(attnums) + 1) * sizeof(Sql))), 0};
-    foreach_int(attnum, attnums) {
+    foreach_int (attnum, attnums) {
         Oid type;
         Oid collation;
         int32 typmod;
@@ -73,9 +73,10 @@ Translation* TranslateFunctionScan(Index rti, const EngineFunction& function, Li
     StringInfoData sql;
     initStringInfo(&sql);
     Columns result{static_cast<Sql*>(palloc0((list_length(columns) + 1) * sizeof(Sql))), 0};
-    foreach_int(number, columns) {
+    foreach_int (number, columns) {
         const int packed = function.types[number - 1];
-        result.items[result.count].rep = {static_cast<TypeKind>(packed & 0xff), static_cast<uint8_t>(packed >> 8 & 0xff),
+        result.items[result.count].rep = {static_cast<TypeKind>(packed & 0xff),
+                                          static_cast<uint8_t>(packed >> 8 & 0xff),
                                           static_cast<uint8_t>(packed >> 16 & 0xff)};
         appendStringInfo(&sql, "%sc%d", result.count++ == 0 ? "SELECT " : ", ", number);
     }

@@ -60,7 +60,8 @@ bool ConvertSide(Translator* t, const SetOperationStmt* stmt, const char** text,
 }
 
 // A set operation whose duplicates are rows with the same keys.
-const char* SetByKey(Translator* t, const SetOperationStmt* stmt, const char* left, const char* right, const Columns& columns) {
+const char* SetByKey(Translator* t, const SetOperationStmt* stmt, const char* left, const char* right,
+                     const Columns& columns) {
     if (stmt->op == SETOP_UNION) {
         return DistinctByKey(t, columns.items, columns.count, psprintf("(%s) UNION ALL (%s)", left, right));
     }
@@ -123,7 +124,8 @@ const char* DistinctByKey(Translator* t, const Sql* items, int count, const char
         const char* column = psprintf("%s.c%d", alias, i + 1);
         const char* key = KeyOf(items[i], column);
         const char* one = items[i].type == INTERVALOID ? "ivy_interval_one" : "ivy_num_one";
-        appendStringInfo(&out, "%s%s AS c%d", i == 0 ? "SELECT " : ", ", key != column ? psprintf("%s(%s)", one, column) : column, i + 1);
+        appendStringInfo(&out, "%s%s AS c%d", i == 0 ? "SELECT " : ", ",
+                         key != column ? psprintf("%s(%s)", one, column) : column, i + 1);
         appendStringInfo(&keys, "%s%s", i == 0 ? "" : ", ", key);
     }
     appendStringInfo(&out, " FROM (%s) AS %s GROUP BY %s", rows, alias, keys.data);
@@ -170,7 +172,9 @@ bool TranslateSetNode(Translator* t, Node* node, const char** text, Columns* col
     bool ok = TranslateSetNode(t, stmt->larg, &left, &left_columns);
     ok = TranslateSetNode(t, stmt->rarg, &right, &right_columns) && ok;
     ok = ok && ConvertSide(t, stmt, &left, &left_columns) && ConvertSide(t, stmt, &right, &right_columns);
-    if (!ok || !CommonColumns(t, left_columns, right_columns, columns) || !CheckSetColumns(t, stmt, *columns, !stmt->all)) return false;
+    if (!ok || !CommonColumns(t, left_columns, right_columns, columns) ||
+        !CheckSetColumns(t, stmt, *columns, !stmt->all))
+        return false;
     left = CastColumns(t, left, left_columns, *columns);
     right = CastColumns(t, right, right_columns, *columns);
     if (!stmt->all && HasKeys(columns->items, columns->count)) {
@@ -193,7 +197,7 @@ bool TranslateSetBody(Translator* t, bool final, Body* body) {
     StringInfoData targets;
     initStringInfo(&targets);
     int i = 0;
-    foreach_node(TargetEntry, entry, query->targetList) {
+    foreach_node (TargetEntry, entry, query->targetList) {
         if (entry->resjunk || i >= columns.count) return Refuse(t, "set operation with computed columns");
         body->items[i] = columns.items[i];
         body->items[i].text = psprintf("%s.c%d", alias, i + 1);

@@ -8,8 +8,8 @@ extern "C" {
 #include "catalog/pg_operator.h"
 #include "catalog/pg_proc.h"
 #include "nodes/nodeFuncs.h"
-#include "utils/fmgrtab.h"
 #include "utils/fmgroids.h"
+#include "utils/fmgrtab.h"
 }
 
 namespace ivy::translate {
@@ -25,7 +25,7 @@ void SortSignatures() {
     const SignatureTable tables[] = {NumericSignatures(), TextSignatures(),      DatetimeSignatures(),
                                      CastSignatures(),    AggregateSignatures(), WindowSignatures(),
                                      JsonSignatures(),    OrderedSignatures(),   IntervalSignatures(),
-                                     FormatSignatures(),   ArraySignatures()};
+                                     FormatSignatures(),  ArraySignatures()};
     int count = 0;
     for (const SignatureTable& table : tables) {
         if (count + table.count > kMaxSignatures) elog(ERROR, "too many signatures");
@@ -106,9 +106,8 @@ const Signature* FindSignature(Oid function) {
     if (sorted_count == 0) SortSignatures();
     const Oid canonical = CanonicalFunction(function);
     const Signature* const* end = sorted + sorted_count;
-    const Signature* const* found = std::lower_bound(
-        static_cast<const Signature* const*>(sorted), end, canonical,
-        [](const Signature* row, Oid oid) { return row->function < oid; });
+    const Signature* const* found = std::lower_bound(static_cast<const Signature* const*>(sorted), end, canonical,
+                                                     [](const Signature* row, Oid oid) { return row->function < oid; });
     return found != end && (*found)->function == canonical && OidIsValid(canonical) ? *found : nullptr;
 }
 
@@ -132,10 +131,10 @@ const char* DescribeOperator(Oid op) {
     HeapTuple tuple = SearchSysCache1(OPEROID, ObjectIdGetDatum(op));
     if (!HeapTupleIsValid(tuple)) return psprintf("operator %u", op);
     const auto* form = reinterpret_cast<Form_pg_operator>(GETSTRUCT(tuple));
-    const char* text = OidIsValid(form->oprleft)
-                           ? psprintf("operator %s(%s, %s)", NameStr(form->oprname), TypeText(form->oprleft),
-                                      TypeText(form->oprright))
-                           : psprintf("operator %s(%s)", NameStr(form->oprname), TypeText(form->oprright));
+    const char* text =
+        OidIsValid(form->oprleft)
+            ? psprintf("operator %s(%s, %s)", NameStr(form->oprname), TypeText(form->oprleft), TypeText(form->oprright))
+            : psprintf("operator %s(%s)", NameStr(form->oprname), TypeText(form->oprright));
     ReleaseSysCache(tuple);
     return text;
 }
@@ -167,7 +166,8 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
             bool has_keys = false;
             name = signature.IsComparison() ? CollationName(collation, &has_keys) : nullptr;
             if (name == nullptr || !has_keys) {
-                return Refuse(t, "%s under a collation that does not sort by bytes", DescribeFunction(signature.function));
+                return Refuse(t, "%s under a collation that does not sort by bytes",
+                              DescribeFunction(signature.function));
             }
             break;
         }
@@ -175,7 +175,8 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
     // Where the collation isn't that of bytes, its sort keys are compared.
     if (name != nullptr) {
         for (int i = 0; i < count; i++) {
-            if (args[i].text_form || args[i].rep.kind != TypeKind::kText) return Refuse(t, "type %s", TypeText(args[i].type));
+            if (args[i].text_form || args[i].rep.kind != TypeKind::kText)
+                return Refuse(t, "type %s", TypeText(args[i].type));
             if (signature.types[i] == 'c') args[i].text = psprintf("rtrim(%s, ' ')", args[i].text);
             args[i].text = psprintf("ivy_collation_key(%s, %s)", args[i].text, name);
         }
@@ -209,7 +210,8 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
         }
         const ColumnType wanted = LetterType(letter);
         if (letter == 'j') {
-            if (args[i].type != JSONBOID || args[i].rep.kind != TypeKind::kText) return Refuse(t, "type %s", TypeText(args[i].type));
+            if (args[i].type != JSONBOID || args[i].rep.kind != TypeKind::kText)
+                return Refuse(t, "type %s", TypeText(args[i].type));
             continue;
         }
         if (letter == 'e') {
@@ -221,12 +223,14 @@ bool PrepareArguments(Translator* t, const Signature& signature, Sql* args, int 
         if (args[i].text_form) return Refuse(t, "type %s has no native form in the engine", TypeText(args[i].type));
         if (args[i].rep.kind == wanted.kind) {
             // Blanks at the end don't count when bpchars are compared.
-            if (letter == 'i' && signature.IsComparison()) args[i].text = psprintf("ivy_interval_key(%s)", args[i].text);
+            if (letter == 'i' && signature.IsComparison())
+                args[i].text = psprintf("ivy_interval_key(%s)", args[i].text);
             if (letter == 'c') args[i].text = psprintf("rtrim(%s, ' ')", args[i].text);
             continue;
         }
         if (!Widens(args[i].rep.kind, wanted.kind)) {
-            return Refuse(t, "%s over a value stored as %s", DescribeFunction(signature.function), TypeName(args[i].rep));
+            return Refuse(t, "%s over a value stored as %s", DescribeFunction(signature.function),
+                          TypeName(args[i].rep));
         }
         args[i].text = CastTo(args[i], wanted);
         args[i].rep = wanted;

@@ -32,9 +32,9 @@ struct Signature;
 
 // What an aggregate's rows are sorted by.
 struct SortKey {
-    Sql value;          // as Postgres has it
-    const char* text;   // what DuckDB sorts by
-    Oid op;             // the sort operator
+    Sql value;         // as Postgres has it
+    const char* text;  // what DuckDB sorts by
+    Oid op;            // the sort operator
     Oid collation;
     bool descending;
     bool nulls_first;
@@ -44,15 +44,15 @@ struct SortKey {
 struct Call {
     Translator* t;
     const Signature* signature;
-    List* nodes;        // the argument expressions
+    List* nodes;  // the argument expressions
     Sql* args;
     int count;
     Oid collation;
     Oid result_type;
     int32 result_typmod;
     bool is_distinct = false;
-    const char* before = nullptr;  // of an aggregate: "(" or "(DISTINCT "
-    const char* after = nullptr;   // ")" with FILTER and OVER
+    const char* before = nullptr;     // of an aggregate: "(" or "(DISTINCT "
+    const char* after = nullptr;      // ")" with FILTER and OVER
     const char* aggregate = nullptr;  // what $a stands for: before, arguments, after
     int direct = 0;                   // of an ordered-set aggregate: the first arguments, which aren't aggregated
     int element = 0;                  // of array_agg: the only element that is wanted, or 0

@@ -61,15 +61,17 @@ bool Deviation(const Call& call, Sql* out) {
         const char* values = AggregateOf(call, "list", a.text);
         const char* texts = psprintf("list_transform(%s, lambda v: CAST(v AS VARCHAR))", values);
         const char* products = psprintf("list_transform(%s, lambda v: ivy_num_mul_exact(v, v))", texts);
-        *out = NumericText(psprintf("CASE WHEN count%s > %d THEN %s(count%s, list_aggregate(%s, 'ivy_num_sum'), "
-                                    "list_aggregate(%s, 'ivy_num_sum')) END",
-                                    call.aggregate, sample ? 1 : 0, call.signature->sql, call.aggregate, texts, products));
+        *out =
+            NumericText(psprintf("CASE WHEN count%s > %d THEN %s(count%s, list_aggregate(%s, 'ivy_num_sum'), "
+                                 "list_aggregate(%s, 'ivy_num_sum')) END",
+                                 call.aggregate, sample ? 1 : 0, call.signature->sql, call.aggregate, texts, products));
         return true;
     }
     const char* squares;
     if (a.rep.kind != TypeKind::kDecimal && !a.text_form) {
-        squares = psprintf("CAST(%s AS VARCHAR)",
-                           AggregateOf(call, "sum", psprintf("CAST(%s AS HUGEINT) * CAST(%s AS HUGEINT)", a.text, a.text)));
+        squares =
+            psprintf("CAST(%s AS VARCHAR)",
+                     AggregateOf(call, "sum", psprintf("CAST(%s AS HUGEINT) * CAST(%s AS HUGEINT)", a.text, a.text)));
     } else if (!a.text_form && a.rep.precision <= 19) {
         // Of two decimals of 19 digits DuckDB makes a product of 38.
         const char* wide = psprintf("CAST(%s AS DECIMAL(19,%d))", a.text, a.rep.scale);
@@ -79,8 +81,8 @@ bool Deviation(const Call& call, Sql* out) {
         squares = AggregateOf(call, "ivy_num_sum", psprintf("ivy_num_mul_exact(%s, %s)", text, text));
     }
     const char* count = psprintf("count%s", call.aggregate);
-    *out = NumericText(psprintf("CASE WHEN %s > %d THEN %s(%s, %s, %s) END", count, sample ? 1 : 0, call.signature->sql, count,
-                                SumText(call), squares));
+    *out = NumericText(psprintf("CASE WHEN %s > %d THEN %s(%s, %s, %s) END", count, sample ? 1 : 0, call.signature->sql,
+                                count, SumText(call), squares));
     return true;
 }
 
@@ -97,7 +99,8 @@ bool MinMaxText(const Call& call, Sql* out) {
         bool has_keys;
         const char* name = CollationName(call.collation, &has_keys);
         if (name == nullptr) return RefuseCall(call, "a collation that the engine doesn't know");
-        text = AggregateOf(call, psprintf("ivy_collation_%s", call.signature->sql), psprintf("%s, %s", call.args[0].text, name));
+        text = AggregateOf(call, psprintf("ivy_collation_%s", call.signature->sql),
+                           psprintf("%s, %s", call.args[0].text, name));
     }
     SetResult(call, 't', text, out);
     return true;
@@ -115,25 +118,25 @@ bool MinMaxPadded(const Call& call, Sql* out) {
 
 // regr_count: the pairs without NULLs.
 bool CountPairs(const Call& call, Sql* out) {
-    const char* pair = psprintf("CASE WHEN %s IS NOT NULL AND %s IS NOT NULL THEN 1 END", call.args[0].text, call.args[1].text);
+    const char* pair =
+        psprintf("CASE WHEN %s IS NOT NULL AND %s IS NOT NULL THEN 1 END", call.args[0].text, call.args[1].text);
     SetResult(call, '8', AggregateOf(call, "count", pair), out);
     return true;
 }
 
-#define IVY_DEVIATIONS(TYPE, TYPES)                                                     \
-    {F_VARIANCE_##TYPE, TYPES, "ivy_num_var_samp", Needs::kNothing, Deviation},         \
-        {F_VAR_SAMP_##TYPE, TYPES, "ivy_num_var_samp", Needs::kNothing, Deviation},     \
-        {F_VAR_POP_##TYPE, TYPES, "ivy_num_var_pop", Needs::kNothing, Deviation},       \
-        {F_STDDEV_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation},    \
-        {F_STDDEV_SAMP_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation}, \
-        {F_STDDEV_POP_##TYPE, TYPES, "ivy_num_stddev_pop", Needs::kNothing, Deviation}
+#define IVY_DEVIATIONS(TYPE, TYPES)                                                         \
+    {F_VARIANCE_##TYPE, TYPES, "ivy_num_var_samp", Needs::kNothing, Deviation},             \
+        {F_VAR_SAMP_##TYPE, TYPES, "ivy_num_var_samp", Needs::kNothing, Deviation},         \
+        {F_VAR_POP_##TYPE, TYPES, "ivy_num_var_pop", Needs::kNothing, Deviation},           \
+        {F_STDDEV_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation},        \
+        {F_STDDEV_SAMP_##TYPE, TYPES, "ivy_num_stddev_samp", Needs::kNothing, Deviation}, { \
+        F_STDDEV_POP_##TYPE, TYPES, "ivy_num_stddev_pop", Needs::kNothing, Deviation        \
+    }
 
-#define IVY_FLOAT_DEVIATIONS(TYPE)                                   \
-    {F_VARIANCE_##TYPE, "d>d", "ivy_float_var_samp$a"},              \
-        {F_VAR_SAMP_##TYPE, "d>d", "ivy_float_var_samp$a"},          \
-        {F_VAR_POP_##TYPE, "d>d", "ivy_float_var_pop$a"},            \
-        {F_STDDEV_##TYPE, "d>d", "ivy_float_stddev_samp$a"},         \
-        {F_STDDEV_SAMP_##TYPE, "d>d", "ivy_float_stddev_samp$a"},    \
+#define IVY_FLOAT_DEVIATIONS(TYPE)                                                                             \
+    {F_VARIANCE_##TYPE, "d>d", "ivy_float_var_samp$a"}, {F_VAR_SAMP_##TYPE, "d>d", "ivy_float_var_samp$a"},    \
+        {F_VAR_POP_##TYPE, "d>d", "ivy_float_var_pop$a"}, {F_STDDEV_##TYPE, "d>d", "ivy_float_stddev_samp$a"}, \
+        {F_STDDEV_SAMP_##TYPE, "d>d", "ivy_float_stddev_samp$a"},                                              \
         {F_STDDEV_POP_##TYPE, "d>d", "ivy_float_stddev_pop$a"}
 
 constexpr Signature kAggregates[] = {

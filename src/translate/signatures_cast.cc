@@ -26,7 +26,9 @@ bool IntegerToNumeric(const Call& call, Sql* out) {
 bool NumericToDouble(const Call& call, Sql* out) {
     const Sql& a = call.args[0];
     const bool exact = !a.text_form && a.rep.precision <= 15;
-    SetResult(call, 'd', psprintf(exact ? "CAST(%s AS DOUBLE)" : "ivy_num_double(%s)", exact ? a.text : ToNumericText(a).text), out);
+    SetResult(call, 'd',
+              psprintf(exact ? "CAST(%s AS DOUBLE)" : "ivy_num_double(%s)", exact ? a.text : ToNumericText(a).text),
+              out);
     return true;
 }
 

@@ -77,7 +77,8 @@ bool AtTimeZone(const Call& call, Sql* out) {
     const char* table;
     if (!InNamedZone(call, 0, &table)) return false;
     const char letter = strchr(call.signature->types, '>')[1];
-    SetResult(call, letter, psprintf("%s(%s, %s)", letter == 's' ? "ivy_zoned_local" : "ivy_zoned_instant", call.args[1].text, table),
+    SetResult(call, letter,
+              psprintf("%s(%s, %s)", letter == 's' ? "ivy_zoned_local" : "ivy_zoned_instant", call.args[1].text, table),
               out);
     return true;
 }
@@ -97,7 +98,8 @@ bool TruncZoned(const Call& call, Sql* out) {
     if (unit == nullptr) return RefuseCall(call, "unit is not a known constant");
     if (call.count == 3 && !InNamedZone(call, 2, &table)) return false;
     SetResult(call, 'z',
-              psprintf("ivy_zoned_trunc('%s', %s%s%s)", unit, call.args[1].text, table ? ", " : "", table ? table : ""), out);
+              psprintf("ivy_zoned_trunc('%s', %s%s%s)", unit, call.args[1].text, table ? ", " : "", table ? table : ""),
+              out);
     return true;
 }
 
@@ -105,10 +107,10 @@ bool TruncZoned(const Call& call, Sql* out) {
 
 struct Field {
     int unit;
-    const char* sql;   // BIGINT, of $1
-    int scale;         // digits after the point of what the field is: sql is that times 10^scale
-    bool monotonic;    // infinity's is infinite
-    bool of_date;      // dates have it
+    const char* sql;  // BIGINT, of $1
+    int scale;        // digits after the point of what the field is: sql is that times 10^scale
+    bool monotonic;   // infinity's is infinite
+    bool of_date;     // dates have it
 };
 
 // DuckDB's year() counts 1 BC as year 0, as Postgres does inside. Postgres has no year 0 in its answers.
@@ -128,10 +130,10 @@ constexpr Field kFields[] = {
     {DTK_YEAR, "CASE WHEN year($1) > 0 THEN year($1) ELSE year($1) - 1 END", 0, true, true},
     {DTK_ISOYEAR, "CASE WHEN isoyear($1) > 0 THEN isoyear($1) ELSE isoyear($1) - 1 END", 0, true, true},
     {DTK_DECADE, "CASE WHEN year($1) >= 0 THEN year($1) // 10 ELSE -((8 - (year($1) - 1)) // 10) END", 0, true, true},
-    {DTK_CENTURY, "CASE WHEN year($1) > 0 THEN (year($1) + 99) // 100 ELSE -((99 - (year($1) - 1)) // 100) END", 0, true,
-     true},
-    {DTK_MILLENNIUM, "CASE WHEN year($1) > 0 THEN (year($1) + 999) // 1000 ELSE -((999 - (year($1) - 1)) // 1000) END", 0,
+    {DTK_CENTURY, "CASE WHEN year($1) > 0 THEN (year($1) + 99) // 100 ELSE -((99 - (year($1) - 1)) // 100) END", 0,
      true, true},
+    {DTK_MILLENNIUM, "CASE WHEN year($1) > 0 THEN (year($1) + 999) // 1000 ELSE -((999 - (year($1) - 1)) // 1000) END",
+     0, true, true},
 };
 
 const Field* FindField(int unit) {
@@ -164,7 +166,8 @@ bool ExtractFrom(const Call& call, const char* source, bool is_date, Sql* out) {
         monotonic = field->monotonic;
     }
     if (monotonic) {
-        text = psprintf("CASE WHEN isinf(%s) THEN CAST(error('field of an infinite date') AS BIGINT) ELSE %s END", source, text);
+        text = psprintf("CASE WHEN isinf(%s) THEN CAST(error('field of an infinite date') AS BIGINT) ELSE %s END",
+                        source, text);
     }
     *out = Sql{};
     if (!numeric) {
@@ -175,9 +178,10 @@ bool ExtractFrom(const Call& call, const char* source, bool is_date, Sql* out) {
     }
     out->type = NUMERICOID;
     out->rep = Decimal(19 + scale, scale);
-    out->text = scale == 0 ? psprintf("CAST(%s AS DECIMAL(19,0))", text)
-                           : psprintf("CAST(CAST(%s AS DECIMAL(19,0)) * CAST('0.%0*d' AS DECIMAL(%d,%d)) AS DECIMAL(%d,%d))",
-                                      text, scale, 1, scale, scale, 19 + scale, scale);
+    out->text = scale == 0
+                    ? psprintf("CAST(%s AS DECIMAL(19,0))", text)
+                    : psprintf("CAST(CAST(%s AS DECIMAL(19,0)) * CAST('0.%0*d' AS DECIMAL(%d,%d)) AS DECIMAL(%d,%d))",
+                               text, scale, 1, scale, scale, 19 + scale, scale);
     return true;
 }
 
@@ -204,9 +208,11 @@ bool ExtractZoned(const Call& call, Sql* out) {
         // The instant itself; no time zone is involved.
         case DTK_EPOCH: return ExtractFrom(call, psprintf("(%s AT TIME ZONE 'UTC')", stamp), false, out);
         case DTK_TZ: return ExtractOffset(call, psprintf("ivy_zoned_offset(%s)", stamp), out);
-        case DTK_TZ_HOUR: return ExtractOffset(call, psprintf("ivy_div(ivy_zoned_offset(%s), 3600::INTEGER)", stamp), out);
+        case DTK_TZ_HOUR:
+            return ExtractOffset(call, psprintf("ivy_div(ivy_zoned_offset(%s), 3600::INTEGER)", stamp), out);
         case DTK_TZ_MINUTE:
-            return ExtractOffset(call, psprintf("ivy_mod(ivy_div(ivy_zoned_offset(%s), 60::INTEGER), 60::INTEGER)", stamp), out);
+            return ExtractOffset(
+                call, psprintf("ivy_mod(ivy_div(ivy_zoned_offset(%s), 60::INTEGER), 60::INTEGER)", stamp), out);
         default: return ExtractFrom(call, ToLocal(stamp), false, out);
     }
 }
@@ -218,8 +224,9 @@ bool ExtractZoned(const Call& call, Sql* out) {
 bool AddInterval(const Call& call, Sql* out) {
     const char* text = Expand(call.signature->sql, call.args, 2);
     if (!IsValue(static_cast<Node*>(lsecond(call.nodes)))) {
-        text = psprintf("CASE WHEN isinf(%s) THEN CAST(error('infinite timestamp and interval') AS TIMESTAMP) ELSE %s END",
-                        call.args[0].text, text);
+        text =
+            psprintf("CASE WHEN isinf(%s) THEN CAST(error('infinite timestamp and interval') AS TIMESTAMP) ELSE %s END",
+                     call.args[0].text, text);
     }
     SetResult(call, 's', text, out);
     return true;
@@ -282,20 +289,25 @@ bool CompareZoned(const Call& call, Sql* out) {
     return true;
 }
 
-#define IVY_COMPARE(PREFIX, TYPES)                                                                                   \
+#define IVY_COMPARE(PREFIX, TYPES)                                                                            \
     {PREFIX##EQ, TYPES, "="}, {PREFIX##NE, TYPES, "<>"}, {PREFIX##LT, TYPES, "<"}, {PREFIX##LE, TYPES, "<="}, \
         {PREFIX##GT, TYPES, ">"}, {PREFIX##GE, TYPES, ">="}
-#define IVY_COMPARE_CROSS(LEFT, RIGHT, TYPES, REWRITE)                                                      \
-    {LEFT##EQ##RIGHT, TYPES, "=", Needs::kNothing, REWRITE}, {LEFT##NE##RIGHT, TYPES, "<>", Needs::kNothing, REWRITE},    \
-        {LEFT##LT##RIGHT, TYPES, "<", Needs::kNothing, REWRITE}, {LEFT##LE##RIGHT, TYPES, "<=", Needs::kNothing, REWRITE}, \
-        {LEFT##GT##RIGHT, TYPES, ">", Needs::kNothing, REWRITE}, {LEFT##GE##RIGHT, TYPES, ">=", Needs::kNothing, REWRITE}
+#define IVY_COMPARE_CROSS(LEFT, RIGHT, TYPES, REWRITE)                                                                 \
+    {LEFT##EQ##RIGHT, TYPES, "=", Needs::kNothing, REWRITE}, {LEFT##NE##RIGHT, TYPES, "<>", Needs::kNothing, REWRITE}, \
+        {LEFT##LT##RIGHT, TYPES, "<", Needs::kNothing, REWRITE},                                                       \
+        {LEFT##LE##RIGHT, TYPES, "<=", Needs::kNothing, REWRITE},                                                      \
+        {LEFT##GT##RIGHT, TYPES, ">", Needs::kNothing, REWRITE}, {                                                     \
+        LEFT##GE##RIGHT, TYPES, ">=", Needs::kNothing, REWRITE                                                         \
+    }
 
 // DuckDB's dates and timestamps reach further back, and its dates further ahead, than Postgres's, which raises an error.
-#define IVY_DATE(X)                                                                                                  \
-    "CASE WHEN NOT isinf(" X ") AND (" X " < make_date(-2440588) OR " X " >= make_date(2145042906)) "               \
+#define IVY_DATE(X)                                                     \
+    "CASE WHEN NOT isinf(" X ") AND (" X " < make_date(-2440588) OR " X \
+    " >= make_date(2145042906)) "                                       \
     "THEN CAST(error('date out of range') AS DATE) ELSE " X " END"
-#define IVY_STAMP(X, TYPE)                                                                                           \
-    "CASE WHEN NOT isinf(" X ") AND " X " < make_timestamp" TYPE "(-210866803200000000) "                            \
+#define IVY_STAMP(X, TYPE)                                       \
+    "CASE WHEN NOT isinf(" X ") AND " X " < make_timestamp" TYPE \
+    "(-210866803200000000) "                                     \
     "THEN CAST(error('timestamp out of range') AS TIMESTAMP" TYPE ") ELSE " X " END"
 
 constexpr Signature kRows[] = {
@@ -325,7 +337,8 @@ constexpr Signature kRows[] = {
      "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) "
      "ELSE ($1 AT TIME ZONE 'UTC') - ($2 AT TIME ZONE 'UTC') END"},
     {F_TIMESTAMP_MI, "ss>i",
-     "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) ELSE $1 - $2 END"},
+     "CASE WHEN isinf($1) OR isinf($2) THEN CAST(error('difference of infinite timestamps') AS INTERVAL) ELSE $1 - $2 "
+     "END"},
     {F_DATE_BIN_INTERVAL_TIMESTAMP_TIMESTAMP, "iss>s", "ivy_date_bin($1, $2, $3)"},
     {F_DATE_BIN_INTERVAL_TIMESTAMPTZ_TIMESTAMPTZ, "izz>z",
      "(ivy_date_bin($1, $2 AT TIME ZONE 'UTC', $3 AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')"},

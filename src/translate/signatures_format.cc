@@ -25,7 +25,8 @@ bool DateFormat(const Call& call, Sql* out) {
         if (*at == '"') quoted = !quoted;
         if (quoted) continue;
         if (strncmp(at, "TM", 2) == 0 || strncmp(at, "tm", 2) == 0) return RefuseCall(call, "localised names");
-        if ((strncmp(at, "TZ", 2) == 0 && at[2] != 'H' && at[2] != 'M') || (strncmp(at, "tz", 2) == 0 && at[2] != 'h' && at[2] != 'm')) {
+        if ((strncmp(at, "TZ", 2) == 0 && at[2] != 'H' && at[2] != 'M') ||
+            (strncmp(at, "tz", 2) == 0 && at[2] != 'h' && at[2] != 'm')) {
             return RefuseCall(call, "abbreviation of the time zone");
         }
     }
@@ -51,7 +52,8 @@ bool KnownPicture(const char* picture, bool* local, bool* local_point) {
             at++;
             continue;
         }
-        if (strncmp(at, "RN", 2) == 0 || strncmp(at, "rn", 2) == 0 || pg_strncasecmp(at, "EEEE", 4) == 0 || strchr("BCLSVbclsv", *at) != nullptr) {
+        if (strncmp(at, "RN", 2) == 0 || strncmp(at, "rn", 2) == 0 || pg_strncasecmp(at, "EEEE", 4) == 0 ||
+            strchr("BCLSVbclsv", *at) != nullptr) {
             return false;
         }
         *local_point |= *at == 'D' || *at == 'd';
@@ -62,10 +64,11 @@ bool KnownPicture(const char* picture, bool* local, bool* local_point) {
 
 // How the session's locale writes 1234.5, which Postgres computes when the query runs.
 bool LocalSymbols(const Call& call, bool local_point, const char** symbols) {
-    const Datum number = DirectFunctionCall3(numeric_in, CStringGetDatum("1234.5"), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+    const Datum number =
+        DirectFunctionCall3(numeric_in, CStringGetDatum("1234.5"), ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
     Const* value = makeConst(NUMERICOID, -1, InvalidOid, -1, number, false, false);
-    Const* picture = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(local_point ? "FM9G999D9" : "FM9G999.9"),
-                               false, false);
+    Const* picture = makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1,
+                               CStringGetTextDatum(local_point ? "FM9G999D9" : "FM9G999.9"), false, false);
     FuncExpr* shown = makeFuncExpr(F_TO_CHAR_NUMERIC_TEXT, TEXTOID, list_make2(value, picture), DEFAULT_COLLATION_OID,
                                    DEFAULT_COLLATION_OID, COERCE_EXPLICIT_CALL);
     Sql text;
@@ -100,7 +103,8 @@ bool ParseByFormat(const Call& call, Sql* out) {
         }
         // What could make another pattern of a field (YYYYY, SSSS, DDD, MIth) is no separator and no new field.
         const char* rest = field >= 0 ? at + strlen(kFields[field]) : at + 1;
-        if (field >= 0 ? (seen & 1 << field) != 0 : strchr("-/:. ", *at) == nullptr) return RefuseCall(call, "pattern that the engine does not have");
+        if (field >= 0 ? (seen & 1 << field) != 0 : strchr("-/:. ", *at) == nullptr)
+            return RefuseCall(call, "pattern that the engine does not have");
         if (field >= 0) seen |= 1 << field;
         at = rest;
     }

@@ -20,11 +20,20 @@ struct Field {
 };
 
 constexpr Field kFields[] = {
-    {DTK_MICROSEC, "microseconds", 0, true}, {DTK_MILLISEC, "milliseconds", 3, true}, {DTK_SECOND, "second", 6, true},
-    {DTK_MINUTE, "minute", 0, true},         {DTK_HOUR, "hour", 0, true},             {DTK_DAY, "day", 0, false},
-    {DTK_WEEK, "week", 0, false},            {DTK_MONTH, "month", 0, false},          {DTK_QUARTER, "quarter", 0, false},
-    {DTK_YEAR, "year", 0, false},            {DTK_DECADE, "decade", 0, false},        {DTK_CENTURY, "century", 0, false},
-    {DTK_MILLENNIUM, "millennium", 0, false}, {DTK_EPOCH, "epoch", 6, true},
+    {DTK_MICROSEC, "microseconds", 0, true},
+    {DTK_MILLISEC, "milliseconds", 3, true},
+    {DTK_SECOND, "second", 6, true},
+    {DTK_MINUTE, "minute", 0, true},
+    {DTK_HOUR, "hour", 0, true},
+    {DTK_DAY, "day", 0, false},
+    {DTK_WEEK, "week", 0, false},
+    {DTK_MONTH, "month", 0, false},
+    {DTK_QUARTER, "quarter", 0, false},
+    {DTK_YEAR, "year", 0, false},
+    {DTK_DECADE, "decade", 0, false},
+    {DTK_CENTURY, "century", 0, false},
+    {DTK_MILLENNIUM, "millennium", 0, false},
+    {DTK_EPOCH, "epoch", 6, true},
 };
 
 // extract() gives a numeric with the field's digits, date_part() a float8.
@@ -52,8 +61,8 @@ bool Extract(const Call& call, Sql* out) {
     const int scale = field->scale;
     const int precision = 23 + scale;
     out->rep = Decimal(precision, scale);
-    out->text = psprintf("CAST(CAST(%s AS DECIMAL(23,0)) * CAST('0.%0*d' AS DECIMAL(%d,%d)) AS DECIMAL(%d,%d))", whole, scale, 1,
-                         scale, scale, precision, scale);
+    out->text = psprintf("CAST(CAST(%s AS DECIMAL(23,0)) * CAST('0.%0*d' AS DECIMAL(%d,%d)) AS DECIMAL(%d,%d))", whole,
+                         scale, 1, scale, scale, precision, scale);
     return true;
 }
 

@@ -21,13 +21,15 @@ bool Path(const Call& call, Sql* out) {
     Datum* steps;
     bool* nulls;
     int count;
-    deconstruct_array_builtin(DatumGetArrayTypeP(reinterpret_cast<const Const*>(node)->constvalue), TEXTOID, &steps, &nulls, &count);
+    deconstruct_array_builtin(DatumGetArrayTypeP(reinterpret_cast<const Const*>(node)->constvalue), TEXTOID, &steps,
+                              &nulls, &count);
     if (count == 0) return RefuseCall(call, "empty path");
     const char* text = call.args[0].text;
     for (int i = 0; i < count; i++) {
         if (nulls[i]) return RefuseCall(call, "NULL in a path");
         const bool as_text = letter == 't' && i == count - 1;
-        text = psprintf("ivy_jsonb_step%s(%s, %s)", as_text ? "_text" : "", text, LiteralFor(TEXTOID, -1, steps[i], false));
+        text = psprintf("ivy_jsonb_step%s(%s, %s)", as_text ? "_text" : "", text,
+                        LiteralFor(TEXTOID, -1, steps[i], false));
     }
     SetResult(call, letter, text, out);
     return true;

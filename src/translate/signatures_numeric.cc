@@ -17,7 +17,7 @@ namespace {
 
 NumericScale Worse(const Sql& a, const Sql& b) {
     return a.scale_kind == NumericScale::kByRow || b.scale_kind == NumericScale::kByRow ? NumericScale::kByRow
-                                                                                     : NumericScale::kFixed;
+                                                                                        : NumericScale::kFixed;
 }
 
 // The result by the template for text form, if an argument has it or "force" says so.
@@ -26,7 +26,8 @@ bool InText(const Call& call, bool force, Sql* out) {
     for (int i = 0; i < call.count; i++) text |= IsNumericText(call.args[i]);
     if (!text) return false;
     for (int i = 0; i < call.count; i++) {
-        if (call.signature->types[i] == 'n' || call.signature->types[i] == 'S') call.args[i] = ToNumericText(call.args[i]);
+        if (call.signature->types[i] == 'n' || call.signature->types[i] == 'S')
+            call.args[i] = ToNumericText(call.args[i]);
     }
     SetResult(call, strchr(call.signature->types, '>')[1],
               Expand(NumericTemplate(call.signature->sql, true), call.args, call.count), out);
@@ -137,12 +138,12 @@ bool NumericDisplayScale(const Call& call, Sql* out) {
     {EQ, TYPES, "="}, {NE, TYPES, "<>"}, {LT, TYPES, "<"}, {LE, TYPES, "<="}, {GT, TYPES, ">"}, {GE, TYPES, ">="}
 #define IVY_COMPARE(PREFIX, TYPES) \
     IVY_COMPARISONS(PREFIX##EQ, PREFIX##NE, PREFIX##LT, PREFIX##LE, PREFIX##GT, PREFIX##GE, TYPES)
-#define IVY_INTEGER_MATH(PREFIX, TYPES)                                                                        \
+#define IVY_INTEGER_MATH(PREFIX, TYPES)                                                                    \
     {PREFIX##PL, TYPES, "($1 + $2)"}, {PREFIX##MI, TYPES, "($1 - $2)"}, {PREFIX##MUL, TYPES, "($1 * $2)"}, \
         {PREFIX##DIV, TYPES, "ivy_div($1, $2)"}
-#define IVY_FLOAT_MATH(PREFIX, TYPES)                                                                                    \
-    {PREFIX##PL, TYPES, "ivy_add($1, $2)"}, {PREFIX##MI, TYPES, "ivy_sub($1, $2)"}, {PREFIX##MUL, TYPES, "ivy_mul($1, $2)"}, \
-        {PREFIX##DIV, TYPES, "ivy_fdiv($1, $2)"}
+#define IVY_FLOAT_MATH(PREFIX, TYPES)                                               \
+    {PREFIX##PL, TYPES, "ivy_add($1, $2)"}, {PREFIX##MI, TYPES, "ivy_sub($1, $2)"}, \
+        {PREFIX##MUL, TYPES, "ivy_mul($1, $2)"}, {PREFIX##DIV, TYPES, "ivy_fdiv($1, $2)"}
 
 constexpr Signature kRows[] = {
     IVY_COMPARE(F_BOOL, "bb>b"),
@@ -275,7 +276,8 @@ constexpr Signature kRows[] = {
     {F_GCD_NUMERIC_NUMERIC, "nn>n", "ivy_num_gcd($1, $2)", Needs::kNothing, TextOnly},
     {F_LCM_NUMERIC_NUMERIC, "nn>n", "ivy_num_lcm($1, $2)", Needs::kNothing, TextOnly},
     {F_FACTORIAL, "8>n", "ivy_factorial($1)"},
-    {F_WIDTH_BUCKET_NUMERIC_NUMERIC_NUMERIC_INT4, "nnn4>4", "ivy_num_width_bucket($1, $2, $3, $4)", Needs::kNothing, TextOnly},
+    {F_WIDTH_BUCKET_NUMERIC_NUMERIC_NUMERIC_INT4, "nnn4>4", "ivy_num_width_bucket($1, $2, $3, $4)", Needs::kNothing,
+     TextOnly},
     {F_WIDTH_BUCKET_FLOAT8_FLOAT8_FLOAT8_INT4, "ddd4>4", "ivy_width_bucket($1, $2, $3, $4)"},
     {F_INT2SHL, "24>2", "ivy_shl2($1, $2)"},
     {F_INT4SHL, "44>4", "ivy_shl4($1, $2)"},

@@ -33,9 +33,7 @@ const char* ElementText(const Call& call, const Sql& value) {
         case TypeKind::kTimestamp: return psprintf("CAST(%s AS VARCHAR)", value.text);
         case TypeKind::kBool: return psprintf("CASE WHEN %s THEN 't' WHEN NOT %s THEN 'f' END", value.text, value.text);
         case TypeKind::kBytes: return psprintf("'\\x' || lower(hex(%s))", value.text);
-        default:
-            RefuseCall(call, psprintf("array of %s", format_type_be(value.type)));
-            return nullptr;
+        default: RefuseCall(call, psprintf("array of %s", format_type_be(value.type))); return nullptr;
     }
 }
 
@@ -76,7 +74,8 @@ bool StringAgg(const Call& call, Sql* out) {
     if (!IsValue(separator)) return RefuseCall(call, "a separator that varies by row");
     Sql constant;
     if (!TranslateValue(call.t, separator, &constant)) return false;
-    const char* text = IsA(separator, Const) && !constant.is_null ? constant.text : psprintf("coalesce(%s, '')", constant.text);
+    const char* text =
+        IsA(separator, Const) && !constant.is_null ? constant.text : psprintf("coalesce(%s, '')", constant.text);
     const char* arguments = psprintf("%s, %s", call.args[0].text, text);
     SetResult(call, 't', OrderedOf(call, "string_agg", arguments), out);
     return true;
@@ -132,7 +131,8 @@ bool PercentilesOf(const Call& call, Sql* out) {
     bool* nulls;
     int count;
     StringInfoData list;
-    if (!Fractions(call, &fractions, &nulls, &count)) return RefuseCall(call, "fractions that are not a constant array");
+    if (!Fractions(call, &fractions, &nulls, &count))
+        return RefuseCall(call, "fractions that are not a constant array");
     initStringInfo(&list);
     appendStringInfoString(&list, "CAST([");
     for (int i = 0; i < count; i++) {
@@ -186,7 +186,8 @@ bool ComesBefore(const Call& call, bool or_equal, const char** row, const char**
 
 const char* CountWhere(const Call& call, const char* condition, const char* distinct) {
     Sql argument;
-    argument.text = psprintf("CASE WHEN %s THEN %s END", condition, distinct != nullptr ? psprintf("row(%s)", distinct) : "1");
+    argument.text =
+        psprintf("CASE WHEN %s THEN %s END", condition, distinct != nullptr ? psprintf("row(%s)", distinct) : "1");
     UseArgument(call.t->level->grouping, &argument);
     return psprintf("count(%s%s%s", distinct != nullptr ? "DISTINCT " : "", argument.text, call.after);
 }
@@ -204,7 +205,8 @@ bool HypotheticalRank(const Call& call, Sql* out) {
     const char* text = psprintf("(%s + 1)", before);
     if (cume_dist) text = psprintf("(CAST(%s + 1 AS DOUBLE) / CAST(%s + 1 AS DOUBLE))", before, all);
     if (strcmp(name, "percent_rank") == 0) {
-        text = psprintf("CASE WHEN %s = 0 THEN CAST(0 AS DOUBLE) ELSE CAST(%s AS DOUBLE) / CAST(%s AS DOUBLE) END", all, before, all);
+        text = psprintf("CASE WHEN %s = 0 THEN CAST(0 AS DOUBLE) ELSE CAST(%s AS DOUBLE) / CAST(%s AS DOUBLE) END", all,
+                        before, all);
     }
     SetResult(call, result, text, out);
     return true;
@@ -216,7 +218,10 @@ constexpr Signature kOrdered[] = {
     {F_ANY_VALUE, "?>?", "any_value", Needs::kNothing, AnyValue, true},
     {F_PERCENTILE_DISC_FLOAT8_ANYELEMENT, "d?>?", "percentile_disc", Needs::kNothing, PercentileOf, true},
     {F_PERCENTILE_CONT_FLOAT8_FLOAT8, "dd>d", "percentile_cont", Needs::kNothing, PercentileOf, true},
-    {F_PERCENTILE_DISC__FLOAT8_ANYELEMENT, "?" "?>?", "percentile_disc", Needs::kNothing, PercentilesOf, true},
+    {F_PERCENTILE_DISC__FLOAT8_ANYELEMENT,
+     "?"
+     "?>?",
+     "percentile_disc", Needs::kNothing, PercentilesOf, true},
     {F_PERCENTILE_CONT__FLOAT8_FLOAT8, "?d>?", "percentile_cont", Needs::kNothing, PercentilesOf, true},
     {F_MODE, "?>?", "mode", Needs::kNothing, Mode, true},
     {F_RANK_ANY, "?>8", "rank", Needs::kNothing, HypotheticalRank, true},

@@ -77,8 +77,8 @@ bool RegexReplace(const Call& call, Sql* out) {
         return RefuseCall(call, "a match that the engine may choose differently");
     }
     SetResult(call, 't',
-              psprintf("regexp_replace(%s, %s, %s%s)", call.args[0].text, TextLiteral(regex.text), TextLiteral(rewritten),
-                       global ? ", 'g'" : ""),
+              psprintf("regexp_replace(%s, %s, %s%s)", call.args[0].text, TextLiteral(regex.text),
+                       TextLiteral(rewritten), global ? ", 'g'" : ""),
               out);
     return true;
 }
@@ -90,8 +90,8 @@ bool SubstringBy(const Call& call, bool whole, Sql* out) {
     if (!regex.one_way) return RefuseCall(call, "a match that the engine may choose differently");
     const char* pattern = TextLiteral(regex.text);
     SetResult(call, 't',
-              psprintf("CASE WHEN regexp_matches(%s, %s) THEN regexp_extract(%s, %s, %d) END", call.args[0].text, pattern,
-                       call.args[0].text, pattern, regex.groups > 0 && !whole ? 1 : 0),
+              psprintf("CASE WHEN regexp_matches(%s, %s) THEN regexp_extract(%s, %s, %d) END", call.args[0].text,
+                       pattern, call.args[0].text, pattern, regex.groups > 0 && !whole ? 1 : 0),
               out);
     return true;
 }
@@ -111,8 +111,8 @@ bool LikeIgnoringCase(const Call& call, Sql* out) {
     const char* locale = CaseName(call.collation);
     if (locale == nullptr) return RefuseCall(call, "letters of a locale that the engine does not have");
     SetResult(call, 'b',
-              psprintf("(ivy_lower(%s, %s) %s ivy_lower(%s, %s) ESCAPE '\\')", call.args[0].text, locale, call.signature->sql,
-                       call.args[1].text, locale),
+              psprintf("(ivy_lower(%s, %s) %s ivy_lower(%s, %s) ESCAPE '\\')", call.args[0].text, locale,
+                       call.signature->sql, call.args[1].text, locale),
               out);
     return true;
 }
@@ -127,7 +127,8 @@ bool Recode(const Call& call, Sql* out) {
         }
     }
     if (known == nullptr) return RefuseCall(call, "format that is not a known constant");
-    SetResult(call, strchr(call.signature->types, '>')[1], psprintf("%s(%s, '%s')", call.signature->sql, call.args[0].text, known), out);
+    SetResult(call, strchr(call.signature->types, '>')[1],
+              psprintf("%s(%s, '%s')", call.signature->sql, call.args[0].text, known), out);
     return true;
 }
 

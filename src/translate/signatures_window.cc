@@ -31,7 +31,8 @@ bool SameAsArgumentOrDefault(const Call& call, Sql* out) {
 
 // Postgres evaluates the number of buckets for a partition's first row only.
 bool Ntile(const Call& call, Sql* out) {
-    if (!IsValue(static_cast<Node*>(linitial(call.nodes)))) return RefuseCall(call, "a number of buckets that varies by row");
+    if (!IsValue(static_cast<Node*>(linitial(call.nodes))))
+        return RefuseCall(call, "a number of buckets that varies by row");
     SetResult(call, '4', psprintf("CAST(ntile%s AS INTEGER)", call.aggregate), out);
     return true;
 }

@@ -24,7 +24,7 @@ namespace {
 
 struct Splitter {
     Query* query;
-    List* inner_targets;   // TargetEntry
+    List* inner_targets;  // TargetEntry
     bool grouped;
     bool keeps_aggregates;  // they are computed above
     int sublevels_up;
@@ -37,7 +37,7 @@ constexpr Index kInnerRti = 1;
 Expr* InnerColumn(Splitter* s, Expr* expression) {
     AttrNumber resno = 0;
     const TargetEntry* found = nullptr;
-    foreach_node(TargetEntry, entry, s->inner_targets) {
+    foreach_node (TargetEntry, entry, s->inner_targets) {
         resno++;
         if (equal(entry->expr, expression)) {
             found = entry;
@@ -127,10 +127,10 @@ Query* MakeInner(const Splitter* s, bool with_having) {
     if (!s->grouped) return inner;
     // Group clauses name target entries: those of the grouping step's columns.
     int index = 0;
-    foreach_node(SortGroupClause, clause, inner->groupClause) {
+    foreach_node (SortGroupClause, clause, inner->groupClause) {
         index++;
         TargetEntry* found = nullptr;
-        foreach_node(TargetEntry, entry, inner->targetList) {
+        foreach_node (TargetEntry, entry, inner->targetList) {
             if (!IsA(entry->expr, Var)) continue;
             const auto* var = castNode(Var, entry->expr);
             const RangeTblEntry* rte = rt_fetch(var->varno, inner->rtable);
@@ -139,7 +139,8 @@ Query* MakeInner(const Splitter* s, bool with_having) {
         if (found == nullptr) {
             const TargetEntry* original = get_sortgroupref_tle(clause->tleSortGroupRef, s->query->targetList);
             const auto resno = static_cast<AttrNumber>(list_length(inner->targetList) + 1);
-            found = makeTargetEntry(static_cast<Expr*>(copyObjectImpl(original->expr)), resno, psprintf("c%d", resno), true);
+            found = makeTargetEntry(static_cast<Expr*>(copyObjectImpl(original->expr)), resno, psprintf("c%d", resno),
+                                    true);
             inner->targetList = lappend(inner->targetList, found);
         }
         found->ressortgroupref = clause->tleSortGroupRef;
@@ -163,7 +164,7 @@ Query* MakeOuter(Splitter* s, Query* inner, bool with_having) {
 
     auto* rte = makeNode(RangeTblEntry);
     List* names = NIL;
-    foreach_node(TargetEntry, entry, inner->targetList) {
+    foreach_node (TargetEntry, entry, inner->targetList) {
         if (!entry->resjunk) names = lappend(names, makeString(pstrdup(entry->resname)));
     }
     rte->rtekind = RTE_SUBQUERY;
@@ -196,8 +197,10 @@ bool HasSubqueryBelow(const Query* query) {
 
 // Whether scans of its own for each mirror would do as well as an inner query that only joins nothing.
 bool IsSingleScan(const Query* query) {
-    if (list_length(query->jointree->fromlist) != 1 || !IsA(linitial(query->jointree->fromlist), RangeTblRef)) return false;
-    const RangeTblEntry* rte = rt_fetch(castNode(RangeTblRef, linitial(query->jointree->fromlist))->rtindex, query->rtable);
+    if (list_length(query->jointree->fromlist) != 1 || !IsA(linitial(query->jointree->fromlist), RangeTblRef))
+        return false;
+    const RangeTblEntry* rte =
+        rt_fetch(castNode(RangeTblRef, linitial(query->jointree->fromlist))->rtindex, query->rtable);
     return (rte->rtekind == RTE_RELATION || rte->rtekind == RTE_FUNCTION) && !HasSubqueryBelow(query);
 }
 
@@ -206,7 +209,7 @@ Split* Join(Query* outer, Query* inner, IsMirrorFn is_mirror) {
     auto* rte = castNode(RangeTblEntry, linitial(outer->rtable));
     rte->subquery = inner;
     rte->eref->colnames = NIL;
-    foreach_node(TargetEntry, entry, inner->targetList) {
+    foreach_node (TargetEntry, entry, inner->targetList) {
         if (!entry->resjunk) rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname)));
     }
     Translation* translation = TranslateQuery(inner, is_mirror);
@@ -227,12 +230,13 @@ void AddColumnIfNone(Splitter* s) {
 Split* TrySplit(Query* query, IsMirrorFn is_mirror, bool having_below) {
     Splitter s{};
     s.query = query;
-    s.grouped = query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != nullptr;
+    s.grouped =
+        query->hasAggs || query->groupClause != NIL || query->groupingSets != NIL || query->havingQual != nullptr;
 
     // A set operation's columns keep their places.
     if (query->setOperations != nullptr) {
         s.inner_targets = static_cast<List*>(copyObjectImpl(query->targetList));
-        foreach_node(TargetEntry, entry, s.inner_targets) entry->ressortgroupref = 0;
+        foreach_node (TargetEntry, entry, s.inner_targets) entry->ressortgroupref = 0;
     }
 
     // The outer query first: it tells what the inner one must compute.
@@ -261,11 +265,12 @@ void TakeInnerConditions(Node* item, List** conditions) {
 // SELECT 1 FROM what the query reads WHERE the conditions.
 bool Ships(const Query* query, List* conditions, IsMirrorFn is_mirror) {
     auto* probe = static_cast<Query*>(copyObjectImpl(query));
-    probe->targetList = list_make1(makeTargetEntry(
-        reinterpret_cast<Expr*>(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true)), 1, pstrdup("c1"), false));
-    probe->jointree->quals = conditions == NIL ? nullptr
-                                               : reinterpret_cast<Node*>(make_ands_explicit(
-                                                     static_cast<List*>(copyObjectImpl(conditions))));
+    probe->targetList = list_make1(
+        makeTargetEntry(reinterpret_cast<Expr*>(makeConst(INT4OID, -1, InvalidOid, 4, Int32GetDatum(1), false, true)),
+                        1, pstrdup("c1"), false));
+    probe->jointree->quals =
+        conditions == NIL ? nullptr
+                          : reinterpret_cast<Node*>(make_ands_explicit(static_cast<List*>(copyObjectImpl(conditions))));
     const Translation* translation = TranslateQuery(probe, is_mirror);
     return translation->ok && translation->mirrors != NIL;
 }
@@ -278,7 +283,7 @@ Query* RowsOf(const Query* query) {
     rows->havingQual = rows->limitOffset = rows->limitCount = nullptr;
     rows->limitOption = LIMIT_OPTION_COUNT;
     rows->hasGroupRTE = false;
-    foreach_node(RangeTblEntry, rte, rows->rtable) {
+    foreach_node (RangeTblEntry, rte, rows->rtable) {
         if (rte->rtekind != RTE_GROUP) continue;
         RangeTblEntry* nothing = makeNode(RangeTblEntry);
         nothing->rtekind = RTE_RESULT;
@@ -315,14 +320,14 @@ Split* SplitRows(Query* original, IsMirrorFn is_mirror) {
         query->havingQual = flatten_group_exprs(nullptr, query, query->havingQual);
     }
     List* conditions = make_ands_implicit(reinterpret_cast<Expr*>(query->jointree->quals));
-    foreach_ptr(Node, item, query->jointree->fromlist) TakeInnerConditions(item, &conditions);
+    foreach_ptr (Node, item, query->jointree->fromlist) TakeInnerConditions(item, &conditions);
     query->jointree->quals = nullptr;
 
     Query* inner = RowsOf(query);
     if (!Ships(inner, NIL, is_mirror)) return nullptr;
     List* below = NIL;
     List* above = NIL;
-    foreach_ptr(Node, condition, conditions) {
+    foreach_ptr (Node, condition, conditions) {
         List** side = Ships(inner, list_make1(condition), is_mirror) ? &below : &above;
         *side = lappend(*side, condition);
     }
@@ -335,9 +340,11 @@ Split* SplitRows(Query* original, IsMirrorFn is_mirror) {
     outer->groupClause = static_cast<List*>(copyObjectImpl(query->groupClause));
     outer->groupDistinct = query->groupDistinct;
     outer->havingQual = SplitMutator(query->havingQual, &s);
-    outer->jointree->quals = SplitMutator(above == NIL ? nullptr : reinterpret_cast<Node*>(make_ands_explicit(above)), &s);
-    outer->hasSubLinks = outer->hasSubLinks || (query->hasSubLinks && (checkExprHasSubLink(outer->havingQual) ||
-                                                                       checkExprHasSubLink(outer->jointree->quals)));
+    outer->jointree->quals =
+        SplitMutator(above == NIL ? nullptr : reinterpret_cast<Node*>(make_ands_explicit(above)), &s);
+    outer->hasSubLinks =
+        outer->hasSubLinks ||
+        (query->hasSubLinks && (checkExprHasSubLink(outer->havingQual) || checkExprHasSubLink(outer->jointree->quals)));
     if (s.failed || (outer->hasSubLinks && query->cteList != NIL)) return nullptr;
     AddColumnIfNone(&s);
     inner->targetList = s.inner_targets;

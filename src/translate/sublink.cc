@@ -3,8 +3,8 @@
 #include "translate/query_parts.h"
 
 extern "C" {
-#include "optimizer/optimizer.h"
 #include "nodes/nodeFuncs.h"
+#include "optimizer/optimizer.h"
 }
 
 namespace ivy::translate {

@@ -21,11 +21,11 @@ using IsMirrorFn = bool (*)(Oid relid);
 
 // A function in FROM that the engine can run itself.
 struct EngineFunction {
-    const char* text;      // a DuckDB table expression whose columns are named c1, c2, ...
+    const char* text;  // a DuckDB table expression whose columns are named c1, c2, ...
     int count;
-    const int* types;      // of each column: its representation, packed as in Translation::result_types
+    const int* types;        // of each column: its representation, packed as in Translation::result_types
     const bool* computable;  // false: the engine must not compute with the column
-    Node* info;            // for Translation::functions
+    Node* info;              // for Translation::functions
 };
 
 // How the translator asks whether a range table entry of kind RTE_FUNCTION is such a function; false if not. Registered
@@ -42,10 +42,11 @@ struct Translation {
     List* row_queries;  // Query nodes: {rows:i} is what this query returns (a row table with its columns and filters)
     List* functions;    // info of the engine functions in it
     List* values;       // Expr nodes without Vars, aggregates or sublinks: {value:i}; may hold PARAM_EXTERN Params
-    List* result_types; // for each output column: an Integer node holding kind | precision << 8 | scale << 16 (ColumnType)
+    List*
+        result_types;  // for each output column: an Integer node holding kind | precision << 8 | scale << 16 (ColumnType)
     // not ok, or partial: what could not be translated and why, as String nodes for people, without duplicates
     List* reasons;
-    int micros;         // how long the translation took
+    int micros;  // how long the translation took
 };
 
 // Translates a whole SELECT. "query" is not changed. May ereport (catalog look-ups), does no I/O.
@@ -64,7 +65,7 @@ Translation* TranslateFunctionScan(Index rti, const EngineFunction& function, Li
 // in the from list is a subquery whose place "inner" takes) that Postgres's executor runs. Null if there is no such split.
 struct Split {
     ::Query* outer;
-    Index inner_rti;   // index of the subquery RTE in outer's range table
+    Index inner_rti;  // index of the subquery RTE in outer's range table
     Translation* inner;
 };
 Split* SplitQuery(::Query* query, IsMirrorFn is_mirror);

@@ -40,10 +40,10 @@ enum class NumericScale : uint8_t {
 // A translated expression: text that can stand wherever DuckDB takes an expression, without parentheses around it.
 struct Sql {
     const char* text = nullptr;
-    Oid type = InvalidOid;  // Postgres's type; domains are resolved to their base type
-    ColumnType rep;         // DuckDB's type
-    bool text_form = false; // the value is a type's canonical text: only output, NULL tests, some equality
-    bool is_null = false;   // a NULL literal: any scale will do
+    Oid type = InvalidOid;   // Postgres's type; domains are resolved to their base type
+    ColumnType rep;          // DuckDB's type
+    bool text_form = false;  // the value is a type's canonical text: only output, NULL tests, some equality
+    bool is_null = false;    // a NULL literal: any scale will do
     NumericScale scale_kind = NumericScale::kFixed;
     const char* scale = nullptr;  // kByRow: an INTEGER expression
 };
@@ -51,53 +51,53 @@ struct Sql {
 // A row table (or anything else that Postgres computes for us) that the query reads: {rows:index}.
 struct RowSource {
     int index;
-    RangeTblEntry* rte;         // copied into the Query that reads it; null if "query" is complete as it is
+    RangeTblEntry* rte;  // copied into the Query that reads it; null if "query" is complete as it is
     RTEPermissionInfo* perminfo;
-    Query* query;               // complete: a subquery without mirrors, run as a whole
-    Index rti;                  // of the RTE in its level, whose Vars become Vars of 1
-    List* attnums;              // int list: the attribute that column c1, c2, ... holds, in order of first use
-    List* vars;                 // a Var for each
-    List* quals;                // pushed down, with Vars of rti
+    Query* query;   // complete: a subquery without mirrors, run as a whole
+    Index rti;      // of the RTE in its level, whose Vars become Vars of 1
+    List* attnums;  // int list: the attribute that column c1, c2, ... holds, in order of first use
+    List* vars;     // a Var for each
+    List* quals;    // pushed down, with Vars of rti
 };
 
 // One range table entry of a level, once it has been put into the text.
 struct FromEntry {
-    const char* alias;    // null: not (yet) in FROM
-    RowSource* rows;      // columns are given out as they are used
-    Sql* columns;         // of a subquery, CTE or VALUES list: type and representation of c1, c2, ... (text is null)
+    const char* alias;  // null: not (yet) in FROM
+    RowSource* rows;    // columns are given out as they are used
+    Sql* columns;       // of a subquery, CTE or VALUES list: type and representation of c1, c2, ... (text is null)
     int column_count;
-    EngineFunction* function; // or null
+    EngineFunction* function;  // or null
 };
 
 struct Cte {
-    const char* name;     // as in the Query
-    const char* alias;    // in the text
-    Sql* columns;         // null: not translated (nothing refers to it)
+    const char* name;   // as in the Query
+    const char* alias;  // in the text
+    Sql* columns;       // null: not translated (nothing refers to it)
     int column_count;
 };
 
 // The grouping step: SELECT g.., aggregates FROM (SELECT group expressions, arguments FROM ...) GROUP BY ...
 struct Grouping {
-    const char* input;    // alias of the inner SELECT
-    List* arguments;      // text of its columns a1, a2, ...
-    const char* output;   // alias of the grouped SELECT
-    List* results;        // text of its columns x1, x2, ...
-    Sql* groups;          // of g1..gn
-    const char** keys;    // what g1..gn hold instead of the group expressions, or null
+    const char* input;   // alias of the inner SELECT
+    List* arguments;     // text of its columns a1, a2, ...
+    const char* output;  // alias of the grouped SELECT
+    List* results;       // text of its columns x1, x2, ...
+    Sql* groups;         // of g1..gn
+    const char** keys;   // what g1..gn hold instead of the group expressions, or null
     int group_count;
-    Index group_rti;      // the RTE_GROUP, or 0
+    Index group_rti;  // the RTE_GROUP, or 0
 };
 
 // One query level. Vars with varlevelsup n refer to the n-th parent.
 struct Level {
     Level* parent;
     Query* query;
-    FromEntry* entries;    // by rti; [0] is unused
-    Grouping* grouping;     // null: not grouped
-    bool above_grouping;    // translating what is computed from groups (and not WHERE, arguments, group expressions)
-    List* ctes;             // Cte
-    bool has_joins;         // the range table has join entries, whose aliases Vars may name
-    Index scan_rti;         // TranslateScan: the only relation, whose OID is scan_relid
+    FromEntry* entries;   // by rti; [0] is unused
+    Grouping* grouping;   // null: not grouped
+    bool above_grouping;  // translating what is computed from groups (and not WHERE, arguments, group expressions)
+    List* ctes;           // Cte
+    bool has_joins;       // the range table has join entries, whose aliases Vars may name
+    Index scan_rti;       // TranslateScan: the only relation, whose OID is scan_relid
     Oid scan_relid;
     const EngineFunction* scan_function;  // or the only entry is this, and scan_relid is not set
 };
@@ -114,8 +114,8 @@ struct Translator {
     Sql* subquery_columns;  // what PARAM_SUBLINK Params stand for
     int relation_count;     // aliases given out
     int cte_count;
-    bool as_qual;           // NULL and false mean the same to the caller
-    int array_element;      // not 0: of the array_agg being translated only this element is wanted
+    bool as_qual;       // NULL and false mean the same to the caller
+    int array_element;  // not 0: of the array_agg being translated only this element is wanted
 };
 
 // --- reasons -----------------------------------------------------------------------------------------------------------

@@ -33,10 +33,10 @@ bool NeedsRowsWalker(Node* node, void* context) {
         case T_CurrentOfExpr:
         case T_NextValueExpr:
         case T_Query:
-        case T_MergeSupportFunc:
-            return true;
+        case T_MergeSupportFunc: return true;
         // The planner's own parameters (PARAM_EXEC) occur in filters of a scan, whose node evaluates them like the client's.
-        case T_Param: return castNode(Param, node)->paramkind != PARAM_EXTERN && castNode(Param, node)->paramkind != PARAM_EXEC;
+        case T_Param:
+            return castNode(Param, node)->paramkind != PARAM_EXTERN && castNode(Param, node)->paramkind != PARAM_EXEC;
         case T_CaseTestExpr: return *test_depth == 0;
         case T_FuncExpr:
             if (castNode(FuncExpr, node)->funcretset) return true;
@@ -55,7 +55,6 @@ bool NeedsRowsWalker(Node* node, void* context) {
     }
     return expression_tree_walker(node, NeedsRowsWalker, context);
 }
-
 
 struct AliasState {
     Query* query;
@@ -85,7 +84,6 @@ Node* ResolveAliasesMutator(Node* node, void* context) {
     }
     return expression_tree_mutator(node, ResolveAliasesMutator, context);
 }
-
 
 }  // namespace
 
@@ -123,7 +121,7 @@ bool TranslateValue(Translator* t, Node* node, Sql* out) {
         return true;
     }
     int index = 0;
-    foreach_ptr(Node, known, t->values) {
+    foreach_ptr (Node, known, t->values) {
         if (equal(known, node)) break;
         index++;
     }
@@ -158,6 +156,5 @@ Node* Fold(Translator* t, Node* node) {
     if (t->level->query != nullptr && t->level->has_joins) node = ResolveAliasesMutator(node, &state);
     return eval_const_expressions(nullptr, node);
 }
-
 
 }  // namespace ivy::translate

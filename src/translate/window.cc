@@ -73,7 +73,8 @@ bool RangeOffset(Translator* t, Oid key_type, Node* offset, const char** out) {
 // Fails for timestamps from which an interval can't be taken away: the server's range ends before the engine's.
 const char* GuardedKey(Oid key_type, const char* key, const char* const distances[2]) {
     if (key_type != DATEOID && key_type != TIMESTAMPOID && key_type != TIMESTAMPTZOID) return key;
-    const char* first = LiteralFor(key_type == TIMESTAMPTZOID ? TIMESTAMPTZOID : TIMESTAMPOID, -1, TimestampGetDatum(MIN_TIMESTAMP), false);
+    const char* first = LiteralFor(key_type == TIMESTAMPTZOID ? TIMESTAMPTZOID : TIMESTAMPOID, -1,
+                                   TimestampGetDatum(MIN_TIMESTAMP), false);
     for (int i = 0; i < 2; i++) {
         if (distances[i] == nullptr) continue;
         key = psprintf("ivy_at_least(%s, %s + %s)", key, first, distances[i]);
@@ -112,7 +113,7 @@ bool AppendWindow(Translator* t, const WindowClause* window, StringInfo out) {
     const char* distances[2] = {nullptr, nullptr};
     const char* comma = "PARTITION BY ";
     appendStringInfoString(out, " OVER (");
-    foreach_node(SortGroupClause, clause, window->partitionClause) {
+    foreach_node (SortGroupClause, clause, window->partitionClause) {
         Node* node = Fold(t, get_sortgroupclause_expr(clause, query->targetList));
         Sql value;
         const char* key = nullptr;
@@ -125,7 +126,7 @@ bool AppendWindow(Translator* t, const WindowClause* window, StringInfo out) {
     }
     if (window->partitionClause != NIL) appendStringInfoChar(out, ' ');
     comma = "ORDER BY ";
-    foreach_node(SortGroupClause, clause, window->orderClause) {
+    foreach_node (SortGroupClause, clause, window->orderClause) {
         Node* node = Fold(t, get_sortgroupclause_expr(clause, query->targetList));
         Sql value;
         const char* key;
@@ -152,7 +153,9 @@ bool AppendWindow(Translator* t, const WindowClause* window, StringInfo out) {
     }
     if (window->orderClause != NIL) appendStringInfoChar(out, ' ');
     const int options = window->frameOptions;
-    appendStringInfoString(out, options & FRAMEOPTION_ROWS ? "ROWS" : options & FRAMEOPTION_GROUPS ? "GROUPS" : "RANGE");
+    appendStringInfoString(out, options & FRAMEOPTION_ROWS     ? "ROWS"
+                                : options & FRAMEOPTION_GROUPS ? "GROUPS"
+                                                               : "RANGE");
     appendStringInfoString(out, " BETWEEN ");
     if (!AppendBound(t, options, true, window->startOffset, distances[0], out)) return false;
     appendStringInfoString(out, " AND ");
@@ -182,7 +185,7 @@ bool TranslateWindowFunction(Translator* t, WindowFunc* function, Sql* out) {
         return Refuse(t, "window %s", DescribeFunction(function->winfnoid));
     }
     const WindowClause* window = nullptr;
-    foreach_node(WindowClause, candidate, t->level->query->windowClause) {
+    foreach_node (WindowClause, candidate, t->level->query->windowClause) {
         if (candidate->winref == function->winref) window = candidate;
     }
     if (window == nullptr) return Refuse(t, "window function without a window");
@@ -192,7 +195,7 @@ bool TranslateWindowFunction(Translator* t, WindowFunc* function, Sql* out) {
     Sql args[kMaxArguments];
     bool ok = true;
     int i = 0;
-    foreach_ptr(Node, node, function->args) {
+    foreach_ptr (Node, node, function->args) {
         ok = TranslateExpression(t, node, &args[i++]) && ok;
     }
     if (!ok || !PrepareArguments(t, *signature, args, count, function->inputcollid)) return false;

@@ -14,7 +14,8 @@ namespace {
 bool TranslateRecursive(Translator* t, Query* query, Cte* cte, StringInfo out) {
     const auto* stmt = reinterpret_cast<SetOperationStmt*>(query->setOperations);
     if (stmt == nullptr || !IsA(stmt, SetOperationStmt) || stmt->op != SETOP_UNION || query->cteList != NIL ||
-        query->sortClause != NIL || query->limitCount != nullptr || query->limitOffset != nullptr || !CheckQuery(t, query)) {
+        query->sortClause != NIL || query->limitCount != nullptr || query->limitOffset != nullptr ||
+        !CheckQuery(t, query)) {
         return Refuse(t, "recursive WITH query of unusual form");
     }
     PushLevel(t, query, t->level);
@@ -60,7 +61,7 @@ bool TranslateWith(Translator* t, const char** with) {
     initStringInfo(&text);
     bool recursive = false;
     bool ok = true;
-    foreach_node(CommonTableExpr, expression, level->query->cteList) {
+    foreach_node (CommonTableExpr, expression, level->query->cteList) {
         auto* cte = static_cast<Cte*>(palloc0(sizeof(Cte)));
         cte->name = expression->ctename;
         level->ctes = lappend(level->ctes, cte);

@@ -64,8 +64,8 @@ void Apply(const Settings& settings) {
 const Settings& PinnedSettings() {
     static Settings pinned;
     if (!pinned.timezone) {
-        pinned = {USE_ISO_DATES,    DATEORDER_YMD,     INTSTYLE_POSTGRES, 1,
-                  BYTEA_OUTPUT_HEX, XMLOPTION_CONTENT, true,              nullptr};
+        pinned = {USE_ISO_DATES, DATEORDER_YMD, INTSTYLE_POSTGRES, 1, BYTEA_OUTPUT_HEX, XMLOPTION_CONTENT,
+                  true,          nullptr};
         pinned.timezone = pg_tzset("UTC");
         if (!pinned.timezone) pinned.timezone = pg_tzset_offset(0);
     }

@@ -19,10 +19,10 @@ namespace {
 
 // How a row's values are carried.
 enum class Rule : uint8_t {
-    kNative,       // in "kind"
-    kNativeText,   // in kText, the server's text bytes
-    kNumeric,      // DECIMAL(p,s) by the typmod where DECIMAL can be; else text
-    kText,         // text form by an output function that no setting influences
+    kNative,      // in "kind"
+    kNativeText,  // in kText, the server's text bytes
+    kNumeric,     // DECIMAL(p,s) by the typmod where DECIMAL can be; else text
+    kText,        // text form by an output function that no setting influences
 };
 
 // Whether the output text of a value, as part of an array or a composite say, means the same for ever. Not so for names
@@ -151,14 +151,11 @@ TypeMapping MapType(Oid type, int32 typmod, const TypeRow** row) {
             mapping.column.kind = (*row)->kind;
             mapping.form = (*row)->form;
             break;
-        case Rule::kNativeText:
-            mapping.form = DatabaseIsUtf8() ? (*row)->form : Form::kAlmost;
-            break;
+        case Rule::kNativeText: mapping.form = DatabaseIsUtf8() ? (*row)->form : Form::kAlmost; break;
         case Rule::kNumeric:
             if (FitsDecimal(mapping.typmod, &mapping.column)) mapping.form = (*row)->form;
             break;
-        case Rule::kText:
-            break;
+        case Rule::kText: break;
     }
     return mapping;
 }
@@ -170,12 +167,9 @@ bool TextIsStable(Oid type) {
     const Oid element = get_element_type(base);
     if (OidIsValid(element)) return TextIsStable(element);
     switch (get_typtype(base)) {
-        case TYPTYPE_RANGE:
-            return TextIsStable(get_range_subtype(base));
-        case TYPTYPE_MULTIRANGE:
-            return TextIsStable(get_multirange_range(base));
-        case TYPTYPE_PSEUDO:
-            return false;
+        case TYPTYPE_RANGE: return TextIsStable(get_range_subtype(base));
+        case TYPTYPE_MULTIRANGE: return TextIsStable(get_multirange_range(base));
+        case TYPTYPE_PSEUDO: return false;
         case TYPTYPE_COMPOSITE: {
             TupleDesc desc = lookup_rowtype_tupdesc(base, -1);
             bool stable = true;
@@ -186,8 +180,7 @@ bool TextIsStable(Oid type) {
             ReleaseTupleDesc(desc);
             return stable;
         }
-        default:
-            return true;
+        default: return true;
     }
 }
 
@@ -230,9 +223,9 @@ void InitDatumReader(DatumReader* reader, Oid type, int32 typmod, ColumnType wir
     // A numeric's text is that of the value, whatever a typmod says.
     const bool numeric_text = row && row->rule == Rule::kNumeric && wire.kind == TypeKind::kText;
     if (!decimal && !numeric_text && wire.kind != reader->mapping.column.kind) {
-        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR),
-                        errmsg("columnar engine returned a value of kind %d for type %s", static_cast<int>(wire.kind),
-                               format_type_be(type))));
+        ereport(ERROR,
+                (errcode(ERRCODE_INTERNAL_ERROR), errmsg("columnar engine returned a value of kind %d for type %s",
+                                                         static_cast<int>(wire.kind), format_type_be(type))));
     }
     if (decimal || (reader->mapping.form != Form::kTextForm && !numeric_text)) {
         reader->read = row->read;

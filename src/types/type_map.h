@@ -24,9 +24,9 @@ enum class Form : uint8_t {
 
 // How values of one type and typmod are carried. Plain data.
 struct TypeMapping {
-    Oid type;          // as declared (may be a domain)
-    Oid base;          // the domain's base type, or the same
-    int32 typmod;      // of the base type: a domain's own, where it has one
+    Oid type;      // as declared (may be a domain)
+    Oid base;      // the domain's base type, or the same
+    int32 typmod;  // of the base type: a domain's own, where it has one
     ColumnType column;
     Form form;
 };
@@ -43,7 +43,7 @@ bool HasStoredOrder(const TypeMapping& mapping);
 // which the caller resets now and then, and may ereport. The builder is not changed when it does.
 struct DatumWriter {
     TypeMapping mapping;
-    FmgrInfo output;                                  // text form only
+    FmgrInfo output;                                     // text form only
     bool (*write)(DatumWriter*, Datum, ColumnBuilder*);  // false: the value can't be stored, NULL was appended instead
 };
 void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod);
@@ -53,8 +53,8 @@ void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod);
 // checked when they were first stored.
 struct DatumReader {
     TypeMapping mapping;
-    ColumnType wire;   // what the engine sends, which may differ from mapping.column in precision and scale only
-    FmgrInfo input;    // text form only, with typioparam
+    ColumnType wire;  // what the engine sends, which may differ from mapping.column in precision and scale only
+    FmgrInfo input;   // text form only, with typioparam
     Oid typioparam;
     Datum (*read)(DatumReader*, const ColumnView*, size_t row);
 };

@@ -32,7 +32,8 @@ std::string Hex(std::string_view bytes) {
 
 std::string FromHex(const std::string& hex) {
     std::string bytes;
-    for (size_t i = 0; i + 1 < hex.size(); i += 2) bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
+    for (size_t i = 0; i + 1 < hex.size(); i += 2)
+        bytes.push_back(static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16)));
     return bytes;
 }
 
@@ -105,7 +106,8 @@ Change ChangeFromJson(FileIo* io, const std::string& location, const Json& json)
     change.operation = json.value("operation", "append");
     for (const Json& file : json.value("added", Json::array())) change.added.push_back(FileFromJson(file));
     change.removed = json.value("removed", std::vector<std::string>());
-    for (const Json& file : json.value("position_deletes", Json::array())) change.position_deletes.push_back(FileFromJson(file));
+    for (const Json& file : json.value("position_deletes", Json::array()))
+        change.position_deletes.push_back(FileFromJson(file));
     change.summary = json.value("summary", std::map<std::string, std::string>());
     change.properties = json.value("properties", std::map<std::string, std::string>());
     change.keep_snapshots = json.value("keep_snapshots", 100);
@@ -148,7 +150,8 @@ SingleValue ValueFromText(const PrimitiveType& type, const std::string& text) {
 Json Run(const std::string& command, const Json& request) {
     const auto io = MakeLocalFileIo();
     if (command == "create") {
-        const auto table = Need(Table::Create(io.get(), request.at("location"), Need(SchemaFromJson(request.at("schema"))), request.at("version"),
+        const auto table = Need(Table::Create(io.get(), request.at("location"),
+                                              Need(SchemaFromJson(request.at("schema"))), request.at("version"),
                                               request.value("properties", std::map<std::string, std::string>())));
         return {{"metadata", table->metadata_location()}};
     }
@@ -162,7 +165,9 @@ Json Run(const std::string& command, const Json& request) {
     }
     const auto table = Need(Table::Load(io.get(), request.at("metadata")));
     if (command == "dump") {
-        Json answer = {{"location", table->location()}, {"version", table->format_version()}, {"summary", table->snapshot_summary()}};
+        Json answer = {{"location", table->location()},
+                       {"version", table->format_version()},
+                       {"summary", table->snapshot_summary()}};
         answer["data_files"] = answer["delete_files"] = Json::array();
         for (const DataFile& file : table->data_files()) answer["data_files"].push_back(FileToJson(io.get(), file));
         for (const DataFile& file : table->delete_files()) answer["delete_files"].push_back(FileToJson(io.get(), file));

@@ -33,7 +33,8 @@ bool IsMirror(Oid relid) {
 
 Query* Analyse(const char* sql) {
     List* raw = pg_parse_query(sql);
-    if (list_length(raw) != 1) ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("one statement expected"));
+    if (list_length(raw) != 1)
+        ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("one statement expected"));
     Oid* types = nullptr;
     int count = 0;
     List* queries = pg_analyze_and_rewrite_varparams(linitial_node(RawStmt, raw), sql, &types, &count, nullptr);
@@ -42,16 +43,16 @@ Query* Analyse(const char* sql) {
 
 void Describe(const Translation* translation, StringInfo out) {
     if (!translation->ok) {
-        foreach_node(String, reason, translation->reasons) appendStringInfo(out, "not shipped: %s\n", strVal(reason));
+        foreach_node (String, reason, translation->reasons) appendStringInfo(out, "not shipped: %s\n", strVal(reason));
         return;
     }
     appendStringInfo(out, "%s\n", translation->sql);
     int index = 0;
-    foreach_ptr(Query, query, translation->row_queries) {
+    foreach_ptr (Query, query, translation->row_queries) {
         appendStringInfo(out, "rows %d:%s%s\n", index++, " ", pg_get_querydef(query, false));
     }
     index = 0;
-    foreach_ptr(Node, value, translation->values) {
+    foreach_ptr (Node, value, translation->values) {
         appendStringInfo(out, "value %d: %s\n", index++, deparse_expression(value, NIL, false, false));
     }
 }
@@ -93,7 +94,8 @@ PGDLLEXPORT Datum ivy_translate_micros(PG_FUNCTION_ARGS) {
 PGDLLEXPORT Datum ivy_literal(PG_FUNCTION_ARGS) {
     const Oid type = get_fn_expr_argtype(fcinfo->flinfo, 0);
     const bool isnull = PG_ARGISNULL(0);
-    const char* literal = ivy::translate::LiteralFor(type, -1, isnull ? static_cast<Datum>(0) : PG_GETARG_DATUM(0), isnull);
+    const char* literal =
+        ivy::translate::LiteralFor(type, -1, isnull ? static_cast<Datum>(0) : PG_GETARG_DATUM(0), isnull);
     if (literal == nullptr) PG_RETURN_NULL();
     PG_RETURN_TEXT_P(cstring_to_text(literal));
 }

@@ -24,10 +24,10 @@ inline constexpr int kDuckdbApiVersion = 1;
 
 // What the planner needs to know of a relation that lives in the engine.
 struct ColumnRelation {
-    Oid relid;           // the mirror; also its id in the engine
-    Oid source;          // the row table it mirrors
-    bool usable;         // false: plan on the row table at once (not live, schema out of step, ...)
-    const char* reason;  // why not usable, in words that EXPLAIN shows; palloc'ed or static
+    Oid relid;            // the mirror; also its id in the engine
+    Oid source;           // the row table it mirrors
+    bool usable;          // false: plan on the row table at once (not live, schema out of step, ...)
+    const char* reason;   // why not usable, in words that EXPLAIN shows; palloc'ed or static
     Bitmapset* row_only;  // attribute numbers of the columns that only the row table has; palloc'ed, or null
 };
 

@@ -33,9 +33,9 @@ ColumnarPlan MakeColumnarPlan(PlanLevel level, const translate::Translation* tra
 List* PackPlan(const ColumnarPlan& plan) {
     // All members are lists or strings, or nothing; copying keeps the plan apart from what the planner goes on
     // changing.
-    List* packed = list_make5(makeInteger(static_cast<int>(plan.level)), makeString(pstrdup(plan.sql)),
-                              copyObjectImpl(plan.mirrors), copyObjectImpl(plan.sources),
-                              copyObjectImpl(plan.row_queries));
+    List* packed =
+        list_make5(makeInteger(static_cast<int>(plan.level)), makeString(pstrdup(plan.sql)),
+                   copyObjectImpl(plan.mirrors), copyObjectImpl(plan.sources), copyObjectImpl(plan.row_queries));
     packed = lappend(packed, copyObjectImpl(plan.result_types));
     packed = lappend(packed, copyObjectImpl(plan.attributes));
     packed = lappend(packed, copyObjectImpl(plan.fallback));

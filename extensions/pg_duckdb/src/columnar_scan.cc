@@ -176,12 +176,7 @@ bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
     List* files = LakeFiles(state);
     const char* sql = nullptr;
     if (!PrepareGuarded(state, mode, &sql)) return false;
-    const QueryText text = {sql,
-                            state->plan.mirrors,
-                            state->plan.result_types,
-                            Estate(state)->es_snapshot,
-                            lsn,
-                            mode,
+    const QueryText text = {sql,  state->plan.mirrors, state->plan.result_types, Estate(state)->es_snapshot, lsn, mode,
                             files};
     return SendEngineQuery(engine, text) && AwaitEngineResult(engine);
 }
@@ -226,7 +221,8 @@ void TakeSummary(ColumnarScanState* state) {
 // Whether Postgres would meet the same error on the files.
 bool IsFileError(const EngineFailure& failure) {
     const char* sqlstate = failure.error.sqlstate;
-    return failure.unavailable == Unavailable::kNo || strncmp(sqlstate, "58", 2) == 0 || strncmp(sqlstate, "08", 2) == 0;
+    return failure.unavailable == Unavailable::kNo || strncmp(sqlstate, "58", 2) == 0 ||
+           strncmp(sqlstate, "08", 2) == 0;
 }
 
 void StartFallback(ColumnarScanState* state) {
@@ -239,8 +235,8 @@ void StartFallback(ColumnarScanState* state) {
         state->fallback_reason = MemoryContextStrdup(Estate(state)->es_query_cxt, failure.error.message);
     }
     elog(DEBUG1, "columnar scan runs on the row table: %s", state->fallback_reason ? state->fallback_reason : "");
-    state->fallback = BeginFallback(state->plan.fallback, Estate(state), state->css.ss.ps.ps_ExprContext,
-                                    &state->css.ss.ps);
+    state->fallback =
+        BeginFallback(state->plan.fallback, Estate(state), state->css.ss.ps.ps_ExprContext, &state->css.ss.ps);
 }
 
 void InitReaders(ColumnarScanState* state) {
@@ -421,7 +417,8 @@ bool EffortWalker(Node* node, void* context) {
         effort->params = bms_add_member(effort->params, reinterpret_cast<Param*>(node)->paramid);
         return false;
     }
-    if (!IsA(node, Param) && !IsA(node, Const) && !IsA(node, List) && !IsA(node, SQLValueFunction)) effort->computes = true;
+    if (!IsA(node, Param) && !IsA(node, Const) && !IsA(node, List) && !IsA(node, SQLValueFunction))
+        effort->computes = true;
     return expression_tree_walker(node, EffortWalker, context);
 }
 
@@ -517,10 +514,8 @@ bool IsAboutData(int sqlstate) {
         case ERRCODE_CARDINALITY_VIOLATION:
         case ERRCODE_FEATURE_NOT_SUPPORTED:  // of an input function
         case ERRCODE_PLPGSQL_ERROR:
-        case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION:
-            return true;
-        default:
-            return false;
+        case ERRCODE_EXTERNAL_ROUTINE_EXCEPTION: return true;
+        default: return false;
     }
 }
 

@@ -45,32 +45,32 @@ CustomScan* MakeColumnarScan(const ColumnarPlan& plan, List* values, List* targe
 struct ColumnarScanState {
     CustomScanState css;  // first
     ColumnarPlan plan;
-    List* values;                    // ExprState
-    bool may_raise;                  // computing values or row sources may raise an error
-    Bitmapset* params;               // the plan's own parameters that the values need
-    MemoryContext run_context;       // everything of one run; reset by a rescan
-    MemoryContext value_context;     // the current row's values
+    List* values;                 // ExprState
+    bool may_raise;               // computing values or row sources may raise an error
+    Bitmapset* params;            // the plan's own parameters that the values need
+    MemoryContext run_context;    // everything of one run; reset by a rescan
+    MemoryContext value_context;  // the current row's values
 
     // One run.
     bool started;
     bool summary_taken;
     EngineQuery engine;
-    types::DatumReader* readers;     // one a result column
-    ExprState** casts;               // one a result column, or null; of each: null if there is nothing to cast
-    size_t row;                      // next in the current chunk
-    FallbackRun* fallback;           // not null: rows come from the row table
-    DeliveredRows* delivered;        // not null: it could take over, or has done so, in the middle
-    EngineFailure late_failure;      // why, then
-    int* slot_column;                // of each result column: its index in the scan slot
+    types::DatumReader* readers;  // one a result column
+    ExprState** casts;            // one a result column, or null; of each: null if there is nothing to cast
+    size_t row;                   // next in the current chunk
+    FallbackRun* fallback;        // not null: rows come from the row table
+    DeliveredRows* delivered;     // not null: it could take over, or has done so, in the middle
+    EngineFailure late_failure;   // why, then
+    int* slot_column;             // of each result column: its index in the scan slot
 
     // For EXPLAIN ANALYZE.
-    const char* fallback_reason;     // or null
+    const char* fallback_reason;  // or null
     uint64 runs;
     uint64 fallback_runs;
-    uint64 summaries;                // runs that were read to their end; the numbers below are theirs
+    uint64 summaries;  // runs that were read to their end; the numbers below are theirs
     uint64 freshness_wait_us, file_rows, delta_rows;
     uint32 files;
-    const char* profile;             // DuckDB's plan with times, of the last run
+    const char* profile;  // DuckDB's plan with times, of the last run
 };
 
 // The DuckDB plan of a node that is not executed, palloc'ed; or null and *why. Uploads no rows.

@@ -35,7 +35,7 @@ struct DeliveredRows {
     TupleDesc desc;
     int* columns;
     int column_count;
-    uint64* hashes;         // of the rows in the order in which they were returned, which is cheap to keep
+    uint64* hashes;  // of the rows in the order in which they were returned, which is cheap to keep
     uint64 count;
     uint64 capacity;
     uint64 limit;           // of the capacity

@@ -67,22 +67,15 @@ bool ReceiveChunk(EngineQuery* query, long timeout_ms, bool* timed_out) {
     }
     Frame* frame;
     switch (pg::ReceiveFromEngine(query->lease, &frame, timeout_ms)) {
-        case pg::Received::kFrame:
-            break;
-        case pg::Received::kTimeout:
-            *timed_out = true;
-            return true;
-        case pg::Received::kClosed:
-            SetFailure(query, Unavailable::kNotReady, query->lease->failure);
-            return false;
+        case pg::Received::kFrame: break;
+        case pg::Received::kTimeout: *timed_out = true; return true;
+        case pg::Received::kClosed: SetFailure(query, Unavailable::kNotReady, query->lease->failure); return false;
     }
     switch (static_cast<MessageType>(frame->type)) {
         case MessageType::kChunk:
             pg::Guard([&] { query->buffer->held.push_back(std::move(frame->payload)); });
             return true;
-        case MessageType::kQueryDone:
-            TakeDone(query, *frame);
-            return true;
+        case MessageType::kQueryDone: TakeDone(query, *frame); return true;
         case MessageType::kError:
             TakeError(query, *frame);
             pg::ReturnEngine(query->lease);

@@ -35,17 +35,17 @@ struct EngineQuery {
 
     uint64 freshness_wait_us, file_rows, delta_rows;
     uint32 files;
-    const char* plan;             // or null
+    const char* plan;  // or null
 };
 
 struct QueryText {
     const char* sql;
-    List* mirrors;        // OIDs
-    List* result_types;   // Integer, as in ColumnarPlan
+    List* mirrors;       // OIDs
+    List* result_types;  // Integer, as in ColumnarPlan
     ::Snapshot snapshot;
     XLogRecPtr lsn;
     QueryMode mode;
-    List* files;          // char*: lake files that the query opens, as named in it
+    List* files;  // char*: lake files that the query opens, as named in it
 };
 
 // Connects. False: see query->failure, here and below.

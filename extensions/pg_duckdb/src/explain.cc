@@ -24,12 +24,9 @@ const char* QualifiedName(Oid relid) {
 
 const char* LevelText(PlanLevel level) {
     switch (level) {
-        case PlanLevel::kWhole:
-            return "whole query";
-        case PlanLevel::kSplit:
-            return "part of the query";
-        case PlanLevel::kScan:
-            return "scan";
+        case PlanLevel::kWhole: return "whole query";
+        case PlanLevel::kSplit: return "part of the query";
+        case PlanLevel::kScan: return "scan";
     }
     return "";
 }
@@ -56,8 +53,9 @@ List* LakeTexts(const ColumnarPlan& plan) {
         const auto* info = static_cast<const Node*>(lfirst(cell));
         List* paths = LakeInfoPaths(info);
         const char* name = get_func_name(LakeInfoFunction(info));
-        texts = lappend(texts, psprintf("%s(%s%s)", name ? name : "(dropped)", static_cast<char*>(linitial(paths)),
-                                        list_length(paths) > 1 ? psprintf(" and %d more", list_length(paths) - 1) : ""));
+        texts =
+            lappend(texts, psprintf("%s(%s%s)", name ? name : "(dropped)", static_cast<char*>(linitial(paths)),
+                                    list_length(paths) > 1 ? psprintf(" and %d more", list_length(paths) - 1) : ""));
     }
     return texts;
 }

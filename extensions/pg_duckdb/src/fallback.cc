@@ -62,8 +62,8 @@ FallbackRun* BeginFallback(const ::Query* query, EState* outer, ExprContext* eco
     copy->queryId = 0;  // not a statement of its own to what counts statements
     ParamContext params{econtext, parent};
     // Executor parameters occur in the filters of a single scan only, and those have no sub-queries.
-    copy->jointree = reinterpret_cast<FromExpr*>(
-        ReplaceExecutorParams(reinterpret_cast<Node*>(copy->jointree), &params));
+    copy->jointree =
+        reinterpret_cast<FromExpr*>(ReplaceExecutorParams(reinterpret_cast<Node*>(copy->jointree), &params));
     ExchangeForRowTables(copy, true);
     ClearPermissions(copy);
     PlannedStmt* plan = PlanOnServer(copy, outer->es_sourceText, outer->es_param_list_info);

@@ -22,12 +22,9 @@ Datum duckdb_engines(PG_FUNCTION_ARGS) {
     const int count = ListEngines(engines, kMaxEngines);
     for (int i = 0; i < count; i++) {
         const EngineInfo& engine = engines[i];
-        Datum values[] = {ObjectIdGetDatum(engine.database),
-                          Int32GetDatum(engine.pid),
-                          CStringGetTextDatum(engine.state),
-                          BoolGetDatum(engine.keep),
-                          Int32GetDatum(engine.connections),
-                          Int32GetDatum(engine.failures),
+        Datum values[] = {ObjectIdGetDatum(engine.database),     Int32GetDatum(engine.pid),
+                          CStringGetTextDatum(engine.state),     BoolGetDatum(engine.keep),
+                          Int32GetDatum(engine.connections),     Int32GetDatum(engine.failures),
                           TimestampTzGetDatum(engine.started_at)};
         bool nulls[] = {false, engine.pid == 0, false, false, false, false, engine.pid == 0};
         tuplestore_putvalues(result->setResult, result->setDesc, values, nulls);

@@ -16,7 +16,8 @@ namespace ivy::duck {
 namespace {
 
 // What httpfs handles. Everything else with a scheme is refused: nobody has thought about who may use it.
-constexpr const char* kNetworkSchemes[] = {"s3://", "s3a://", "s3n://", "gs://", "gcs://", "r2://", "http://", "https://", "hf://"};
+constexpr const char* kNetworkSchemes[] = {"s3://", "s3a://",  "s3n://",   "gs://", "gcs://",
+                                           "r2://", "http://", "https://", "hf://"};
 
 // The end of "scheme://", or null.
 const char* SchemeEnd(const char* path) {
@@ -29,9 +30,10 @@ void CheckLocal(const char* path, LakeAccess access) {
     const Oid role = access == LakeAccess::kRead ? ROLE_PG_READ_SERVER_FILES : ROLE_PG_WRITE_SERVER_FILES;
     if (has_privs_of_role(GetUserId(), role)) return;
     const char* name = access == LakeAccess::kRead ? "pg_read_server_files" : "pg_write_server_files";
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
-                    errmsg("permission denied to %s local file \"%s\"", access == LakeAccess::kRead ? "read" : "write", path),
-                    errdetail("Only roles with privileges of the \"%s\" role may do this.", name)));
+    ereport(ERROR,
+            (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+             errmsg("permission denied to %s local file \"%s\"", access == LakeAccess::kRead ? "read" : "write", path),
+             errdetail("Only roles with privileges of the \"%s\" role may do this.", name)));
 }
 
 void CheckNetwork(const char* path) {
@@ -40,7 +42,8 @@ void CheckNetwork(const char* path) {
     if (name && strcmp(name, "public") == 0) return;
     const Oid role = name && *name ? get_role_oid(name, true) : InvalidOid;
     if (OidIsValid(role) && has_privs_of_role(GetUserId(), role)) return;
-    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE), errmsg("permission denied to access network location \"%s\"", path),
+    ereport(ERROR, (errcode(ERRCODE_INSUFFICIENT_PRIVILEGE),
+                    errmsg("permission denied to access network location \"%s\"", path),
                     OidIsValid(role) ? errdetail("Only roles with privileges of the \"%s\" role may do this.", name)
                                      : errdetail("Only superusers may do this."),
                     OidIsValid(role) ? 0

@@ -39,7 +39,8 @@ post_parse_analyze_hook_type previous_analyze;
 PostParseColumnRefHook previous_columnref;
 void (*parser_callback)(void*);  // what the parser pushes on the error context stack around the look-up of a function
 List* filled_calls;              // places of calls that the second analysis, under way, gave a column definition list
-char* bare_text;                 // of the statement in which a call without column definition list was last seen (a copy: an error may have ended it)
+char*
+    bare_text;  // of the statement in which a call without column definition list was last seen (a copy: an error may have ended it)
 
 // --- column names as subscripts ------------------------------------------------------------------------------------------
 
@@ -50,8 +51,8 @@ Node* MakeSubscript(Var* row, const FileColumn* column, Oid row_type) {
     ref->reftypmod = column->typmod;
     ref->refcollid = get_typcollation(column->type);
     ref->refexpr = reinterpret_cast<Expr*>(row);
-    ref->refupperindexpr = list_make1(
-        makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(column->name), false, false));
+    ref->refupperindexpr =
+        list_make1(makeConst(TEXTOID, -1, DEFAULT_COLLATION_OID, -1, CStringGetTextDatum(column->name), false, false));
     return reinterpret_cast<Node*>(ref);
 }
 
@@ -69,7 +70,8 @@ Node* FindSimilarColumn(const ParseNamespaceItem* item, const FuncExpr* call, co
 }
 
 // A column of the rows of type mooncake.lake_row that an entry has, or null.
-Node* FindSubscript(ParseState* level, const ParseNamespaceItem* item, const char* name, Index levels_up, Oid row_type) {
+Node* FindSubscript(ParseState* level, const ParseNamespaceItem* item, const char* name, Index levels_up,
+                    Oid row_type) {
     const int columns = list_length(item->p_names->colnames);
     for (int i = 0; i < columns; i++) {
         const ParseNamespaceColumn* source = &item->p_nscolumns[i];
@@ -77,8 +79,9 @@ Node* FindSubscript(ParseState* level, const ParseNamespaceItem* item, const cha
         const FuncExpr* call = TraceColumn(level, item->p_rte, static_cast<AttrNumber>(i + 1), row_type);
         const FileColumn* column = call ? FindFileColumn(ColumnsOf(call), name) : nullptr;
         if (!column) continue;
-        return MakeSubscript(makeVar(static_cast<int>(source->p_varno), source->p_varattno, row_type, -1, InvalidOid, levels_up),
-                             column, row_type);
+        return MakeSubscript(
+            makeVar(static_cast<int>(source->p_varno), source->p_varattno, row_type, -1, InvalidOid, levels_up), column,
+            row_type);
     }
     return nullptr;
 }
@@ -212,7 +215,8 @@ Oid TypeOfRows() {
     List* statements = ParseAgain(pstate->p_sourcetext);
     if (statements == NIL) return RECORDOID;
     const CallPlace place = FindCall(statements, location);
-    if (!place.range && !place.seen) return RECORDOID;  // somewhere in a utility statement: the stricter form is expected there
+    if (!place.range && !place.seen)
+        return RECORDOID;  // somewhere in a utility statement: the stricter form is expected there
     if (place.range) {
         if (place.range->coldeflist != NIL) return RECORDOID;
         ListCell* cell;
@@ -295,8 +299,8 @@ bool FillColumns(RangeFunction* range, const FuncExpr* call) {
     ListCell* cell;
     foreach (cell, ColumnsOf(call)) {
         const auto* column = static_cast<FileColumn*>(lfirst(cell));
-        definitions = lappend(definitions, makeColumnDef(column->name, column->type, column->typmod,
-                                                         get_typcollation(column->type)));
+        definitions = lappend(
+            definitions, makeColumnDef(column->name, column->type, column->typmod, get_typcollation(column->type)));
     }
     if (definitions != NIL) DefineColumns(range, call->location, definitions);
     return definitions != NIL;
@@ -321,7 +325,8 @@ void AnalyseAgain(ParseState* pstate, ::Query* query) {
         const auto* call = static_cast<FuncExpr*>(lfirst(cell));
         if (list_member_int(places, call->location)) continue;
         RangeFunction* range = FindCall(statements, call->location).range;
-        if (!raw || !range || !FillColumns(range, call)) elog(ERROR, "call of a lake function was not found again in its statement");
+        if (!raw || !range || !FillColumns(range, call))
+            elog(ERROR, "call of a lake function was not found again in its statement");
         places = lappend_int(places, call->location);
     }
     NameColumns(InnerStatement(raw->stmt), NamedColumns());

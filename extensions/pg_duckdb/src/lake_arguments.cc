@@ -24,7 +24,8 @@ GucEnumAssignHook previous_assign;
 char* ArgumentName(const Node* argument) {
     if (!IsA(argument, A_Expr)) return nullptr;
     const auto* expression = reinterpret_cast<const A_Expr*>(argument);
-    if (expression->kind != AEXPR_OP || list_length(expression->name) != 1 || strcmp(strVal(linitial(expression->name)), "=") != 0) {
+    if (expression->kind != AEXPR_OP || list_length(expression->name) != 1 ||
+        strcmp(strVal(linitial(expression->name)), "=") != 0) {
         return nullptr;
     }
     const Node* left = expression->lexpr;
@@ -88,7 +89,8 @@ void InstallLakeArguments() {
         ora_raw_parser = parse_oracle;
     }
     // The server puts its own parser in place when the mode changes.
-    if (auto* option = find_option("ivorysql.compatible_mode", false, true, LOG); option && option->vartype == PGC_ENUM) {
+    if (auto* option = find_option("ivorysql.compatible_mode", false, true, LOG);
+        option && option->vartype == PGC_ENUM) {
         auto* mode = reinterpret_cast<config_enum*>(option);
         previous_assign = mode->assign_hook;
         mode->assign_hook = assign_mode;
@@ -144,10 +146,11 @@ bool IsNamedByEquals(const char* text, int position) {
 }
 
 void OnLog(ErrorData* error) {
-    if (error->sqlerrcode == ERRCODE_UNDEFINED_COLUMN && !error->hint && !error->internalquery && error->cursorpos > 0 &&
-        debug_query_string && MentionsLakeFunction(debug_query_string) &&
+    if (error->sqlerrcode == ERRCODE_UNDEFINED_COLUMN && !error->hint && !error->internalquery &&
+        error->cursorpos > 0 && debug_query_string && MentionsLakeFunction(debug_query_string) &&
         IsNamedByEquals(debug_query_string, error->cursorpos)) {
-        error->hint = MemoryContextStrdup(error->assoc_context, "PostgreSQL writes arguments by name as NAME => VALUE.");
+        error->hint =
+            MemoryContextStrdup(error->assoc_context, "PostgreSQL writes arguments by name as NAME => VALUE.");
     }
     if (previous_emit_log) previous_emit_log(error);
 }

@@ -99,15 +99,18 @@ struct Natural {
 // The elements of a list as text of a Postgres array: each in quotes, which all input functions take.
 const char* ArrayExpression(const char* column, const NaturalType* element) {
     const char* text = element && element->type == BYTEAOID ? "('\\x' || hex(e))" : "CAST(e AS VARCHAR)";
-    return psprintf("'{' || array_to_string(list_transform(%s, lambda e: CASE WHEN e IS NULL THEN 'NULL' ELSE '\"' || "
-                    "replace(replace(%s, '\\', '\\\\'), '\"', '\\\"') || '\"' END), ',') || '}'",
-                    column, text);
+    return psprintf(
+        "'{' || array_to_string(list_transform(%s, lambda e: CASE WHEN e IS NULL THEN 'NULL' ELSE '\"' || "
+        "replace(replace(%s, '\\', '\\\\'), '\"', '\\\"') || '\"' END), ',') || '}'",
+        column, text);
 }
 
 Natural NaturalOf(const char* duck_type, const char* column) {
     int precision, scale;
     if (DecimalType(duck_type, &precision, &scale)) {
-        return {NUMERICOID, NumericTypmod(precision, scale), column,
+        return {NUMERICOID,
+                NumericTypmod(precision, scale),
+                column,
                 {TypeKind::kDecimal, static_cast<uint8_t>(precision), static_cast<uint8_t>(scale)}};
     }
     const NaturalType* found = ScalarType(duck_type);
@@ -117,7 +120,9 @@ Natural NaturalOf(const char* duck_type, const char* column) {
             const bool decimal = DecimalType(element, &precision, &scale);
             if ((scalar && scalar->type != JSONBOID) || decimal) {
                 return {get_array_type(decimal ? NUMERICOID : scalar->type),
-                        decimal ? NumericTypmod(precision, scale) : -1, ArrayExpression(column, scalar), {TypeKind::kText}};
+                        decimal ? NumericTypmod(precision, scale) : -1,
+                        ArrayExpression(column, scalar),
+                        {TypeKind::kText}};
             }
         }
         found = &kNested;
@@ -148,7 +153,7 @@ bool CastOnEngine(Natural* natural, Oid type, int32 typmod) {
     if (type == NUMERICOID) {
         const bool bounded = typmod >= static_cast<int32>(VARHDRSZ);
         const int from_scale = natural->wire.kind == TypeKind::kDecimal ? natural->wire.scale : 0;
-        const int from_digits = IsInteger(natural->type)                      ? IntegerDigits(natural->type)
+        const int from_digits = IsInteger(natural->type)                   ? IntegerDigits(natural->type)
                                 : natural->wire.kind == TypeKind::kDecimal ? natural->wire.precision - from_scale
                                                                            : 0;
         if (from_digits == 0) return false;
@@ -198,8 +203,9 @@ bool WantsSourceText(LakeFormat format, const Natural& natural, Oid type) {
         }
         appendStringInfo(&names, "%s%s", names.len ? ", " : "", static_cast<FileColumn*>(lfirst(cell))->name);
     }
-    ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" does not exist in %s", name, LakeCallName(call)),
-                    errdetail("Its columns are: %s.", names.data)));
+    ereport(ERROR,
+            (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" does not exist in %s", name, LakeCallName(call)),
+             errdetail("Its columns are: %s.", names.data)));
     pg_unreachable();
 }
 
@@ -271,8 +277,8 @@ bool IsWholeRecord(const LakeCall* call, TupleDesc declared, List* columns) {
 }
 
 constexpr LakeReader kJsonRecords = {"read_json", "read_json_objects", LakeFormat::kJson, true};
-constexpr const char* kRecordOptions[] = {"filename", "hive_partitioning", "union_by_name", "maximum_object_size",
-                                          "ignore_errors", "format", "compression"};
+constexpr const char* kRecordOptions[] = {
+    "filename", "hive_partitioning", "union_by_name", "maximum_object_size", "ignore_errors", "format", "compression"};
 
 LakeTable* BindRecords(const LakeCall* call, TupleDesc declared) {
     auto* records = static_cast<LakeCall*>(palloc(sizeof(LakeCall)));

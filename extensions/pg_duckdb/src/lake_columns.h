@@ -25,7 +25,7 @@ namespace ivy::duck {
 struct FileColumn {
     const char* name;
     const char* duck_type;
-    Oid type;       // its natural type in Postgres
+    Oid type;  // its natural type in Postgres
     int32 typmod;
 };
 
@@ -42,13 +42,13 @@ struct LakeColumn {
     ColumnType wire;         // its type
     Oid read_type;           // what Postgres type a value is read as
     int32 read_typmod;
-    bool shippable;          // the value is the declared type's: the engine may compute with it
+    bool shippable;  // the value is the declared type's: the engine may compute with it
 };
 
 // A call with its columns: all that is needed to write queries over it. Plain data.
 struct LakeTable {
     const LakeCall* call;
-    char* source;            // the call as text for the engine
+    char* source;  // the call as text for the engine
     LakeColumn* columns;
     int count;
 };

@@ -60,7 +60,8 @@ CopyFormat FormatOf(const CopyStmt* copy) {
         return CopyFormat::kCsv;
     }
     if (!network) return CopyFormat::kServer;
-    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("COPY format \"%s\" is not supported at network locations", format ? format : "text"),
+    ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                    errmsg("COPY format \"%s\" is not supported at network locations", format ? format : "text"),
                     errhint("Use FORMAT parquet, csv or json.")));
     pg_unreachable();
 }
@@ -97,7 +98,10 @@ constexpr WriteOption kWriteOptions[] = {
 char* WriteOptions(const CopyStmt* copy, CopyFormat format, bool ordered) {
     StringInfoData out;
     initStringInfo(&out);
-    appendStringInfo(&out, "FORMAT %s", format == CopyFormat::kParquet ? "parquet" : format == CopyFormat::kCsv ? "csv" : "json");
+    appendStringInfo(&out, "FORMAT %s",
+                     format == CopyFormat::kParquet ? "parquet"
+                     : format == CopyFormat::kCsv   ? "csv"
+                                                    : "json");
     bool header = false;
     ListCell* cell;
     foreach (cell, copy->options) {
@@ -109,7 +113,8 @@ char* WriteOptions(const CopyStmt* copy, CopyFormat format, bool ordered) {
                                                                   : list_make1(makeString(defGetString(option)));
             ListCell* column;
             foreach (column, columns) {
-                appendStringInfo(&out, "%s%s", column == list_head(columns) ? "" : ", ", LakeIdentifier(strVal(lfirst(column))));
+                appendStringInfo(&out, "%s%s", column == list_head(columns) ? "" : ", ",
+                                 LakeIdentifier(strVal(lfirst(column))));
             }
             appendStringInfoString(&out, "), OVERWRITE_OR_IGNORE true");
             ordered = false;  // across files there is no order
@@ -121,7 +126,8 @@ char* WriteOptions(const CopyStmt* copy, CopyFormat format, bool ordered) {
             if (candidate.format == CopyFormat::kServer || candidate.format == format) known = &candidate;
         }
         if (!known) {
-            ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR), errmsg("option \"%s\" not recognized for this format of COPY TO", option->defname)));
+            ereport(ERROR, (errcode(ERRCODE_SYNTAX_ERROR),
+                            errmsg("option \"%s\" not recognized for this format of COPY TO", option->defname)));
         }
         header = header || strcmp(known->name, "header") == 0;
         const char* value = option->arg ? defGetString(option) : "true";
@@ -164,7 +170,8 @@ char* WriteOptions(const CopyStmt* copy, CopyFormat format, bool ordered) {
     }
     List* queries = pg_analyze_and_rewrite_fixedparams(raw, text, nullptr, 0, nullptr);
     if (list_length(queries) != 1 || linitial_node(::Query, queries)->commandType != CMD_SELECT) {
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("only SELECT can be written to files by the columnar engine")));
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("only SELECT can be written to files by the columnar engine")));
     }
     return linitial_node(::Query, queries);
 }
@@ -182,10 +189,13 @@ uint64 CopyTo(const CopyStmt* copy, CopyFormat format, const PlannedStmt* stmt, 
         const auto* entry = lfirst_node(TargetEntry, cell);
         if (entry->resjunk) continue;
         number++;
-        appendStringInfo(&sql, "%sc%d AS %s", number == 1 ? "COPY (SELECT " : ", ", number, LakeIdentifier(entry->resname));
+        appendStringInfo(&sql, "%sc%d AS %s", number == 1 ? "COPY (SELECT " : ", ", number,
+                         LakeIdentifier(entry->resname));
     }
-    if (number == 0) ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("rows without columns cannot be written")));
-    appendStringInfo(&sql, " FROM {rows:0}) TO %s (%s)", LakeLiteral(copy->filename), WriteOptions(copy, format, query->sortClause != NIL));
+    if (number == 0)
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("rows without columns cannot be written")));
+    appendStringInfo(&sql, " FROM {rows:0}) TO %s (%s)", LakeLiteral(copy->filename),
+                     WriteOptions(copy, format, query->sortClause != NIL));
 
     MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "lake copy", ALLOCSET_DEFAULT_SIZES);
     MemoryContext before = MemoryContextSwitchTo(context);
@@ -210,8 +220,8 @@ void TargetColumns(const CopyStmt* copy, Oid relid, StringInfo names, StringInfo
         const char* name = strVal(lfirst(cell));
         const AttrNumber number = get_attnum(relid, name);
         if (number <= 0) {
-            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" of relation \"%s\" does not exist", name,
-                                                                     RelationGetRelationName(relation))));
+            ereport(ERROR, (errcode(ERRCODE_UNDEFINED_COLUMN), errmsg("column \"%s\" of relation \"%s\" does not exist",
+                                                                      name, RelationGetRelationName(relation))));
         }
         wanted = lappend_int(wanted, number);
     }
@@ -225,7 +235,8 @@ void TargetColumns(const CopyStmt* copy, Oid relid, StringInfo names, StringInfo
         const char* name = quote_identifier(NameStr(attribute->attname));
         appendStringInfo(names, "%s%s", comma, name);
         appendStringInfo(declared, "%s%s %s", comma, name,
-                         format_type_extended(attribute->atttypid, attribute->atttypmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+                         format_type_extended(attribute->atttypid, attribute->atttypmod,
+                                              FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
     }
     table_close(relation, NoLock);
 }
@@ -261,23 +272,26 @@ uint64 CopyFrom(const CopyStmt* copy, CopyFormat format) {
     initStringInfo(&declared);
     initStringInfo(&sql);
     TargetColumns(copy, relid, &names, &declared);
-    const char* reader = format == CopyFormat::kParquet ? "read_parquet" : format == CopyFormat::kCsv ? "read_csv" : "read_json";
+    const char* reader = format == CopyFormat::kParquet ? "read_parquet"
+                         : format == CopyFormat::kCsv   ? "read_csv"
+                                                        : "read_json";
     appendStringInfo(&sql, "INSERT INTO %s (%s) SELECT %s FROM mooncake.%s(%s",
-                     quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)), names.data,
-                     names.data, reader, quote_literal_cstr(copy->filename));
+                     quote_qualified_identifier(get_namespace_name(get_rel_namespace(relid)), get_rel_name(relid)),
+                     names.data, names.data, reader, quote_literal_cstr(copy->filename));
     ListCell* cell;
     foreach (cell, copy->options) {
         auto* option = lfirst_node(DefElem, cell);
         if (strcmp(option->defname, "format") == 0) continue;
         const char* name = strcmp(option->defname, "null") == 0 ? "nullstr" : option->defname;
-        appendStringInfo(&sql, ", %s => %s", quote_identifier(name), quote_literal_cstr(option->arg ? defGetString(option) : "true"));
+        appendStringInfo(&sql, ", %s => %s", quote_identifier(name),
+                         quote_literal_cstr(option->arg ? defGetString(option) : "true"));
     }
     appendStringInfo(&sql, ") AS (%s)", declared.data);
     return RunInsert(sql.data, copy->whereClause);
 }
 
-void OnUtility(PlannedStmt* stmt, const char* text, bool read_only_tree, ProcessUtilityContext context, ParamListInfo params,
-               QueryEnvironment* environment, DestReceiver* dest, QueryCompletion* completion) {
+void OnUtility(PlannedStmt* stmt, const char* text, bool read_only_tree, ProcessUtilityContext context,
+               ParamListInfo params, QueryEnvironment* environment, DestReceiver* dest, QueryCompletion* completion) {
     // The statement itself may be gone afterwards.
     const bool is_setting = IsA(stmt->utilityStmt, VariableSetStmt), drops_roles = IsA(stmt->utilityStmt, DropRoleStmt);
     if (IsA(stmt->utilityStmt, CopyStmt)) {

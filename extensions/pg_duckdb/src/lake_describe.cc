@@ -11,8 +11,8 @@ extern "C" {
 #include "executor/spi.h"
 #include "funcapi.h"
 #include "parser/parse_type.h"
-#include "utils/jsonb.h"
 #include "utils/catcache.h"
+#include "utils/jsonb.h"
 #include "utils/varlena.h"
 
 PG_FUNCTION_INFO_V1(duckdb_lake_describe);
@@ -44,14 +44,18 @@ const char* FunctionForPath(const char* path) {
     for (const char* suffix : {".json", ".jsonl", ".ndjson"}) {
         if (EndsWith(stem, suffix)) return "read_json";
     }
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format of \"%s\" is not known from its name", path),
-                    errhint("Say it with format => 'parquet', 'csv', 'json', 'iceberg' or 'delta'.")));
+    ereport(ERROR,
+            (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("format of \"%s\" is not known from its name", path),
+             errhint("Say it with format => 'parquet', 'csv', 'json', 'iceberg' or 'delta'.")));
     pg_unreachable();
 }
 
 const char* FunctionForFormat(const char* format) {
-    constexpr const char* kFormats[][2] = {{"parquet", "read_parquet"}, {"csv", "read_csv"}, {"json", "read_json"},
-                                           {"iceberg", "iceberg_scan"}, {"delta", "delta_scan"}};
+    constexpr const char* kFormats[][2] = {{"parquet", "read_parquet"},
+                                           {"csv", "read_csv"},
+                                           {"json", "read_json"},
+                                           {"iceberg", "iceberg_scan"},
+                                           {"delta", "delta_scan"}};
     for (const auto& [name, function] : kFormats) {
         if (pg_strcasecmp(format, name) == 0) return function;
     }
@@ -184,7 +188,8 @@ Datum duckdb_lake_describe(PG_FUNCTION_ARGS) {
 
 Datum duckdb_lake_create_view(PG_FUNCTION_ARGS) {
     using namespace ivy::duck;
-    if (PG_ARGISNULL(0)) ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("view name must not be null")));
+    if (PG_ARGISNULL(0))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("view name must not be null")));
     const RangeVar* view = makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0)));
     const Described described = DescribeArguments(fcinfo, 1);
     StringInfoData sql;
@@ -198,8 +203,9 @@ Datum duckdb_lake_create_view(PG_FUNCTION_ARGS) {
     ListCell* cell;
     foreach (cell, described.columns) {
         const auto* column = static_cast<FileColumn*>(lfirst(cell));
-        appendStringInfo(&sql, "%s%s %s", first ? "" : ", ", quote_identifier(column->name),
-                         format_type_extended(column->type, column->typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+        appendStringInfo(
+            &sql, "%s%s %s", first ? "" : ", ", quote_identifier(column->name),
+            format_type_extended(column->type, column->typmod, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
         first = false;
     }
     appendStringInfoChar(&sql, ')');

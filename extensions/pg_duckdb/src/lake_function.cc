@@ -31,13 +31,15 @@ constexpr LakeReader kReaders[] = {
 };
 
 [[noreturn]] void RaiseNullPath(const LakeFunction* function) {
-    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("path of %s must not be null", function->reader->sql_name)));
+    ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+                    errmsg("path of %s must not be null", function->reader->sql_name)));
     pg_unreachable();
 }
 
 void CheckPath(const LakeFunction* function, const char* path) {
     if (*path != '\0') return;
-    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("path of %s must not be empty", function->reader->sql_name)));
+    ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("path of %s must not be empty", function->reader->sql_name)));
 }
 
 List* PathsOf(const LakeFunction* function, Datum value) {
@@ -93,21 +95,18 @@ void AppendJson(StringInfo out, JsonbIterator** iterator, JsonbIteratorToken tok
             appendStringInfoChar(out, '}');
             return;
         }
-        default:
-            break;
+        default: break;
     }
     switch (value->type) {
         case jbvString:
             appendStringInfoString(out, LakeLiteral(pnstrdup(value->val.string.val, value->val.string.len)));
             break;
         case jbvNumeric:
-            appendStringInfoString(out, DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric))));
+            appendStringInfoString(
+                out, DatumGetCString(DirectFunctionCall1(numeric_out, NumericGetDatum(value->val.numeric))));
             break;
-        case jbvBool:
-            appendStringInfoString(out, value->val.boolean ? "true" : "false");
-            break;
-        default:
-            appendStringInfoString(out, "NULL");
+        case jbvBool: appendStringInfoString(out, value->val.boolean ? "true" : "false"); break;
+        default: appendStringInfoString(out, "NULL");
     }
 }
 
@@ -115,19 +114,15 @@ void AppendJson(StringInfo out, JsonbIterator** iterator, JsonbIteratorToken tok
 const char* OptionText(Oid type, Datum value) {
     StringInfoData out;
     switch (type) {
-        case BOOLOID:
-            return DatumGetBool(value) ? "true" : "false";
-        case INT4OID:
-            return psprintf("%d", DatumGetInt32(value));
-        case INT8OID:
-            return psprintf(INT64_FORMAT, DatumGetInt64(value));
-        case FLOAT8OID:
-            return psprintf("%s", DatumGetCString(DirectFunctionCall1(float8out, value)));
-        case TEXTOID:
-            return LakeLiteral(TextDatumGetCString(value));
+        case BOOLOID: return DatumGetBool(value) ? "true" : "false";
+        case INT4OID: return psprintf("%d", DatumGetInt32(value));
+        case INT8OID: return psprintf(INT64_FORMAT, DatumGetInt64(value));
+        case FLOAT8OID: return psprintf("%s", DatumGetCString(DirectFunctionCall1(float8out, value)));
+        case TEXTOID: return LakeLiteral(TextDatumGetCString(value));
         case TIMESTAMPTZOID:
-            return psprintf("make_timestamptz(CAST(" INT64_FORMAT " AS BIGINT))",
-                            DatumGetTimestampTz(value) + int64{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY);
+            return psprintf(
+                "make_timestamptz(CAST(" INT64_FORMAT " AS BIGINT))",
+                DatumGetTimestampTz(value) + int64{POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE} * USECS_PER_DAY);
         case TEXTARRAYOID: {
             Datum* elements;
             bool* nulls;
@@ -150,8 +145,7 @@ const char* OptionText(Oid type, Datum value) {
             AppendJson(&out, &iterator, token, &current);
             return out.data;
         }
-        default:
-            elog(ERROR, "lake function has an option of type %s", format_type_be(type));
+        default: elog(ERROR, "lake function has an option of type %s", format_type_be(type));
     }
 }
 
@@ -304,7 +298,8 @@ char* LakeCallText(const LakeCall* call, List* overrides) {
     ListCell* cell;
     foreach (cell, call->options) {
         const auto* option = static_cast<LakeOption*>(lfirst(cell));
-        if (!SameOption(option, overrides)) appendStringInfo(&out, ", %s = %s", LakeIdentifier(option->name), option->text);
+        if (!SameOption(option, overrides))
+            appendStringInfo(&out, ", %s = %s", LakeIdentifier(option->name), option->text);
     }
     foreach (cell, overrides) {
         const auto* option = static_cast<LakeOption*>(lfirst(cell));

@@ -29,7 +29,7 @@ struct LakeReader {
 struct LakeFunction {
     Oid oid;
     const LakeReader* reader;
-    int nargs;           // path, options, row_type
+    int nargs;  // path, options, row_type
     const Oid* types;
     char** names;
 };

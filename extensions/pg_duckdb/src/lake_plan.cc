@@ -134,7 +134,9 @@ bool FindLakeTable(RangeTblEntry* rte, translate::EngineFunction* out, const Lak
     return true;
 }
 
-Oid LakeInfoFunction(const Node* info) { return linitial_oid(static_cast<List*>(linitial(reinterpret_cast<const List*>(info)))); }
+Oid LakeInfoFunction(const Node* info) {
+    return linitial_oid(static_cast<List*>(linitial(reinterpret_cast<const List*>(info))));
+}
 
 List* LakeInfoPaths(const Node* info) {
     List* paths = NIL;

@@ -30,7 +30,8 @@ bool MentionsLakeFunction(const char* text);
 struct CallPlace {
     RangeFunction* range;  // the entry of FROM whose function the call is, or null
     bool seen;             // the search saw all of the statements: without "range" the call is not in FROM
-    bool is_analysed;      // post_parse_analyze_hook will be called for the statement: not so for bodies of functions and rules
+    bool
+        is_analysed;  // post_parse_analyze_hook will be called for the statement: not so for bodies of functions and rules
 };
 
 CallPlace FindCall(List* statements, int location);

@@ -123,7 +123,8 @@ const FileColumn* FindFileColumn(List* columns, const char* name) {
 
 namespace {
 
-void TransformSubscript(SubscriptingRef* ref, List* indirection, ParseState* pstate, bool is_slice, bool is_assignment) {
+void TransformSubscript(SubscriptingRef* ref, List* indirection, ParseState* pstate, bool is_slice,
+                        bool is_assignment) {
     if (is_assignment) {
         ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("rows of files cannot be changed")));
     }
@@ -137,10 +138,12 @@ void TransformSubscript(SubscriptingRef* ref, List* indirection, ParseState* pst
         }
         Node* name = transformExpr(pstate, index->uidx, pstate->p_expr_kind);
         const int location = exprLocation(name);
-        name = coerce_to_target_type(pstate, name, exprType(name), TEXTOID, -1, COERCION_ASSIGNMENT, COERCE_IMPLICIT_CAST, -1);
+        name = coerce_to_target_type(pstate, name, exprType(name), TEXTOID, -1, COERCION_ASSIGNMENT,
+                                     COERCE_IMPLICIT_CAST, -1);
         if (!name) {
-            ereport(ERROR, (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("subscript of a row must be the name of a column"),
-                            parser_errposition(pstate, location)));
+            ereport(ERROR,
+                    (errcode(ERRCODE_DATATYPE_MISMATCH), errmsg("subscript of a row must be the name of a column"),
+                     parser_errposition(pstate, location)));
         }
         names = lappend(names, name);
     }
@@ -154,7 +157,8 @@ void TransformSubscript(SubscriptingRef* ref, List* indirection, ParseState* pst
     const auto* name = IsA(linitial(names), Const) ? linitial_node(Const, names) : nullptr;
     if (!name || name->constisnull || !IsA(ref->refexpr, Var)) {
         if (!has_columns) return;
-        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("subscript of a row must be a constant where the columns are known"),
+        ereport(ERROR, (errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+                        errmsg("subscript of a row must be a constant where the columns are known"),
                         parser_errposition(pstate, exprLocation(static_cast<Node*>(linitial(names))))));
     }
     const auto* row = reinterpret_cast<const Var*>(ref->refexpr);

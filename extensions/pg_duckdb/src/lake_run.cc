@@ -34,8 +34,7 @@ Integer* PackType(ColumnType type) {
 // Sends a query and waits for the beginning of its answer.
 bool StartQuery(EngineQuery* engine, const char* sql, List* result_types, List* files) {
     if (!OpenEngineQuery(engine, CurrentMemoryContext)) return false;
-    const QueryText text = {sql,   NIL, result_types, GetActiveSnapshot(), InvalidXLogRecPtr, QueryMode::kExecute,
-                            files};
+    const QueryText text = {sql, NIL, result_types, GetActiveSnapshot(), InvalidXLogRecPtr, QueryMode::kExecute, files};
     return SendEngineQuery(engine, text) && AwaitEngineResult(engine);
 }
 
@@ -77,7 +76,8 @@ List* RunLakeTexts(const char* sql, int columns, List* files, bool may_fail) {
                 const ColumnView* view = EngineColumn(&engine, i);
                 if (view->IsNull(row)) continue;
                 const std::string_view text = view->GetVariable(row);
-                values[i] = pg_any_to_server(pnstrdup(text.data(), text.size()), static_cast<int>(text.size()), PG_UTF8);
+                values[i] =
+                    pg_any_to_server(pnstrdup(text.data(), text.size()), static_cast<int>(text.size()), PG_UTF8);
             }
             rows = lappend(rows, values);
             MemoryContextSwitchTo(context);
@@ -91,14 +91,11 @@ List* RunLakeTexts(const char* sql, int columns, List* files, bool may_fail) {
 
 uint64 RunLakeCopy(const char* sql, ::Query* rows, const char* text, List* files) {
     EngineQuery engine{};
-    if (!OpenEngineQuery(&engine, CurrentMemoryContext) || !UploadQuery(&engine, rows, text)) RaiseFailure(engine.failure);
-    const QueryText query = {sql,
-                             NIL,
-                             list_make1(PackType({TypeKind::kInt64})),
-                             GetActiveSnapshot(),
-                             InvalidXLogRecPtr,
-                             QueryMode::kCopy,
-                             files};
+    if (!OpenEngineQuery(&engine, CurrentMemoryContext) || !UploadQuery(&engine, rows, text))
+        RaiseFailure(engine.failure);
+    const QueryText query = {
+        sql,  NIL, list_make1(PackType({TypeKind::kInt64})), GetActiveSnapshot(), InvalidXLogRecPtr, QueryMode::kCopy,
+        files};
     if (!SendEngineQuery(&engine, query) || !AwaitEngineResult(&engine) || !NextEngineChunk(&engine)) {
         RaiseFailure(engine.failure);
     }

@@ -36,8 +36,8 @@ namespace {
 enum StoreColumn : int { kOwner, kName, kType, kScope, kOptions, kGranted, kColumns };
 
 constexpr const char* kTypes[] = {"s3", "gcs", "r2"};
-constexpr const char* kExtraOptions[] = {"region", "endpoint", "url_style", "use_ssl", "session_token", "account_id",
-                                     "url_compatibility_mode"};
+constexpr const char* kExtraOptions[] = {
+    "region", "endpoint", "url_style", "use_ssl", "session_token", "account_id", "url_compatibility_mode"};
 
 Relation OpenStore(LOCKMODE mode) {
     const Oid relid = get_relname_relid("secret_store", get_namespace_oid("mooncake", false));
@@ -119,7 +119,8 @@ Datum OidArray(List* oids) {
 
 Datum TextArray(List* texts) {
     auto* elements = static_cast<Datum*>(palloc(sizeof(Datum) * Max(list_length(texts), 1)));
-    for (int i = 0; i < list_length(texts); i++) elements[i] = CStringGetTextDatum(static_cast<char*>(list_nth(texts, i)));
+    for (int i = 0; i < list_length(texts); i++)
+        elements[i] = CStringGetTextDatum(static_cast<char*>(list_nth(texts, i)));
     return PointerGetDatum(construct_array_builtin(elements, list_length(texts), TEXTOID));
 }
 
@@ -149,7 +150,8 @@ void ReadExtra(Jsonb* extra, List** scope, List** options) {
     JsonbValue value;
     JsonbIteratorToken token;
     if (JsonbIteratorNext(&iterator, &value, true) != WJB_BEGIN_OBJECT) {
-        ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("extra options of a secret must be a JSON object")));
+        ereport(ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("extra options of a secret must be a JSON object")));
     }
     while ((token = JsonbIteratorNext(&iterator, &value, true)) == WJB_KEY) {
         char* name = asc_tolower(value.val.string.val, value.val.string.len);
@@ -170,15 +172,18 @@ void ReadExtra(Jsonb* extra, List** scope, List** options) {
         bool known = false;
         for (const char* option : kExtraOptions) known = known || strcmp(option, name) == 0;
         if (!known || !input) {
-            ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid option \"%s\" of a secret", name),
-                            errhint("Options are region, endpoint, url_style, use_ssl, session_token, account_id and scope.")));
+            ereport(
+                ERROR,
+                (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid option \"%s\" of a secret", name),
+                 errhint("Options are region, endpoint, url_style, use_ssl, session_token, account_id and scope.")));
         }
         *options = lappend(lappend(*options, name), input);
     }
 }
 
 char* RequiredText(FunctionCallInfo fcinfo, int i, const char* what) {
-    if (PG_ARGISNULL(i)) ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s of a secret must not be null", what)));
+    if (PG_ARGISNULL(i))
+        ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("%s of a secret must not be null", what)));
     return text_to_cstring(PG_GETARG_TEXT_PP(i));
 }
 
@@ -215,11 +220,13 @@ void RemoveSecretsOfDroppedRoles() {
         List* granted = OidsOf(secret->values[kGranted]);
         ListCell* role;
         foreach (role, granted) {
-            if (lfirst_oid(role) == ACL_ID_PUBLIC || RoleExists(lfirst_oid(role))) left = lappend_oid(left, lfirst_oid(role));
+            if (lfirst_oid(role) == ACL_ID_PUBLIC || RoleExists(lfirst_oid(role)))
+                left = lappend_oid(left, lfirst_oid(role));
         }
         if (list_length(left) == list_length(granted)) continue;
         secret->values[kGranted] = OidArray(left);
-        CatalogTupleUpdate(store, &secret->tid, heap_form_tuple(RelationGetDescr(store), secret->values, secret->nulls));
+        CatalogTupleUpdate(store, &secret->tid,
+                           heap_form_tuple(RelationGetDescr(store), secret->values, secret->nulls));
     }
     table_close(store, NoLock);
 }
@@ -259,7 +266,8 @@ Datum duckdb_create_secret(PG_FUNCTION_ARGS) {
                         errhint("Types are s3, gcs and r2.")));
     }
     List* scope = NIL;
-    List* options = list_make4(pstrdup("key_id"), RequiredText(fcinfo, 2, "key_id"), pstrdup("secret"), RequiredText(fcinfo, 3, "secret"));
+    List* options = list_make4(pstrdup("key_id"), RequiredText(fcinfo, 2, "key_id"), pstrdup("secret"),
+                               RequiredText(fcinfo, 3, "secret"));
     if (!PG_ARGISNULL(4)) ReadExtra(PG_GETARG_JSONB_P(4), &scope, &options);
 
     RemoveSecretsOfDroppedRoles();
@@ -267,8 +275,12 @@ Datum duckdb_create_secret(PG_FUNCTION_ARGS) {
     if (FindOwn(store, name)) {
         ereport(ERROR, (errcode(ERRCODE_DUPLICATE_OBJECT), errmsg("secret \"%s\" already exists", name)));
     }
-    Datum values[kColumns] = {ObjectIdGetDatum(GetUserId()), CStringGetTextDatum(name), CStringGetTextDatum(type),
-                              TextArray(scope), TextArray(options), OidArray(NIL)};
+    Datum values[kColumns] = {ObjectIdGetDatum(GetUserId()),
+                              CStringGetTextDatum(name),
+                              CStringGetTextDatum(type),
+                              TextArray(scope),
+                              TextArray(options),
+                              OidArray(NIL)};
     bool nulls[kColumns] = {};
     CatalogTupleInsert(store, heap_form_tuple(RelationGetDescr(store), values, nulls));
     table_close(store, NoLock);

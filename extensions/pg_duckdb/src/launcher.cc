@@ -44,12 +44,12 @@ constexpr char kFolder[] = "pg_duckdb";
 constexpr char kTranche[] = "pg_duckdb";
 constexpr char kProgram[] = "ivy_engine";
 
-constexpr int kStartPollMs = 20;         // how often a starting engine is looked at
-constexpr int kFirstBackoffMs = 100;     // before the second restart in a row; doubles with each
+constexpr int kStartPollMs = 20;      // how often a starting engine is looked at
+constexpr int kFirstBackoffMs = 100;  // before the second restart in a row; doubles with each
 constexpr int kLastBackoffMs = 10000;
-constexpr int kMaxUnaskedStarts = 5;     // in a row, of an engine that nobody has asked for since
-constexpr int kStableMs = 30000;         // an engine that lived this long has started well
-constexpr int kStopMs = 1000;            // time for an engine to end by itself
+constexpr int kMaxUnaskedStarts = 5;  // in a row, of an engine that nobody has asked for since
+constexpr int kStableMs = 30000;      // an engine that lived this long has started well
+constexpr int kStopMs = 1000;         // time for an engine to end by itself
 constexpr int kExitExecFailed = 127;
 
 enum class State : uint8 { kStopped, kStarting, kRunning, kStopping };
@@ -174,9 +174,9 @@ const pg::EngineSupervisor kSupervisor = {
 
 // What the launcher alone knows of an engine, by slot.
 struct Child {
-    int lifeline;             // or -1
-    TimestampTz not_before;   // of the next start
-    TimestampTz kill_at;      // when a stopping engine has had time enough
+    int lifeline;            // or -1
+    TimestampTz not_before;  // of the next start
+    TimestampTz kill_at;     // when a stopping engine has had time enough
 };
 Child children[kMaxEngines];
 
@@ -384,7 +384,8 @@ void RemoveIfDropped(int i, const Decision& slot) {
     if (dropped) pg::RemoveDatabaseFolder(kFolder, slot.database);
     LWLockAcquire(shared_lock, LW_EXCLUSIVE);
     Slot& own = shared->slots[i];
-    const bool unused = own.database == slot.database && !own.wanted && !own.keep && pg_atomic_read_u32(&own.in_use) == 0;
+    const bool unused =
+        own.database == slot.database && !own.wanted && !own.keep && pg_atomic_read_u32(&own.in_use) == 0;
     if (unused && dropped) own.database = InvalidOid;
     if (unused && !dropped) pg_atomic_write_u64(&own.last_used, 1);  // looked at
     LWLockRelease(shared_lock);
@@ -476,14 +477,10 @@ void ResetSlots() {
 
 const char* StateName(State state) {
     switch (state) {
-        case State::kStopped:
-            return "stopped";
-        case State::kStarting:
-            return "starting";
-        case State::kRunning:
-            return "running";
-        case State::kStopping:
-            return "stopping";
+        case State::kStopped: return "stopped";
+        case State::kStarting: return "starting";
+        case State::kRunning: return "running";
+        case State::kStopping: return "stopping";
     }
     return "unknown";
 }

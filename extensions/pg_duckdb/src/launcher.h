@@ -29,8 +29,8 @@ struct EngineInfo {
     int pid;            // 0 if there is none
     const char* state;  // static text
     bool keep;
-    int connections;    // in use now
-    int failures;       // in a row
+    int connections;  // in use now
+    int failures;     // in a row
     TimestampTz started_at;
 };
 

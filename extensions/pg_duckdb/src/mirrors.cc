@@ -35,14 +35,10 @@ void AddMirror(List** mirrors, const ColumnRelation& relation) {
 
 const char* Verb(CmdType command) {
     switch (command) {
-        case CMD_INSERT:
-            return "insert into";
-        case CMD_UPDATE:
-            return "update";
-        case CMD_DELETE:
-            return "delete from";
-        default:
-            return "merge into";
+        case CMD_INSERT: return "insert into";
+        case CMD_UPDATE: return "update";
+        case CMD_DELETE: return "delete from";
+        default: return "merge into";
     }
 }
 
@@ -69,8 +65,7 @@ bool SurveyWalker(Node* node, void* context) {
         switch (reinterpret_cast<FuncExpr*>(node)->funcid) {
             case F_PG_COLUMN_SIZE:
             case F_PG_COLUMN_COMPRESSION:
-            case F_PG_COLUMN_TOAST_CHUNK_ID:
-                survey->reads_storage = true;
+            case F_PG_COLUMN_TOAST_CHUNK_ID: survey->reads_storage = true;
         }
     }
     if (IsA(node, Query)) {

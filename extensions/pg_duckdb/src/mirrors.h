@@ -29,10 +29,10 @@ bool MirrorReady(Oid relid, const char** reason);
 
 // What a query has to do with mirrors.
 struct MirrorSurvey {
-    List* mirrors;        // ColumnRelation*, each once
-    bool locks_rows;      // FOR UPDATE and the like, at some level
-    bool modifies;        // a CTE that changes data, at some level
-    bool reads_storage;   // asks how values are stored in the row table
+    List* mirrors;       // ColumnRelation*, each once
+    bool locks_rows;     // FOR UPDATE and the like, at some level
+    bool modifies;       // a CTE that changes data, at some level
+    bool reads_storage;  // asks how values are stored in the row table
 };
 
 // Finds the mirrors that a query reads, at all levels; ereports if it changes one. Cheap for queries that have nothing

@@ -180,8 +180,8 @@ Plan* PlanScan(PlannerInfo* root, RelOptInfo* rel, CustomPath* path, List* targe
     foreach (cell, extract_actual_clauses(clauses, false)) {
         if (!list_member_ptr(scan->remote, lfirst(cell))) quals = lappend(quals, lfirst(cell));
     }
-    ColumnarPlan plan = PartialPlan(PlanLevel::kScan, scan->translation,
-                                    ScanAsQuery(rte, rel->relid, scan->attributes, scan->remote));
+    ColumnarPlan plan =
+        PartialPlan(PlanLevel::kScan, scan->translation, ScanAsQuery(rte, rel->relid, scan->attributes, scan->remote));
     plan.attributes = scan->attributes;
     return &MakeColumnarScan(plan, scan->translation->values, target_list, quals, NIL, rel->relid)->scan.plan;
 }
@@ -262,7 +262,8 @@ void PlanMirrorScan(PlannerInfo* root, RelOptInfo* rel, const RangeTblEntry* rte
     foreach (cell, columns) {
         auto* var = static_cast<Var*>(copyObjectImpl(lfirst_node(TargetEntry, cell)->expr));
         var->varno = 1;
-        TargetEntry* entry = makeTargetEntry(reinterpret_cast<Expr*>(var), lfirst_node(TargetEntry, cell)->resno, nullptr, false);
+        TargetEntry* entry =
+            makeTargetEntry(reinterpret_cast<Expr*>(var), lfirst_node(TargetEntry, cell)->resno, nullptr, false);
         query->targetList = lappend(query->targetList, entry);
     }
     if (columns == NIL) {
@@ -288,8 +289,8 @@ Plan* PlanLakePath(PlannerInfo* root, RelOptInfo* rel, CustomPath* path, List* t
     foreach (cell, scan->numbers) {
         const LakeColumn* column = &scan->table->columns[lfirst_int(cell) - 1];
         const auto number = static_cast<AttrNumber>(list_length(columns) + 1);
-        Var* var = makeVar(static_cast<int>(rel->relid), static_cast<AttrNumber>(lfirst_int(cell)), column->type, column->typmod,
-                           column->collation, 0);
+        Var* var = makeVar(static_cast<int>(rel->relid), static_cast<AttrNumber>(lfirst_int(cell)), column->type,
+                           column->typmod, column->collation, 0);
         columns = lappend(columns, makeTargetEntry(reinterpret_cast<Expr*>(var), number, pstrdup(column->name), false));
         Expr* cast = LakeConversion(column);
         CaseTestExpr* read = makeNode(CaseTestExpr);
@@ -301,8 +302,8 @@ Plan* PlanLakePath(PlannerInfo* root, RelOptInfo* rel, CustomPath* path, List* t
     foreach (cell, extract_actual_clauses(clauses, false)) {
         if (!list_member_ptr(scan->remote, lfirst(cell))) quals = lappend(quals, lfirst(cell));
     }
-    ColumnarPlan plan = PartialPlan(PlanLevel::kScan, scan->translation,
-                                    FunctionScanAsQuery(rte, rel->relid, columns, scan->remote));
+    ColumnarPlan plan =
+        PartialPlan(PlanLevel::kScan, scan->translation, FunctionScanAsQuery(rte, rel->relid, columns, scan->remote));
     plan.casts = casts;
     return &MakeColumnarScan(plan, scan->translation->values, target_list, quals, columns, 0)->scan.plan;
 }
@@ -333,8 +334,9 @@ void PlanLakeScan(PlannerInfo* root, RelOptInfo* rel, RangeTblEntry* rte) {
         scan->numbers = lappend_int(scan->numbers, number);
     }
     List* local;
-    scan->translation = translate::TranslateFunctionScan(
-        rel->relid, function, scan->numbers, extract_actual_clauses(rel->baserestrictinfo, false), &scan->remote, &local);
+    scan->translation =
+        translate::TranslateFunctionScan(rel->relid, function, scan->numbers,
+                                         extract_actual_clauses(rel->baserestrictinfo, false), &scan->remote, &local);
     CustomPath* path = NewPath(rel, &kLakePathMethods, scan);
     path->path.param_info = nullptr;
     const int columns = list_length(scan->numbers);
@@ -516,8 +518,8 @@ PlannedStmt* PlanWithEngine(::Query* query, const char* text, int options, Param
 
     List* exchanged = NIL;
     if (survey.mirrors != NIL) {
-        exchanged = ExchangeForRowTables(
-            query, execution == kExecutionRow || survey.reads_storage || RecoveryInProgress());
+        exchanged =
+            ExchangeForRowTables(query, execution == kExecutionRow || survey.reads_storage || RecoveryInProgress());
     }
     Planning context{};
     context.refetches = RefetchesRows(query, survey);

@@ -138,8 +138,8 @@ bool Upload(EngineQuery* query, ::Query* rows, const Surroundings& outer, bool a
 }  // namespace
 
 bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only) {
-    const Surroundings surroundings{outer->es_sourceText, outer->es_snapshot, outer->es_param_list_info, outer->es_queryEnv,
-                                    true};
+    const Surroundings surroundings{outer->es_sourceText, outer->es_snapshot, outer->es_param_list_info,
+                                    outer->es_queryEnv, true};
     return Upload(query, rows, surroundings, announce_only);
 }
 

@@ -27,8 +27,12 @@ constexpr int kMinMemoryMb = 64;
 constexpr int kMaxDefaultMemoryMb = 64 * 1024;
 
 const config_enum_entry kExecutionOptions[] = {
-    {"on", kExecutionWhole, false},  {"off", kExecutionRow, false},   {"whole", kExecutionWhole, true},
-    {"split", kExecutionSplit, false}, {"scan", kExecutionScan, false}, {"row", kExecutionRow, true},
+    {"on", kExecutionWhole, false},
+    {"off", kExecutionRow, false},
+    {"whole", kExecutionWhole, true},
+    {"split", kExecutionSplit, false},
+    {"scan", kExecutionScan, false},
+    {"row", kExecutionRow, true},
     {nullptr, 0, false},
 };
 
@@ -71,14 +75,12 @@ void DefineSettings() {
                             "Sets how long a columnar engine without mirrors may be idle before it is stopped.",
                             "0 means that it is never stopped.", &engine_idle_timeout_s, 600, 0, INT_MAX / 1000,
                             PGC_SIGHUP, GUC_UNIT_S, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("duckdb.allow_community_extensions",
-                             "Allows DuckDB extensions that are not DuckDB's own.",
+    DefineCustomBoolVariable("duckdb.allow_community_extensions", "Allows DuckDB extensions that are not DuckDB's own.",
                              "The engine never installs an extension by itself.", &allow_community_extensions, false,
                              PGC_SUSET, 0, nullptr, nullptr, nullptr);
-    DefineCustomBoolVariable("mooncake.fallback",
-                             "Runs a query on the row table where its mirror can't serve it exactly.",
-                             "If off, such a query fails and says why.", &fallback, true, PGC_USERSET, 0, nullptr,
-                             nullptr, nullptr);
+    DefineCustomBoolVariable(
+        "mooncake.fallback", "Runs a query on the row table where its mirror can't serve it exactly.",
+        "If off, such a query fails and says why.", &fallback, true, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("mooncake.freshness_timeout",
                             "Sets how long a query waits for the mirror to receive what was committed before.",
                             "After that the query runs on the row table.", &freshness_timeout_ms, 10000, 0, INT_MAX,

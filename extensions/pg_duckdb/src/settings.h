@@ -15,14 +15,14 @@ enum Execution : int {
     kExecutionWhole,  // the engine runs all that it can
 };
 
-extern int max_memory_mb;       // duckdb.max_memory: of each database's engine
-extern int threads;             // duckdb.threads: of each database's engine
+extern int max_memory_mb;          // duckdb.max_memory: of each database's engine
+extern int threads;                // duckdb.threads: of each database's engine
 extern int engine_idle_timeout_s;  // duckdb.engine_idle_timeout; 0: never stop
-extern bool fallback;           // mooncake.fallback
+extern bool fallback;              // mooncake.fallback
 extern int freshness_timeout_ms;   // mooncake.freshness_timeout
-extern int engine_timeout_ms;   // mooncake.engine_timeout: wait for an engine that is starting
-extern char* lake_network_role;  // duckdb.lake_network_role: whose members may use network locations
-extern int execution;           // mooncake.execution
+extern int engine_timeout_ms;      // mooncake.engine_timeout: wait for an engine that is starting
+extern char* lake_network_role;    // duckdb.lake_network_role: whose members may use network locations
+extern int execution;              // mooncake.execution
 
 // Call in _PG_init.
 void DefineSettings();

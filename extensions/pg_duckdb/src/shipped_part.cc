@@ -23,7 +23,8 @@ using translate::Translation;
 constexpr char kShippedMark[] = "mooncake";
 
 Node* NoOffset() {
-    return reinterpret_cast<Node*>(makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0), false, FLOAT8PASSBYVAL));
+    return reinterpret_cast<Node*>(
+        makeConst(INT8OID, -1, InvalidOid, sizeof(int64), Int64GetDatum(0), false, FLOAT8PASSBYVAL));
 }
 
 void MarkShipped(Planning* context, RangeTblEntry* rte, Translation* translation, ::Query* query) {
@@ -134,8 +135,9 @@ bool RefersOutside(Node* node, void* context) {
 // A scan of one relation is as good where it is: conditions around it reach it there.
 bool IsScan(const ::Query* query) {
     return !query->hasAggs && !query->hasWindowFuncs && !query->hasSubLinks && query->groupClause == NIL &&
-           query->groupingSets == NIL && query->distinctClause == NIL && query->setOperations == nullptr && query->cteList == NIL &&
-           query->limitCount == nullptr && query->havingQual == nullptr && list_length(query->rtable) <= 1;
+           query->groupingSets == NIL && query->distinctClause == NIL && query->setOperations == nullptr &&
+           query->cteList == NIL && query->limitCount == nullptr && query->havingQual == nullptr &&
+           list_length(query->rtable) <= 1;
 }
 
 Translation* TranslatePart(::Query* query) {
@@ -151,7 +153,8 @@ int32 SimplifiedTypmod(const ::Query* query, const Node* expression) {
     auto* node = static_cast<Node*>(copyObjectImpl(expression));
     if (IsA(node, Var)) {
         const RangeTblEntry* rte = rt_fetch(reinterpret_cast<Var*>(node)->varno, query->rtable);
-        if (rte->rtekind == RTE_GROUP) node = static_cast<Node*>(list_nth(rte->groupexprs, reinterpret_cast<Var*>(node)->varattno - 1));
+        if (rte->rtekind == RTE_GROUP)
+            node = static_cast<Node*>(list_nth(rte->groupexprs, reinterpret_cast<Var*>(node)->varattno - 1));
     }
     return exprTypmod(eval_const_expressions(nullptr, node));
 }
@@ -173,10 +176,12 @@ int32 SimplifiedTypmod(const ::Query* query, const Node* expression) {
         const auto* entry = lfirst_node(TargetEntry, cell);
         if (entry->resjunk) continue;
         const auto* expression = reinterpret_cast<const Node*>(entry->expr);
-        Var* var = makeVar(1, ++number, exprType(expression), SimplifiedTypmod(query, expression), exprCollation(expression), 0);
+        Var* var = makeVar(1, ++number, exprType(expression), SimplifiedTypmod(query, expression),
+                           exprCollation(expression), 0);
         TargetEntry* target = makeTargetEntry(reinterpret_cast<Expr*>(var), number, entry->resname, false);
         outer->targetList = lappend(outer->targetList, target);
-        rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(entry->resname ? entry->resname : "?column?")));
+        rte->eref->colnames =
+            lappend(rte->eref->colnames, makeString(pstrdup(entry->resname ? entry->resname : "?column?")));
     }
     outer->rtable = list_make1(rte);
     RangeTblRef* reference = makeNode(RangeTblRef);
@@ -212,7 +217,8 @@ bool SubqueryWalker(Node* node, void* walker_context) {
     }
     if (IsA(node, CommonTableExpr)) {
         auto* cte = reinterpret_cast<CommonTableExpr*>(node);
-        ::Query* around = cte->cterecursive ? nullptr : ShipSubquery(context, reinterpret_cast<::Query*>(cte->ctequery));
+        ::Query* around =
+            cte->cterecursive ? nullptr : ShipSubquery(context, reinterpret_cast<::Query*>(cte->ctequery));
         if (around) {
             cte->ctequery = reinterpret_cast<Node*>(around);
             return false;
@@ -220,7 +226,8 @@ bool SubqueryWalker(Node* node, void* walker_context) {
     }
     if (IsA(node, RangeTblEntry)) {
         auto* rte = reinterpret_cast<RangeTblEntry*>(node);
-        Translation* translation = rte->rtekind == RTE_SUBQUERY && !rte->enrname ? TranslatePart(rte->subquery) : nullptr;
+        Translation* translation =
+            rte->rtekind == RTE_SUBQUERY && !rte->enrname ? TranslatePart(rte->subquery) : nullptr;
         if (!translation) return false;  // the caller walks on into it
         context->parts = lappend(context->parts, rte->subquery);
         rte->subquery = AroundPart(context->planning, rte->subquery, translation);
@@ -229,7 +236,8 @@ bool SubqueryWalker(Node* node, void* walker_context) {
     }
     if (IsA(node, Query)) {
         if (list_member_ptr(context->parts, node)) return false;
-        return query_tree_walker(reinterpret_cast<::Query*>(node), SubqueryWalker, walker_context, QTW_EXAMINE_RTES_BEFORE);
+        return query_tree_walker(reinterpret_cast<::Query*>(node), SubqueryWalker, walker_context,
+                                 QTW_EXAMINE_RTES_BEFORE);
     }
     return expression_tree_walker(node, SubqueryWalker, walker_context);
 }
@@ -270,7 +278,8 @@ ShippedPart* FindShipped(const Planning* planning, const RangeTblEntry* rte) {
 }
 
 ::Query* ShipRows(Planning* context, ::Query* query, const MirrorSurvey& survey) {
-    if (query->commandType != CMD_SELECT || execution < kExecutionSplit || survey.locks_rows || survey.modifies) return nullptr;
+    if (query->commandType != CMD_SELECT || execution < kExecutionSplit || survey.locks_rows || survey.modifies)
+        return nullptr;
     translate::Split* split = nullptr;
     List* error = Guarded([&] { split = translate::SplitRows(query, IsUsableMirror); });
     return error == NIL ? MarkSplit(context, split) : nullptr;

@@ -54,9 +54,9 @@ bool OnRelationStats(PlannerInfo* root, RangeTblEntry* rte, AttrNumber attribute
     data->freefunc = ReleaseSysCache;
     // Functions that could leak values see only those of columns that the user may read.
     const Oid user = data->rel && OidIsValid(data->rel->userid) ? data->rel->userid : GetUserId();
-    data->acl_ok = rte->securityQuals == NIL &&
-                   (pg_class_aclcheck(rte->relid, user, ACL_SELECT) == ACLCHECK_OK ||
-                    pg_attribute_aclcheck(rte->relid, attribute, user, ACL_SELECT) == ACLCHECK_OK);
+    data->acl_ok =
+        rte->securityQuals == NIL && (pg_class_aclcheck(rte->relid, user, ACL_SELECT) == ACLCHECK_OK ||
+                                      pg_attribute_aclcheck(rte->relid, attribute, user, ACL_SELECT) == ACLCHECK_OK);
     return true;
 }
 

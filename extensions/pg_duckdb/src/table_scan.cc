@@ -48,8 +48,7 @@ namespace {
         rte->eref->colnames = lappend(rte->eref->colnames, makeString(pstrdup(NameStr(attribute->attname))));
         if (attribute->attisdropped) continue;
         *attributes = lappend_int(*attributes, attribute->attnum);
-        Var* var =
-            makeVar(1, attribute->attnum, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
+        Var* var = makeVar(1, attribute->attnum, attribute->atttypid, attribute->atttypmod, attribute->attcollation, 0);
         query->targetList = lappend(query->targetList,
                                     makeTargetEntry(reinterpret_cast<Expr*>(var),
                                                     static_cast<AttrNumber>(list_length(*attributes)), nullptr, false));

@@ -149,14 +149,10 @@ bool FetchMirror(Relation mirrors, Oid mirror, HeapTuple* copy, MirrorRow** row)
 
 const char* MirrorStateName(MirrorState state) {
     switch (state) {
-        case MirrorState::kCopying:
-            return "copying";
-        case MirrorState::kLive:
-            return "live";
-        case MirrorState::kError:
-            return "error";
-        case MirrorState::kStale:
-            return "stale";
+        case MirrorState::kCopying: return "copying";
+        case MirrorState::kLive: return "live";
+        case MirrorState::kError: return "error";
+        case MirrorState::kStale: return "stale";
     }
     return "error";
 }
@@ -193,12 +189,9 @@ bool SnapshotFromText(const char* text, Snapshot* out) {
 
 const char* IdentityName(Identity identity) {
     switch (identity) {
-        case Identity::kKey:
-            return "key";
-        case Identity::kFull:
-            return "full";
-        case Identity::kAppendOnly:
-            return "append_only";
+        case Identity::kKey: return "key";
+        case Identity::kFull: return "full";
+        case Identity::kAppendOnly: return "append_only";
     }
     return "key";
 }

@@ -46,7 +46,8 @@ const char* IdentityName(Identity identity);
 // What create_table was told. Kept by dumps, unlike the rest of a mirror's row.
 struct MirrorOptions {
     Identity identity;
-    List* columns;  // of char*: names of the columns that the mirror stores; NIL: all. Queries on others use the row table
+    List*
+        columns;  // of char*: names of the columns that the mirror stores; NIL: all. Queries on others use the row table
     int64 flush_interval_ms;  // publish changes when the oldest is as old as this...
     int64 flush_rows;         // ...or when there are so many of them...
     int64 flush_bytes;        // ...or when they take so much memory; 0: as the engine is set
@@ -70,11 +71,11 @@ struct MirrorRow {
     XLogRecPtr flushed_lsn;     // commits at or before are in the files; InvalidXLogRecPtr if nothing is published
     const char* copy_snapshot;  // text form of what the copy saw ("xmin:xmax:xip,xip", 64-bit ids), or null
     const int16* key;           // attribute numbers of the replica identity, in index order
-    int key_count;     // 0: append-only
-    const int16* inexact;  // attribute numbers of columns that hold unstorable values
+    int key_count;              // 0: append-only
+    const int16* inexact;       // attribute numbers of columns that hold unstorable values
     int inexact_count;
-    uint64 rows, bytes;  // in the published files
-    const char* error;   // or null
+    uint64 rows, bytes;    // in the published files
+    const char* error;     // or null
     int failures;          // in a row, that led to kError
     TimestampTz failed;    // when the last of them was; 0: never
     TimestampTz retry_at;  // kError: when a new copy is to be tried; 0: only when somebody acts

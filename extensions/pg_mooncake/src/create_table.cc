@@ -201,10 +201,10 @@ Oid RebuildMirror(text* name) {
     Relation source = table_open(row->source, NoLock);
     const SourceCheck check = CheckSource(source, row->options);
     if (check.problem) {
-        ereport(ERROR, errcode(check.sqlerrcode), errmsg("cannot rebuild mirror \"%s\"", get_rel_name(mirror)),
-                errdetail("Its source table \"%s\" can't be captured: %s.", RelationGetRelationName(source),
-                          check.problem),
-                check.hint ? errhint("%s", check.hint) : 0);
+        ereport(
+            ERROR, errcode(check.sqlerrcode), errmsg("cannot rebuild mirror \"%s\"", get_rel_name(mirror)),
+            errdetail("Its source table \"%s\" can't be captured: %s.", RelationGetRelationName(source), check.problem),
+            check.hint ? errhint("%s", check.hint) : 0);
     }
     SyncMirrors(row->source, false, DROP_RESTRICT);
     RestartCopyLocked(mirror, check.key, check.key_count, "it was ordered by rebuild_table");
@@ -216,7 +216,8 @@ Oid RebuildMirror(text* name) {
 bool EngineServes(Oid mirror) {
     PushActiveSnapshot(GetTransactionSnapshot());
     const char* query = psprintf(
-        "SELECT 1 FROM pg_catalog.jsonb_array_elements(mooncake.engine_status() OPERATOR(pg_catalog.->) 'mirrors') AS m(mirror) "
+        "SELECT 1 FROM pg_catalog.jsonb_array_elements(mooncake.engine_status() OPERATOR(pg_catalog.->) 'mirrors') AS "
+        "m(mirror) "
         "WHERE m.mirror OPERATOR(pg_catalog.@>) '{\"id\": %u, \"state\": \"live\"}'::pg_catalog.jsonb",
         mirror);
     const bool serves = SPI_execute(query, true, 1) == SPI_OK_SELECT && SPI_processed > 0;

@@ -98,20 +98,11 @@ void ObjectAccess(ObjectAccessType access, Oid class_id, Oid object_id, int subi
     if (class_id == PolicyRelationId) TouchPolicies();
     if (class_id != RelationRelationId || !OidIsValid(MirrorAccessMethod())) return;
     switch (access) {
-        case OAT_POST_CREATE:
-            RelationCreated(object_id, subid);
-            break;
-        case OAT_POST_ALTER:
-            Touch(object_id);
-            break;
-        case OAT_TRUNCATE:
-            NoteTruncated(object_id);
-            break;
-        case OAT_DROP:
-            RelationDropped(object_id, subid);
-            break;
-        default:
-            break;
+        case OAT_POST_CREATE: RelationCreated(object_id, subid); break;
+        case OAT_POST_ALTER: Touch(object_id); break;
+        case OAT_TRUNCATE: NoteTruncated(object_id); break;
+        case OAT_DROP: RelationDropped(object_id, subid); break;
+        default: break;
     }
 }
 
@@ -140,8 +131,7 @@ void EndOfTransaction(XactEvent event, void*) {
             ForgetTouched();
             extension_dropped = false;
             break;
-        default:
-            break;
+        default: break;
     }
 }
 

@@ -29,9 +29,7 @@ void PauseNamed(const char* name, bool forget) {
 void PrepareDatabaseCommand(const Node* node) {
     if (IsBinaryUpgrade) return;  // there are no launchers
     switch (nodeTag(node)) {
-        case T_DropdbStmt:
-            PauseNamed(reinterpret_cast<const DropdbStmt*>(node)->dbname, true);
-            break;
+        case T_DropdbStmt: PauseNamed(reinterpret_cast<const DropdbStmt*>(node)->dbname, true); break;
         case T_RenameStmt: {
             const auto* statement = reinterpret_cast<const RenameStmt*>(node);
             if (statement->renameType == OBJECT_DATABASE) PauseNamed(statement->subname, false);
@@ -57,8 +55,7 @@ void PrepareDatabaseCommand(const Node* node) {
             }
             break;
         }
-        default:
-            break;
+        default: break;
     }
 }
 

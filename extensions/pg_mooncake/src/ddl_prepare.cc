@@ -65,10 +65,8 @@ bool ChangesColumns(AlterTableType type) {
         case AT_SetExpression:
         case AT_DropExpression:
         case AT_AddConstraint:
-        case AT_DropConstraint:
-            return true;
-        default:
-            return false;
+        case AT_DropConstraint: return true;
+        default: return false;
     }
 }
 
@@ -143,8 +141,7 @@ Membership MembershipChange(const AlterTableStmt* statement, const AlterTableCmd
         case AT_DropInherit:
             return {altered, ResolveRelation(reinterpret_cast<const RangeVar*>(command->def)),
                     command->subtype == AT_AddInherit};
-        default:
-            return {InvalidOid, InvalidOid, false};
+        default: return {InvalidOid, InvalidOid, false};
     }
 }
 
@@ -269,8 +266,7 @@ DropBehavior PrepareDrop(const DropStmt* statement) {
 
 DropBehavior PrepareCommand(const Node* node) {
     switch (nodeTag(node)) {
-        case T_AlterTableStmt:
-            return PrepareAlterTable(reinterpret_cast<const AlterTableStmt*>(node));
+        case T_AlterTableStmt: return PrepareAlterTable(reinterpret_cast<const AlterTableStmt*>(node));
         case T_RenameStmt: {
             const auto* statement = reinterpret_cast<const RenameStmt*>(node);
             if (statement->renameType != OBJECT_COLUMN) break;
@@ -281,22 +277,16 @@ DropBehavior PrepareCommand(const Node* node) {
             }
             break;
         }
-        case T_TruncateStmt:
-            TellBeforeTruncate(reinterpret_cast<const TruncateStmt*>(node));
-            break;
-        case T_DropStmt:
-            return PrepareDrop(reinterpret_cast<const DropStmt*>(node));
+        case T_TruncateStmt: TellBeforeTruncate(reinterpret_cast<const TruncateStmt*>(node)); break;
+        case T_DropStmt: return PrepareDrop(reinterpret_cast<const DropStmt*>(node));
         case T_AlterEnumStmt: {
             const auto* statement = reinterpret_cast<const AlterEnumStmt*>(node);
             if (!statement->oldVal) break;
             TouchUsersOfType(LookupTypeNameOid(nullptr, makeTypeNameFromNameList(statement->typeName), true));
             break;
         }
-        case T_IndexStmt:
-            Touch(ResolveRelation(reinterpret_cast<const IndexStmt*>(node)->relation));
-            break;
-        default:
-            break;
+        case T_IndexStmt: Touch(ResolveRelation(reinterpret_cast<const IndexStmt*>(node)->relation)); break;
+        default: break;
     }
     return DROP_RESTRICT;
 }

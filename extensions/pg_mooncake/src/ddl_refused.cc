@@ -46,8 +46,7 @@ void CheckAlterTable(const AlterTableStmt* statement) {
             case AT_SetRelOptions:
             case AT_ResetRelOptions:
             case AT_EnableRowSecurity:
-            case AT_ForceRowSecurity:
-                break;
+            case AT_ForceRowSecurity: break;
             case AT_DisableRowSecurity:
             case AT_NoForceRowSecurity:
                 if (mirror) {
@@ -110,12 +109,8 @@ void CheckTruncate(const TruncateStmt* statement) {
 
 void CheckCommand(const Node* node) {
     switch (nodeTag(node)) {
-        case T_AlterTableStmt:
-            CheckAlterTable(reinterpret_cast<const AlterTableStmt*>(node));
-            break;
-        case T_TruncateStmt:
-            CheckTruncate(reinterpret_cast<const TruncateStmt*>(node));
-            break;
+        case T_AlterTableStmt: CheckAlterTable(reinterpret_cast<const AlterTableStmt*>(node)); break;
+        case T_TruncateStmt: CheckTruncate(reinterpret_cast<const TruncateStmt*>(node)); break;
         case T_CreateStmt: {
             const auto* statement = reinterpret_cast<const CreateStmt*>(node);
             CheckCreate(statement->relation, statement->accessMethod, statement->inhRelations);
@@ -144,8 +139,7 @@ void CheckCommand(const Node* node) {
             }
             break;
         }
-        default:
-            break;
+        default: break;
     }
 }
 

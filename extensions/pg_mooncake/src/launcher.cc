@@ -181,8 +181,7 @@ void EndOfTransaction(XactEvent event, void*) {
             EndPauses(false);
             wake_at_commit = false;
             break;
-        default:
-            break;
+        default: break;
     }
 }
 

@@ -37,14 +37,16 @@ constexpr int kLongestFile = 48;
 void AppendPlain(StringInfo out, const char* name, int room) {
     for (; *name && room > 0; name++, room--) {
         const char c = *name;
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+        const bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
         appendStringInfoChar(out, plain ? c : '_');
     }
 }
 
 [[noreturn]] void Refuse(const char* path, const char* why, const char* hint) {
-    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("invalid value for option \"%s\": \"%s\"", "location", path),
-            errdetail("%s", why), hint ? errhint("%s", hint) : 0);
+    ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+            errmsg("invalid value for option \"%s\": \"%s\"", "location", path), errdetail("%s", why),
+            hint ? errhint("%s", hint) : 0);
     pg_unreachable();
 }
 
@@ -95,11 +97,13 @@ char* CheckWarehouse(const char* path) {
     for (const char* c = canonical; *c; c++) {
         // Readers take locations for URIs.
         if (*c == '%' || *c == '?' || *c == '#' || static_cast<unsigned char>(*c) <= ' ') {
-            Refuse(path, "Spaces and the characters %, ? and # can't be used in the location of an Iceberg table.", nullptr);
+            Refuse(path, "Spaces and the characters %, ? and # can't be used in the location of an Iceberg table.",
+                   nullptr);
         }
     }
     if (path_is_prefix_of_path(DataDir, canonical)) {
-        Refuse(path, "The folder is in the data directory.", "Leave the option out to keep the files in the data directory.");
+        Refuse(path, "The folder is in the data directory.",
+               "Leave the option out to keep the files in the data directory.");
     }
     struct stat status;
     if (stat(canonical, &status) != 0) {

@@ -139,16 +139,11 @@ void FollowOwner(Oid mirror, Oid before, Oid after) {
 
 char PolicyCommand(CmdType command) {
     switch (command) {
-        case CMD_SELECT:
-            return ACL_SELECT_CHR;
-        case CMD_INSERT:
-            return ACL_INSERT_CHR;
-        case CMD_UPDATE:
-            return ACL_UPDATE_CHR;
-        case CMD_DELETE:
-            return ACL_DELETE_CHR;
-        default:
-            return '\0';
+        case CMD_SELECT: return ACL_SELECT_CHR;
+        case CMD_INSERT: return ACL_INSERT_CHR;
+        case CMD_UPDATE: return ACL_UPDATE_CHR;
+        case CMD_DELETE: return ACL_DELETE_CHR;
+        default: return '\0';
     }
 }
 
@@ -249,7 +244,8 @@ List* NoteAccess(const Node* command) {
     List* before = NIL;
     ListCell* cell;
     foreach (cell, ListMirrors()) {
-        if (Access* access = ReadAccess(static_cast<MirrorRow*>(lfirst(cell))->source)) before = lappend(before, access);
+        if (Access* access = ReadAccess(static_cast<MirrorRow*>(lfirst(cell))->source))
+            before = lappend(before, access);
     }
     return before;
 }

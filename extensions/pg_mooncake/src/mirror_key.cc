@@ -52,8 +52,7 @@ bool SameKey(const Key& a, const Key& b) {
 }
 
 void StateKey(Oid mirror, const Key& key) {
-    const char* name =
-        ChooseConstraintName(get_rel_name(mirror), nullptr, "pkey", get_rel_namespace(mirror), NIL);
+    const char* name = ChooseConstraintName(get_rel_name(mirror), nullptr, "pkey", get_rel_namespace(mirror), NIL);
     const Oid constraint = CreateConstraintEntry(
         name, get_rel_namespace(mirror), CONSTRAINT_PRIMARY, false, false, true, true, InvalidOid, mirror, key.columns,
         key.count, key.count, InvalidOid, key.index, InvalidOid, nullptr, nullptr, nullptr, nullptr, 0, ' ', ' ',

@@ -273,7 +273,8 @@ bool SameKey(const MirrorRow* row, const int16* key, int key_count) {
 bool SameTexts(const List* a, const List* b) {
     if (list_length(a) != list_length(b)) return false;
     for (int i = 0; i < list_length(a); i++) {
-        if (strcmp(static_cast<const char*>(list_nth(a, i)), static_cast<const char*>(list_nth(b, i))) != 0) return false;
+        if (strcmp(static_cast<const char*>(list_nth(a, i)), static_cast<const char*>(list_nth(b, i))) != 0)
+            return false;
     }
     return true;
 }

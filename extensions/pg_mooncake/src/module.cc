@@ -45,19 +45,20 @@ void DefineSettings() {
         "anew. -1 means no limit.",
         &max_retained_wal_mb, 10 * 1024, -1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable(
-        "mooncake.flush_interval", "Sets how long committed changes stay in the engine's memory before they go to files.",
+        "mooncake.flush_interval",
+        "Sets how long committed changes stay in the engine's memory before they go to files.",
         "Queries see changes at once; other readers of the Iceberg tables see them when they are in files. Short "
         "intervals make many small files.",
         &flush_interval_ms, 60 * 1000, 10, INT_MAX, PGC_SIGHUP, GUC_UNIT_MS, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("mooncake.flush_size",
-                            "Sets the amount of one mirror's committed changes in memory at which they go to files.",
-                            nullptr, &flush_size_mb, 256, 1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr,
-                            nullptr);
+    DefineCustomIntVariable(
+        "mooncake.flush_size", "Sets the amount of one mirror's committed changes in memory at which they go to files.",
+        nullptr, &flush_size_mb, 256, 1, MAX_KILOBYTES, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("mooncake.copy_workers", "Number of parallel workers that may help to copy a large table.",
                             "They are taken from those that \"max_parallel_workers\" allows.", &copy_workers, 2, 0,
                             kMaxCopyWorkers, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
-    DefineCustomIntVariable("mooncake.target_file_size", "Sets the size of the data files that smaller ones are rewritten into.",
-                            nullptr, &target_file_size_mb, 256, 1, 4096, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("mooncake.target_file_size",
+                            "Sets the size of the data files that smaller ones are rewritten into.", nullptr,
+                            &target_file_size_mb, 256, 1, 4096, PGC_SIGHUP, GUC_UNIT_MB, nullptr, nullptr, nullptr);
     DefineCustomIntVariable("mooncake.optimize_files",
                             "Sets the number of small data files of a mirror at which they are rewritten together.",
                             "0 means that files are rewritten only by CALL mooncake.optimize.", &optimize_files, 10, 0,

@@ -81,8 +81,8 @@ int64 MillisecondsOf(const char* name, const JsonbValue& value) {
 int64 BytesOf(const char* name, const JsonbValue& value) {
     int64 bytes;
     if (value.type == jbvString) {
-        bytes = DatumGetInt64(
-            DirectFunctionCall1(pg_size_bytes, PointerGetDatum(cstring_to_text(TextOf(name, value)))));
+        bytes =
+            DatumGetInt64(DirectFunctionCall1(pg_size_bytes, PointerGetDatum(cstring_to_text(TextOf(name, value)))));
     } else if (value.type == jbvNumeric) {
         bytes = IntegerOf(name, value);
     } else {
@@ -145,8 +145,8 @@ void ParseOption(const char* name, const JsonbValue& value, CreateOptions* optio
     } else if (strcmp(name, "format_version") == 0) {
         options->mirror.format_version = ParseFormat(name, value);
     } else if (strcmp(name, "sort_column") == 0) {
-        options->mirror.sort_columns = value.type == jbvString ? list_make1(const_cast<char*>(TextOf(name, value)))
-                                                               : NamesOf(name, value);
+        options->mirror.sort_columns =
+            value.type == jbvString ? list_make1(const_cast<char*>(TextOf(name, value))) : NamesOf(name, value);
     } else if (strcmp(name, "numeric_scale") == 0) {
         NotSupported(name,
                      "Values of type numeric without a precision are stored as they are, each with its own scale; a "
@@ -180,9 +180,11 @@ void CheckIndex(const char* name, Relation source) {
     }
     const Oid index = get_relname_relid(name, RelationGetNamespace(source));
     if (!OidIsValid(index) || IndexGetRelation(index, true) != RelationGetRelid(source)) {
-        ereport(ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table \"%s\" has no index \"%s\"", table, name),
-                errhint("Option \"%s\" is \"primary_key\", \"full\", \"append_only\" or the name of the index that is the "
-                        "table's replica identity.", "identity"));
+        ereport(
+            ERROR, errcode(ERRCODE_UNDEFINED_OBJECT), errmsg("table \"%s\" has no index \"%s\"", table, name),
+            errhint("Option \"%s\" is \"primary_key\", \"full\", \"append_only\" or the name of the index that is the "
+                    "table's replica identity.",
+                    "identity"));
     }
     if (index == used) return;
     ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
@@ -214,7 +216,8 @@ void CheckSortColumns(const MirrorOptions& options, Relation source) {
         const auto* name = static_cast<const char*>(lfirst(cell));
         for (int i = 0; i < foreach_current_index(cell); i++) {
             if (strcmp(static_cast<const char*>(list_nth(options.sort_columns, i)), name) != 0) continue;
-            ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN), errmsg("column \"%s\" is twice in option \"%s\"", name, "sort_column"));
+            ereport(ERROR, errcode(ERRCODE_DUPLICATE_COLUMN),
+                    errmsg("column \"%s\" is twice in option \"%s\"", name, "sort_column"));
         }
         const AttrNumber number = StoredAttribute(name, source);
         if (!IsStoredColumn(options, name)) {

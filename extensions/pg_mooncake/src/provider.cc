@@ -104,14 +104,10 @@ const char* WhyNotUsable(const MirrorRow* row, Bitmapset** row_only) {
         return "it was copied here with its database and has not been copied anew yet";
     }
     switch (row->state) {
-        case MirrorState::kLive:
-            break;
-        case MirrorState::kCopying:
-            return "it is being copied";
-        case MirrorState::kStale:
-            return row->error ? psprintf("it is stale: %s", row->error) : "it is stale";
-        case MirrorState::kError:
-            return row->error ? psprintf("it has failed: %s", row->error) : "it has failed";
+        case MirrorState::kLive: break;
+        case MirrorState::kCopying: return "it is being copied";
+        case MirrorState::kStale: return row->error ? psprintf("it is stale: %s", row->error) : "it is stale";
+        case MirrorState::kError: return row->error ? psprintf("it has failed: %s", row->error) : "it has failed";
     }
     Relation source = try_table_open(row->source, AccessShareLock);
     if (!source) return "its source table does not exist";

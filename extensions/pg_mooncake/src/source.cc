@@ -16,8 +16,10 @@ namespace {
 
 constexpr char kHintKeyless[] =
     "Add a primary key, or set REPLICA IDENTITY USING INDEX. For a table without a key, set REPLICA IDENTITY FULL and "
-    "use option \"identity\": \"full\"; for one whose rows are never updated or deleted, \"identity\": \"append_only\".";
-constexpr char kHintFull[] = "Use ALTER TABLE ... REPLICA IDENTITY FULL. It makes the WAL of updates and deletes larger.";
+    "use option \"identity\": \"full\"; for one whose rows are never updated or deleted, \"identity\": "
+    "\"append_only\".";
+constexpr char kHintFull[] =
+    "Use ALTER TABLE ... REPLICA IDENTITY FULL. It makes the WAL of updates and deletes larger.";
 
 SourceCheck Problem(int sqlerrcode, const char* problem, const char* hint) {
     return {problem, hint, sqlerrcode, nullptr, 0};
@@ -93,7 +95,8 @@ SourceCheck CheckMemberKey(Relation source, const SourceCheck& wanted, Relation 
         bool found = false;
         for (int j = 0; j < own.key_count; j++) found = found || own.key[j] == attribute;
         if (!found) {
-            return Problem(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "its replica identity is not that of the whole table",
+            return Problem(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE,
+                           "its replica identity is not that of the whole table",
                            "Use ALTER TABLE ... REPLICA IDENTITY on it.");
         }
     }
@@ -101,15 +104,14 @@ SourceCheck CheckMemberKey(Relation source, const SourceCheck& wanted, Relation 
 }
 
 SourceCheck CheckTable(Relation source, const SourceCheck& wanted, const MirrorOptions& options, Relation table) {
-    if (const char* storage = StorageProblem(table->rd_rel)) return Problem(ERRCODE_WRONG_OBJECT_TYPE, storage, nullptr);
+    if (const char* storage = StorageProblem(table->rd_rel))
+        return Problem(ERRCODE_WRONG_OBJECT_TYPE, storage, nullptr);
     switch (options.identity) {
-        case Identity::kKey:
-            return source == table ? SourceCheck{} : CheckMemberKey(source, wanted, table);
+        case Identity::kKey: return source == table ? SourceCheck{} : CheckMemberKey(source, wanted, table);
         case Identity::kFull:
             if (table->rd_rel->relreplident == REPLICA_IDENTITY_FULL) break;
             return Problem(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE, "its replica identity is not FULL", kHintFull);
-        case Identity::kAppendOnly:
-            break;
+        case Identity::kAppendOnly: break;
     }
     return SourceCheck{};
 }
@@ -217,7 +219,8 @@ List* MirroredAbove(Oid relid) {
     List* mirrored = NIL;
     ListCell* cell;
     foreach (cell, SourcesAbove(relid)) {
-        if (lfirst_oid(cell) != relid && HasMirrorOfSource(lfirst_oid(cell))) mirrored = lappend_oid(mirrored, lfirst_oid(cell));
+        if (lfirst_oid(cell) != relid && HasMirrorOfSource(lfirst_oid(cell)))
+            mirrored = lappend_oid(mirrored, lfirst_oid(cell));
     }
     return mirrored;
 }
@@ -249,11 +252,8 @@ SourceCheck CheckSource(Relation source, const MirrorOptions& options) {
             }
             wanted = KeyOf(source);
             break;
-        case Identity::kFull:
-            wanted = WholeRow(source, options);
-            break;
-        case Identity::kAppendOnly:
-            break;
+        case Identity::kFull: wanted = WholeRow(source, options); break;
+        case Identity::kAppendOnly: break;
     }
     if (wanted.problem) return wanted;
     if (!partitioned) {

@@ -21,8 +21,8 @@ struct SourceCheck {
     const char* problem;  // why the table can't be mirrored so, in words for an error's detail; null: it can
     const char* hint;     // or null
     int sqlerrcode;
-    int16* key;           // without a problem: the attribute numbers of the identity, palloc'ed
-    int key_count;        // 0: append-only
+    int16* key;     // without a problem: the attribute numbers of the identity, palloc'ed
+    int key_count;  // 0: append-only
 };
 
 // Whether a table can be mirrored with these options. Members are looked at without locks.

@@ -80,7 +80,8 @@ Chain LookAtChain() {
 void CommandMirror(const char* command, FunctionCallInfo fcinfo) {
     if (PG_ARGISNULL(0))
         ereport(ERROR, errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("the mirror's name must not be NULL"));
-    const Oid mirror = OwnMirror(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), AccessShareLock);
+    const Oid mirror =
+        OwnMirror(makeRangeVarFromNameList(textToQualifiedNameList(PG_GETARG_TEXT_PP(0))), AccessShareLock);
     const MirrorRow* row = FindMirror(mirror);
     if (!row || row->state != MirrorState::kLive) {
         ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),

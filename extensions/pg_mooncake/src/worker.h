@@ -43,10 +43,10 @@ BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation);
 // Settings (see module.cc).
 extern int max_retained_wal_mb;  // mooncake.max_retained_wal: the slot may hold back this much; -1 is no limit
 extern int flush_interval_ms;    // mooncake.flush_interval: changes stay in memory for at most about this long
-extern int target_file_size_mb;       // mooncake.target_file_size: of data files that others are rewritten into
-extern int optimize_files;            // mooncake.optimize_files: so many small ones are rewritten together; 0: on request only
+extern int target_file_size_mb;  // mooncake.target_file_size: of data files that others are rewritten into
+extern int optimize_files;  // mooncake.optimize_files: so many small ones are rewritten together; 0: on request only
 extern int optimize_deleted_percent;  // mooncake.optimize_deleted_percent: ...and those that have lost so many rows
-extern int flush_size_mb;        // mooncake.flush_size: ...and at most about this many of one mirror
-extern int copy_workers;         // mooncake.copy_workers: parallel workers of one copy
+extern int flush_size_mb;             // mooncake.flush_size: ...and at most about this many of one mirror
+extern int copy_workers;              // mooncake.copy_workers: parallel workers of one copy
 
 }  // namespace ivy::mooncake
