@@ -12,6 +12,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
 #include "parser/parse_type.h"
@@ -24,6 +25,7 @@ extern "C" {
 #include "member_rows.h"
 #include "mirror_access.h"
 #include "source.h"
+#include "value_types.h"
 
 namespace ivy::mooncake::ddl {
 namespace {
@@ -68,28 +70,6 @@ bool ChangesColumns(AlterTableType type) {
         case AT_DropConstraint: return true;
         default: return false;
     }
-}
-
-// Whether values of one type hold values of another.
-bool TypeContains(Oid type, Oid part) {
-    check_stack_depth();
-    if (type == part) return true;
-    const Oid base = getBaseType(type);
-    if (base != type) return TypeContains(base, part);
-    const Oid element = get_element_type(type);
-    if (OidIsValid(element)) return TypeContains(element, part);
-    const char kind = get_typtype(type);
-    if (kind == TYPTYPE_RANGE) return TypeContains(get_range_subtype(type), part);
-    if (kind == TYPTYPE_MULTIRANGE) return TypeContains(get_multirange_range(type), part);
-    if (kind != TYPTYPE_COMPOSITE || type == RECORDOID) return false;
-    TupleDesc desc = lookup_rowtype_tupdesc_copy(type, -1);
-    bool contains = false;
-    for (int i = 0; i < desc->natts && !contains; i++) {
-        const FormData_pg_attribute* att = TupleDescAttr(desc, i);
-        contains = !att->attisdropped && TypeContains(att->atttypid, part);
-    }
-    FreeTupleDesc(desc);
-    return contains;
 }
 
 // The text form of a type's values is about to change: mirrors that keep it in files are to be written anew.
@@ -282,7 +262,11 @@ DropBehavior PrepareCommand(const Node* node) {
         case T_AlterEnumStmt: {
             const auto* statement = reinterpret_cast<const AlterEnumStmt*>(node);
             if (!statement->oldVal) break;
-            TouchUsersOfType(LookupTypeNameOid(nullptr, makeTypeNameFromNameList(statement->typeName), true));
+            const Oid type = LookupTypeNameOid(nullptr, makeTypeNameFromNameList(statement->typeName), true);
+            if (!OidIsValid(type) || !object_ownercheck(TypeRelationId, type, GetUserId())) break;
+            // Before looking for mirrors: a column that is being added has its lock (LockLabels).
+            LockDatabaseObject(TypeRelationId, type, 0, ExclusiveLock);
+            TouchUsersOfType(type);
             break;
         }
         case T_IndexStmt: Touch(ResolveRelation(reinterpret_cast<const IndexStmt*>(node)->relation)); break;

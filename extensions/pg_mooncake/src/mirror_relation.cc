@@ -25,6 +25,7 @@ extern "C" {
 #include "mirror_key.h"
 #include "source.h"
 #include "types/type_map.h"
+#include "value_types.h"
 
 namespace ivy::mooncake {
 namespace {
@@ -454,6 +455,7 @@ void SyncMirrors(Oid source, bool rewritten, DropBehavior behavior) {
     if (rows == NIL) return;
     Relation rel = try_table_open(source, AccessShareLock);
     if (!rel) return;
+    LockLabels(RelationGetDescr(rel));
     ListCell* cell;
     foreach (cell, rows) SyncMirror(static_cast<MirrorRow*>(lfirst(cell)), rel, rewritten, behavior);
     table_close(rel, NoLock);
