@@ -8,6 +8,7 @@ extern "C" {
 #include "catalog/namespace.h"
 #include "catalog/pg_namespace.h"
 #include "commands/extension.h"
+#include "common/int.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
 #include "utils/pg_lsn.h"
@@ -31,6 +32,11 @@ Oid TableOid(const char* name) {
 
 SysScanDesc ScanForMirror(Relation mirrors, Oid mirror, ScanKeyData* key) {
     return BeginScan(mirrors, RelationGetPrimaryKeyIndex(mirrors, false), kMirror, mirror, key);
+}
+
+int CompareMirrors(const ListCell* a, const ListCell* b) {
+    return pg_cmp_u32(static_cast<const MirrorRow*>(lfirst(a))->mirror,
+                      static_cast<const MirrorRow*>(lfirst(b))->mirror);
 }
 
 const int16* Int16sAt(HeapTuple tuple, TupleDesc desc, AttrNumber column, int* count) {
@@ -239,6 +245,7 @@ List* FindMirrorsOfSource(Oid source) {
         rows = lappend(rows, RowFromTuple(tuple, RelationGetDescr(mirrors)));
     systable_endscan(scan);
     table_close(mirrors, AccessShareLock);
+    list_sort(rows, CompareMirrors);
     return rows;
 }
 

@@ -95,7 +95,7 @@ bool ExtensionExists(void);
 
 List* ListMirrors(void);                // of MirrorRow*, in no special order; NIL if the extension does not exist
 MirrorRow* FindMirror(Oid mirror);      // null if there is none
-List* FindMirrorsOfSource(Oid source);  // of MirrorRow*
+List* FindMirrorsOfSource(Oid source);  // of MirrorRow*, by OID, in which order they are to be locked
 bool HasMirrorOfSource(Oid source);
 
 // --- the capture worker and its copies -------------------------------------------------------------------------------
