@@ -2,14 +2,17 @@
 """Kills at random points under a write load, then row tables and mirrors compared by content: nothing lost, nothing
 twice, and no copy made anew without need. The seed is printed; give it to repeat a run (the moments differ all the same).
 
-    crash.py [--seed N] [--rounds N] [--sessions N] [--ddl] [--prepare] [--faults] [--errors]
+    crash.py [--seed N] [--rounds N] [--sessions N] [--ddl] [--prepare] [--sources] [--faults] [--errors]
 
 Kills: the engine (SIGKILL), the capture worker (SIGTERM, SIGKILL: the server then starts everything afresh), a copy worker,
 the launchers, a session (SIGTERM), the whole server (immediate stop), the server with a clean stop; several at once; and
 all of these while flushes and copies are under way, which fault points slow down.
 
+Meanwhile a session compares row tables and mirrors at random moments.
+
 --prepare  the load has transactions that are prepared and finished later, by another session or after a restart
 --ddl      a session alters the sources meanwhile: columns, types, rewrites, mirrors dropped and made anew
+--sources  sources of every kind (source_load.py) beside the plain tables of workload.py, and with --ddl what happens to them
 --faults   fault points of the engine, the capture and the copy worker kill their process at some passings
 --errors   ...or make it fail there
 
@@ -28,13 +31,16 @@ import psycopg
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "support"))
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "differential_dml"))
+import source_load  # noqa: E402
 import workload  # noqa: E402
 from ivy_server import Server, compare, wait_live  # noqa: E402
 
 CONF = """
 logical_decoding_work_mem = 64kB
 max_prepared_transactions = 20
-max_locks_per_transaction = 256
+max_locks_per_transaction = 512
+max_worker_processes = 16
+mooncake.optimize_files = 4
 log_min_error_statement = panic
 checkpoint_timeout = 30s
 """
@@ -63,51 +69,63 @@ class Load:
 
     def __init__(self, server, seed, options):
         self.server, self.seed, self.options = server, seed, options
-        self.stopping, self.threads, self.error, self.transactions = threading.Event(), [], None, 0
+        self.stopping, self.threads, self.error, self.transactions, self.checks = threading.Event(), [], None, 0, 0
 
     def start(self):
-        self.threads = [threading.Thread(target=self.work, args=(self.seed + i,)) for i in range(self.options.sessions)]
-        if self.options.ddl:
-            self.threads.append(threading.Thread(target=self.alter, args=(self.seed,)))
+        worlds = self.options.worlds
+        steps = [(self.write, worlds[i % len(worlds)]) for i in range(self.options.sessions)]
+        steps += [(self.alter, world) for world in worlds] if self.options.ddl else []
+        steps.append((self.check, None))
+        self.threads = [threading.Thread(target=self.repeat, args=(step, world, self.seed + i)) for i, (step, world) in enumerate(steps)]
         for thread in self.threads:
             thread.start()
 
-    def alter(self, seed):
-        """Changes definitions, slowly enough that the load gets its turns."""
-        rnd = random.Random(seed)
+    def repeat(self, step, world, seed):
+        """Calls a step with a new seed whenever it has lost its connection."""
         while not self.stopping.is_set():
             try:
-                with self.server.connect(autocommit=True) as connection:
-                    connection.execute("SET lock_timeout = '1s'")
-                    while not self.stopping.wait(rnd.random() * 0.5):
-                        alter(connection, rnd)
-            except psycopg.OperationalError:
-                time.sleep(0.1)
-            except Exception as error:  # noqa: BLE001  the main thread reports it
-                self.error = error
-                return
-
-    def work(self, seed):
-        while not self.stopping.is_set():
-            session = None
-            try:
-                session = workload.connect(self.server.connect, seed, prepare=self.options.prepare, big=20000)
-                # What an earlier session has left would hold its locks for ever.
-                finish_prepared(session.c, session.rnd, 0.5)
-                while not self.stopping.is_set():
-                    session.run()
+                step(world, seed)
             except psycopg.OperationalError:
                 time.sleep(0.1)
             except psycopg.errors.UndefinedObject:
                 pass  # another session has finished its prepared transaction
-            except Exception as error:  # noqa: BLE001  the main thread reports it
-                self.error = error
+            except Exception as error:  # noqa: BLE001  stop() reports it
+                self.error = self.error or error
                 return
-            finally:
-                if session:
-                    self.transactions += session.done
-                    session.c.close()
-                seed += 1000
+            seed += 1000
+
+    def alter(self, world, seed):
+        """Changes definitions, slowly enough that the load gets its turns."""
+        rnd = random.Random(seed)
+        with self.server.connect(autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '1s'")
+            while not self.stopping.wait(rnd.random() * 0.5):
+                world.alter(connection, rnd)
+
+    def write(self, world, seed):
+        session = world.connect(self.server.connect, seed, prepare=self.options.prepare)
+        try:
+            # What an earlier session has left would hold its locks for ever.
+            finish_prepared(session.c, session.rnd, 0.5)
+            while not self.stopping.is_set():
+                session.run()
+        finally:
+            self.transactions += session.done
+            session.c.close()
+
+    def check(self, _, seed):
+        """Compares now and then; a mirror that does not answer now is no difference."""
+        rnd = random.Random(seed)
+        with self.server.connect(autocommit=True) as connection:
+            connection.execute("SET lock_timeout = '500ms'")
+            while not self.stopping.wait(rnd.random() * 0.2):
+                mirror, (source, _, columns) = rnd.choice(list(self.options.mirrors.items()))
+                try:
+                    compare(connection, source, mirror, columns=columns, context="seed %d, at any moment" % self.seed, lock=True)
+                    self.checks += 1
+                except psycopg.Error:
+                    if connection.closed:
+                        return
 
     def stop(self):
         self.stopping.set()
@@ -115,41 +133,6 @@ class Load:
             thread.join()
         if self.error:
             raise self.error
-
-
-def alter(connection, rnd):
-    """One change of a definition; the load's statements name no column that comes and goes."""
-    table = rnd.choice(workload.TABLES)
-    added = [name for (name,) in connection.execute(
-        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attname ~ '^added' AND NOT attisdropped", (table,))]
-    choices = ["ADD COLUMN added_%d %s" % (rnd.randint(1, 10**9), kind) for kind in (
-        "int", "int DEFAULT 7", "text NOT NULL DEFAULT 'x'", "float8 DEFAULT random()", "numeric(10,2)")]
-    if added:
-        name = rnd.choice(added)
-        choices += ["DROP COLUMN " + name, "DROP COLUMN " + name, "RENAME COLUMN %s TO added_%d" % (name, rnd.randint(1, 10**9)),
-                    "ALTER COLUMN %s DROP NOT NULL" % name, "ALTER COLUMN %s TYPE text" % name]
-    if len(added) > 6:
-        choices = ["DROP COLUMN " + name for name in added]
-    try:
-        pick = rnd.random()
-        if pick < 0.05:
-            connection.execute("VACUUM FULL " + table)
-        elif pick < 0.3:
-            # Changes of a definition and of rows in one transaction, some of it rolled back.
-            with connection.transaction():
-                connection.execute("ALTER TABLE %s %s" % (table, rnd.choice(choices)))
-                connection.execute("DELETE FROM plain WHERE id %% 97 = %s", (rnd.randint(0, 96),))
-                with connection.transaction() as inner:
-                    connection.execute("ALTER TABLE %s ADD COLUMN added_%d int DEFAULT 1" % (table, rnd.randint(1, 10**9)))
-                    if rnd.random() < 0.5:
-                        raise psycopg.Rollback(inner)
-                if rnd.random() < 0.3:
-                    raise psycopg.Rollback()
-        else:
-            connection.execute("ALTER TABLE %s %s" % (table, rnd.choice(choices)))
-    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.QueryCanceled,
-            psycopg.errors.ObjectInUse, psycopg.errors.UndefinedColumn):
-        pass
 
 
 def finish_prepared(connection, rnd, share=1.0):
@@ -247,7 +230,7 @@ def snapshot_in_background(server, rnd):
     def work():
         try:
             with server.connect(autocommit=True) as connection:
-                connection.execute("CALL mooncake.%s('%s_mirror')" % (rnd.choice(["create_snapshot", "optimize"]), rnd.choice(workload.TABLES)))
+                connection.execute("CALL mooncake.%s('%s')" % (rnd.choice(["create_snapshot", "optimize"]), rnd.choice(list(server.options.mirrors))))
         except psycopg.Error:
             pass
     thread = threading.Thread(target=work)
@@ -257,13 +240,16 @@ def snapshot_in_background(server, rnd):
 
 def copy_in_background(server, rnd):
     """A mirror that is made anew while the kill comes."""
-    table = rnd.choice(workload.TABLES)
+    mirror, (source, given, _) = rnd.choice(list(server.options.mirrors.items()))
 
     def work():
         try:
             with server.connect(autocommit=True) as connection:
-                connection.execute("DROP TABLE IF EXISTS %s_mirror" % table)
-                connection.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (table, table))
+                if server.options.ddl and rnd.random() < 0.5:
+                    connection.execute("CALL mooncake.rebuild_table('%s')" % mirror)
+                    return
+                connection.execute("DROP TABLE IF EXISTS %s" % mirror)
+                connection.execute("CALL mooncake.create_table('%s', '%s', '%s')" % (mirror, source, given))
         except psycopg.Error:
             pass
     thread = threading.Thread(target=work)
@@ -271,18 +257,25 @@ def copy_in_background(server, rnd):
     return thread
 
 
-def make_missing(connection):
-    for table in workload.TABLES:
-        if connection.execute("SELECT to_regclass(%s)", (table + "_mirror",)).fetchone()[0] is None:
-            connection.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (table, table))
+def make_missing(connection, options):
+    """Ends what interrupted commands have left half done."""
+    for world in options.worlds:
+        world.repair(connection)
+    for mirror, (source, given, _) in options.mirrors.items():
+        if connection.execute("SELECT to_regclass(%s)", (mirror,)).fetchone()[0] is None:
+            connection.execute("CALL mooncake.create_table('%s', '%s', '%s')" % (mirror, source, given))
 
 
 def check_all(server, context):
     counts = {}
-    eventually(server, make_missing)
-    for table in workload.TABLES:
-        eventually(server, lambda c: wait_live(c, table + "_mirror"))  # noqa: B023  used at once
-        counts[table] = eventually(server, lambda c: compare(c, table, table + "_mirror", context=context)[0])  # noqa: B023
+    eventually(server, lambda c: make_missing(c, server.options))
+    for mirror, (source, _, columns) in server.options.mirrors.items():
+        try:
+            eventually(server, lambda c: wait_live(c, mirror))  # noqa: B023  used at once
+        except TimeoutError as error:
+            state = eventually(server, lambda c: c.execute("SELECT state, engine_state, error, failures, retry_at FROM mooncake.mirror_status WHERE table_name = %s", (mirror,)).fetchone())  # noqa: B023
+            raise AssertionError("%s: mirror %s does not come back: %s" % (context, mirror, state)) from error
+        counts[mirror] = eventually(server, lambda c: compare(c, source, mirror, columns=columns, context=context)[0])  # noqa: B023
     return counts
 
 
@@ -295,19 +288,21 @@ def main():
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randint(1, 10**9))
     parser.add_argument("--rounds", type=int, default=20)
     parser.add_argument("--sessions", type=int, default=3)
-    for name in ("ddl", "prepare", "faults", "errors"):
+    for name in ("ddl", "prepare", "sources", "faults", "errors"):
         parser.add_argument("--" + name, action="store_true")
     options = parser.parse_args()
     print("seed %d" % options.seed, flush=True)
     rnd = random.Random(options.seed)
+    options.worlds = [workload, source_load] if options.sources else [workload]
+    options.mirrors = {mirror: given for world in options.worlds for mirror, given in world.MIRRORS.items()}
     server = Server(conf=CONF + "mooncake.flush_interval = %d\n" % rnd.choice([100, 1000, 60000]))
     server.options = options
     server.env.setdefault("IVY_FAULT", SLEEPS)
     with server:
         with server.connect(autocommit=True) as c:
-            c.execute(workload.SCHEMA)
-            for table in workload.TABLES:
-                c.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (table, table))
+            for world in options.worlds:
+                world.create(c)
+            make_missing(c, options)
         for number in range(options.rounds):
             load = Load(server, options.seed + number * 10, options)
             load.start()
@@ -334,7 +329,8 @@ def main():
             started = time.monotonic()
             eventually(server, lambda c: finish_prepared(c, rnd))
             counts = check_all(server, "seed %d, round %d: %s" % (options.seed, number, said))
-            print("round %d: %s; %d transactions; exact after %.1f s: %s" % (number, "; ".join(said), load.transactions, time.monotonic() - started, counts), flush=True)
+            print("round %d: %s; %d transactions, %d checks; exact after %.1f s, %d rows" % (
+                number, "; ".join(said), load.transactions, load.checks, time.monotonic() - started, sum(counts.values())), flush=True)
             if number + 1 < options.rounds and (options.faults or options.errors) and rnd.random() < 0.7:
                 stop(server, "fast")
                 restart(server, rnd)

@@ -15,6 +15,17 @@ import psycopg
 
 TABLES = ("plain", "wide", "pair", "ident")
 
+# mirror: source, options, columns to compare (None: all)
+MIRRORS = {
+    "plain_mirror": ("plain", "{}", None),
+    "wide_mirror": ("wide", "{}", None),
+    "pair_mirror": ("pair", "{}", None),
+    "ident_mirror": ("ident", "{}", None),
+    "plain_sorted": ("plain", '{"sort_column": ["n", "id"], "flush_interval": "300 ms"}', None),
+    "wide_2": ("wide", '{"format_version": 2, "flush_rows": 200}', None),
+    "pair_2": ("pair", '{"format_version": 2, "sort_column": "k1"}', None),
+}
+
 SCHEMA = """
 CREATE TABLE plain (id int PRIMARY KEY, a bigint, b text, n numeric(12,2));
 -- Values of "doc" are stored out of line, uncompressed; values of "packed" are compressed.
@@ -49,7 +60,7 @@ class Session:
 
     prepared_names = itertools.count(1)
 
-    def __init__(self, connection, seed, keys=400, big=2000, truncate=True, prepare=True):
+    def __init__(self, connection, seed, keys=400, big=20000, truncate=True, prepare=True):
         self.c, self.rnd, self.keys, self.big = connection, random.Random(seed), keys, big
         self.truncate, self.prepare = truncate, prepare
         self.prepared = []
@@ -201,6 +212,49 @@ class Session:
         """Ends what is still prepared."""
         while self.prepared:
             self.c.execute("%s PREPARED '%s'" % (self.rnd.choice(["COMMIT", "ROLLBACK"]), self.prepared.pop()))
+
+
+def create(connection):
+    connection.execute(SCHEMA)
+
+
+def repair(connection):
+    """Nothing that is interrupted here stays half done."""
+
+
+def alter(connection, rnd):
+    """One change of a definition; the load's statements name no column that comes and goes."""
+    table = rnd.choice(TABLES)
+    added = [name for (name,) in connection.execute(
+        "SELECT attname FROM pg_attribute WHERE attrelid = %s::regclass AND attname ~ '^added' AND NOT attisdropped", (table,))]
+    choices = ["ADD COLUMN added_%d %s" % (rnd.randint(1, 10**9), kind) for kind in (
+        "int", "int DEFAULT 7", "text NOT NULL DEFAULT 'x'", "float8 DEFAULT random()", "numeric(10,2)")]
+    if added:
+        name = rnd.choice(added)
+        choices += ["DROP COLUMN " + name, "DROP COLUMN " + name, "RENAME COLUMN %s TO added_%d" % (name, rnd.randint(1, 10**9)),
+                    "ALTER COLUMN %s DROP NOT NULL" % name, "ALTER COLUMN %s TYPE text" % name]
+    if len(added) > 6:
+        choices = ["DROP COLUMN " + name for name in added]
+    try:
+        pick = rnd.random()
+        if pick < 0.05:
+            connection.execute("VACUUM FULL " + table)
+        elif pick < 0.3:
+            # Changes of a definition and of rows in one transaction, some of it rolled back.
+            with connection.transaction():
+                connection.execute("ALTER TABLE %s %s" % (table, rnd.choice(choices)))
+                connection.execute("DELETE FROM plain WHERE id %% 97 = %s", (rnd.randint(0, 96),))
+                with connection.transaction() as inner:
+                    connection.execute("ALTER TABLE %s ADD COLUMN added_%d int DEFAULT 1" % (table, rnd.randint(1, 10**9)))
+                    if rnd.random() < 0.5:
+                        raise psycopg.Rollback(inner)
+                if rnd.random() < 0.3:
+                    raise psycopg.Rollback()
+        else:
+            connection.execute("ALTER TABLE %s %s" % (table, rnd.choice(choices)))
+    except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.QueryCanceled,
+            psycopg.errors.ObjectInUse, psycopg.errors.UndefinedColumn):
+        pass
 
 
 def connect(make, seed, **options):

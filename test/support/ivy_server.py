@@ -111,11 +111,13 @@ def rows_of(connection, query):
         return cursor.fetchall()
 
 
-def compare(connection, source, mirror, columns=None, context=""):
+def compare(connection, source, mirror, columns=None, context="", lock=False):
     """Raises unless the row table and the mirror have the same rows, compared by content in one snapshot.
 
     The query runs on an idle connection. Sorting and hashing is Postgres's on both sides; the mirror's rows come from
-    the engine. mooncake.fallback is off, so the row table can't stand in for its mirror.
+    the engine. mooncake.fallback is off, so the row table can't stand in for its mirror. "lock": others alter the source
+    meanwhile. It is locked before the snapshot is taken, because a table that was truncated or rewritten after a snapshot
+    looks empty to it.
     """
     text = "t::text" if columns is None else "(%s)::text" % ", ".join(columns)
     if columns is None:
@@ -128,6 +130,8 @@ def compare(connection, source, mirror, columns=None, context=""):
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if connection.autocommit
                        else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
+        if lock:
+            connection.execute("LOCK TABLE %s IN ACCESS SHARE MODE" % source)
         connection.execute("SET LOCAL mooncake.fallback = off")
         got = connection.execute(query % (text, mirror)).fetchone()
         want = connection.execute(query % (text, source)).fetchone()

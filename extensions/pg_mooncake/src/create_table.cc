@@ -130,20 +130,6 @@ void CheckTargetName(RangeVar* name) {
             errhint("Choose another name for the mirror."));
 }
 
-// Waits for transactions that have brought a table below the source, and keeps others from it until this one has committed:
-// they order a new copy, or tell of the rows, only for mirrors that they see. (A table that comes below a source whose
-// mirror goes by its key is seen by every query: see CheckSource.)
-void LockMembership(Oid source, Identity identity) {
-    const bool partitioned = get_rel_relkind(source) == RELKIND_PARTITIONED_TABLE;
-    if (!partitioned && identity == Identity::kKey) return;
-    ListCell* cell;
-    LockRelationOid(source, ShareUpdateExclusiveLock);
-    foreach (cell, find_all_inheritors(source, AccessShareLock, nullptr)) {
-        if (partitioned && get_rel_relkind(lfirst_oid(cell)) != RELKIND_PARTITIONED_TABLE) continue;
-        LockRelationOid(lfirst_oid(cell), ShareUpdateExclusiveLock);
-    }
-}
-
 // Opens and checks the source. Its lock keeps its definition as it is until the transaction ends.
 Relation OpenSource(RangeVar* name, const CreateOptions& options, SourceCheck* check) {
     const Oid relid = RangeVarGetRelid(name, AccessShareLock, false);

@@ -476,6 +476,7 @@ void RestoreMirror(const MirrorRow* restored) {
     }
     // Waits for a primary key that another session of the restore is making, and makes later ones wait for this row.
     Relation rel = table_open(restored->source, ShareUpdateExclusiveLock);
+    LockMembership(restored->source, restored->options.identity);
     const SourceCheck check = CheckSource(rel, restored->options);
     LockRelationOid(restored->mirror, ShareUpdateExclusiveLock);
     SyncSourceKey(restored->mirror, rel);

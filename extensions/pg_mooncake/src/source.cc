@@ -264,4 +264,15 @@ SourceCheck CheckSource(Relation source, const MirrorOptions& options) {
     return wanted.problem || !members ? wanted : CheckMembers(source, wanted, options);
 }
 
+void LockMembership(Oid source, Identity identity) {
+    const bool partitioned = get_rel_relkind(source) == RELKIND_PARTITIONED_TABLE;
+    if (!partitioned && identity == Identity::kKey) return;
+    ListCell* cell;
+    LockRelationOid(source, ShareUpdateExclusiveLock);
+    foreach (cell, find_all_inheritors(source, AccessShareLock, nullptr)) {
+        if (partitioned && get_rel_relkind(lfirst_oid(cell)) != RELKIND_PARTITIONED_TABLE) continue;
+        LockRelationOid(lfirst_oid(cell), ShareUpdateExclusiveLock);
+    }
+}
+
 }  // namespace ivy::mooncake

@@ -28,6 +28,11 @@ struct SourceCheck {
 // Whether a table can be mirrored with these options. Members are looked at without locks.
 SourceCheck CheckSource(Relation source, const MirrorOptions& options);
 
+// Before a mirror is made of a source: waits for transactions that have brought a table below it, or are changing one there,
+// and keeps others from it until this one has ended. They order a new copy, or tell of the rows, only for mirrors that they
+// see. (A table that comes below a plain source whose mirror goes by its key is seen by every query: see CheckSource.)
+void LockMembership(Oid source, Identity identity);
+
 // Whether the rows of a source are (also) those of other tables.
 bool HasMembers(Relation source);
 
