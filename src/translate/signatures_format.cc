@@ -2,6 +2,9 @@
 // to_char, to_date and to_timestamp with constant formats.
 #include "translate/signature.h"
 
+#include <algorithm>
+#include <cctype>
+
 extern "C" {
 #include "catalog/pg_collation.h"
 #include "nodes/makefuncs.h"
@@ -12,6 +15,74 @@ extern "C" {
 namespace ivy::translate {
 
 namespace {
+
+#ifdef PACKAGE_IVORYSQL_VERSION
+
+constexpr const char* kDateNames[] = {
+    "A.D.", "A.M.", "AD",  "AM",  "B.C.", "BC",    "CC",   "DAY",  "DDD",   "DD",   "DY",  "D",  "FF1",  "FF2",
+    "FF3",  "FF4",  "FF5", "FF6", "FM",   "FX",    "HH24", "HH12", "HH",    "IDDD", "ID",  "IW", "IYYY", "IYY",
+    "IY",   "I",    "J",   "MI",  "MM",   "MONTH", "MON",  "MS",   "OF",    "P.M.", "PM",  "Q",  "RM",   "SSSSS",
+    "SSSS", "SS",   "TH",  "TZH", "TZM",  "US",    "WW",   "W",    "Y,YYY", "YYYY", "YYY", "YY", "Y"};
+constexpr const char* kMixedDateNames[] = {"Day", "Dy", "Month", "Mon"};
+constexpr const char* kOracleDateNames[] = {"FF", "FF7", "FF8", "FF9", "RR", "RRRR", "SYYYY"};
+constexpr const char* kNumberNames[] = {"0", "9", "D", "EEEE", "FM", "G", "MI", "PL", "PR", "SG", "SP", "TH"};
+
+// The length of the longest of the names that the text begins with, in any case or only in that of the name.
+template <size_t kCount>
+int LongestName(const char* text, const char* const (&names)[kCount], bool any_case) {
+    int longest = 0;
+    for (const char* name : names) {
+        const int length = static_cast<int>(strlen(name));
+        const int order = any_case ? pg_strncasecmp(text, name, static_cast<size_t>(length))
+                                   : strncmp(text, name, static_cast<size_t>(length));
+        if (order == 0) longest = std::max(longest, length);
+    }
+    return longest;
+}
+
+bool InOneCase(const char* text, int length) {
+    bool lower = false;
+    bool upper = false;
+    for (int i = 0; i < length; i++) {
+        lower |= text[i] >= 'a' && text[i] <= 'z';
+        upper |= text[i] >= 'A' && text[i] <= 'Z';
+    }
+    return !lower || !upper;
+}
+
+// IvorySQL has more names in formats, takes them in any case, prefers the longest, and in Oracle's mode refuses other
+// letters and digits. Whether none of this makes a difference to the format.
+bool MeansTheSame(const char* format, bool of_date) {
+    bool quoted = false;
+    for (const char* at = format; *at != '\0';) {
+        if (*at == '\\' && at[1] != '\0' && (quoted || at[1] == '"')) {
+            at += 2;
+            continue;
+        }
+        if (*at == '"') quoted = !quoted;
+        if (quoted) {
+            at++;
+            continue;
+        }
+        int length = of_date ? LongestName(at, kDateNames, true) : LongestName(at, kNumberNames, true);
+        if (of_date && LongestName(at, kOracleDateNames, true) > length) return false;
+        const bool exact = InOneCase(at, length) || (of_date && LongestName(at, kMixedDateNames, false) == length);
+        if (!exact) return false;
+        if (length == 0) {
+            const auto byte = static_cast<unsigned char>(*at);
+            if (byte >= 0x80 || isalnum(byte)) return false;
+            length = 1;
+        }
+        at += length;
+    }
+    return true;
+}
+
+#else
+
+constexpr bool MeansTheSame(const char*, bool) { return true; }
+
+#endif
 
 bool DateFormat(const Call& call, Sql* out) {
     char* format;
@@ -30,6 +101,7 @@ bool DateFormat(const Call& call, Sql* out) {
             return RefuseCall(call, "abbreviation of the time zone");
         }
     }
+    if (!MeansTheSame(format, true)) return RefuseCall(call, "format of IvorySQL's own");
     SetResult(call, 't', Expand(call.signature->sql, call.args, 2), out);
     return true;
 }
@@ -82,7 +154,8 @@ bool NumberFormat(const Call& call, Sql* out) {
     bool local;
     bool local_point;
     if (!ConstText(call, 1, &picture)) return RefuseCall(call, "format that is not a constant");
-    if (!KnownPicture(picture, &local, &local_point)) return RefuseCall(call, "pattern that the engine does not have");
+    if (!KnownPicture(picture, &local, &local_point) || !MeansTheSame(picture, false))
+        return RefuseCall(call, "pattern that the engine does not have");
     const char* symbols = "'1,234.5'";
     if (local && !LocalSymbols(call, local_point, &symbols)) return false;
     const char* number = call.signature->types[0] == 'n' ? ToNumericText(call.args[0]).text : call.args[0].text;

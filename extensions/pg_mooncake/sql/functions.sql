@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Options come as one JSON object, as named arguments, or both. To add one, add it here and in options.cc: arguments are
--- options of their own names.
+-- options of their own names. None has type interval: IvorySQL's pg_upgrade restores in Oracle's mode, where that is another type.
 CREATE PROCEDURE mooncake.create_table(
     dst             pg_catalog.text,
     src             pg_catalog.text,
@@ -9,7 +9,7 @@ CREATE PROCEDURE mooncake.create_table(
     identity        pg_catalog.text DEFAULT NULL,
     columns         pg_catalog._text DEFAULT NULL,
     sort_column     pg_catalog._text DEFAULT NULL,
-    flush_interval  pg_catalog.interval DEFAULT NULL,
+    flush_interval  pg_catalog.text DEFAULT NULL,
     flush_rows      pg_catalog.int8 DEFAULT NULL,
     flush_size      pg_catalog.text DEFAULT NULL,
     location        pg_catalog.text DEFAULT NULL,
