@@ -19,13 +19,13 @@ namespace {
 #ifdef PACKAGE_IVORYSQL_VERSION
 
 constexpr const char* kDateNames[] = {
-    "A.D.", "A.M.", "AD",  "AM",  "B.C.", "BC",    "CC",   "DAY",  "DDD",   "DD",   "DY",  "D",  "FF1",  "FF2",
-    "FF3",  "FF4",  "FF5", "FF6", "FM",   "FX",    "HH24", "HH12", "HH",    "IDDD", "ID",  "IW", "IYYY", "IYY",
-    "IY",   "I",    "J",   "MI",  "MM",   "MONTH", "MON",  "MS",   "OF",    "P.M.", "PM",  "Q",  "RM",   "SSSSS",
-    "SSSS", "SS",   "TH",  "TZH", "TZM",  "US",    "WW",   "W",    "Y,YYY", "YYYY", "YYY", "YY", "Y"};
+    "A.D.", "A.M.", "AD",  "AM",  "B.C.", "BC",    "CC",   "DAY",   "DDD",  "DD",   "DY", "D",  "FF1",  "FF2",
+    "FF3",  "FF4",  "FF5", "FF6", "FM",   "FX",    "HH24", "HH12",  "HH",   "IDDD", "ID", "IW", "IYYY", "IYY",
+    "IY",   "I",    "J",   "MI",  "MM",   "MONTH", "MON",  "MS",    "OF",   "P.M.", "PM", "Q",  "RM",   "SSSSS",
+    "SSSS", "SS",   "TZH", "TZM", "US",   "WW",    "W",    "Y,YYY", "YYYY", "YYY",  "YY", "Y"};
 constexpr const char* kMixedDateNames[] = {"Day", "Dy", "Month", "Mon"};
 constexpr const char* kOracleDateNames[] = {"FF", "FF7", "FF8", "FF9", "RR", "RRRR", "SYYYY"};
-constexpr const char* kNumberNames[] = {"0", "9", "D", "EEEE", "FM", "G", "MI", "PL", "PR", "SG", "SP", "TH"};
+constexpr const char* kNumberNames[] = {"0", "9", "D", "EEEE", "FM", "G", "MI", "PL", "PR", "SG", "SP"};
 
 // The length of the longest of the names that the text begins with, in any case or only in that of the name.
 template <size_t kCount>
@@ -64,16 +64,17 @@ bool MeansTheSame(const char* format, bool of_date) {
             at++;
             continue;
         }
-        int length = of_date ? LongestName(at, kDateNames, true) : LongestName(at, kNumberNames, true);
+        const int length = of_date ? LongestName(at, kDateNames, true) : LongestName(at, kNumberNames, true);
         if (of_date && LongestName(at, kOracleDateNames, true) > length) return false;
         const bool exact = InOneCase(at, length) || (of_date && LongestName(at, kMixedDateNames, false) == length);
         if (!exact) return false;
-        if (length == 0) {
-            const auto byte = static_cast<unsigned char>(*at);
-            if (byte >= 0x80 || isalnum(byte)) return false;
-            length = 1;
-        }
         at += length;
+        if (length > 0 && (strncmp(at, "TH", 2) == 0 || strncmp(at, "th", 2) == 0)) {
+            at += 2;
+        } else if (length == 0) {
+            const auto byte = static_cast<unsigned char>(*at++);
+            if (byte >= 0x80 || isalnum(byte)) return false;
+        }
     }
     return true;
 }
