@@ -13,6 +13,8 @@ set -euo pipefail
 readonly BUILD_PACKAGES=(g++ cmake ninja-build make git pkg-config ca-certificates
     libroaring-dev libgmp-dev nlohmann-json3-dev zlib1g-dev util-linux)
 readonly TEST_PACKAGES=(libgtest-dev python3 python3-venv sqlsmith)
+# For Apache Spark, one of the test suites, which reports SKIPPED without it.
+readonly OPTIONAL_TEST_PACKAGES=(default-jre-headless)
 readonly FORKY_PACKAGES=(postgresql-18 postgresql-server-dev-18 libduckdb-dev duckdb libicu-dev)
 readonly SUITE=forky
 
@@ -68,6 +70,12 @@ add_suite() {
 
 has_suite() { apt-cache policy | grep -q "n=$SUITE,"; }
 
+install_optional() {
+    if command -v java >/dev/null || ! command -v apt-get >/dev/null; then return; fi
+    say "installing: $*"
+    { apt_get update && apt_get install -y --no-install-recommends "$@"; } || say "could not install $*, which one test suite wants"
+}
+
 # The suite may be there from an earlier run that failed later: its packages then are candidates, but what they depend on
 # has to be allowed to come from there too, which -t does.
 install_from_suite() {
@@ -82,7 +90,7 @@ install_from_suite() {
     apt_get install -y --no-install-recommends "${target[@]}" "$@" || die "could not install $*"
 }
 
-main() {
+install_needed() {
     local want=("${BUILD_PACKAGES[@]}") missing forky_missing
     [ "${1:-test}" = build ] || want+=("${TEST_PACKAGES[@]}")
     mapfile -t missing < <(missing_of "${want[@]}")
@@ -107,6 +115,11 @@ main() {
         install_from_suite "${forky_missing[@]}"
     fi
     say "done"
+}
+
+main() {
+    install_needed "$@"
+    [ "${1:-test}" = build ] || install_optional "${OPTIONAL_TEST_PACKAGES[@]}"
 }
 
 main "$@"

@@ -7,7 +7,7 @@ import os
 
 import pyarrow as pa
 import pytest
-from conftest import rows_of
+from lake_engine import rows_of
 from deltalake import DeltaTable, Field, Schema, write_deltalake
 
 UTC = dt.timezone.utc

@@ -8,7 +8,7 @@ import uuid
 
 import pyarrow as pa
 import pytest
-from conftest import rows_of
+from lake_engine import rows_of
 from pyiceberg.catalog.sql import SqlCatalog
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.partitioning import PartitionField, PartitionSpec

@@ -21,10 +21,15 @@ PORT = 5432
 
 
 class Server:
-    """A server of its own in a temporary folder, stopped and removed at the end. Keeps its log if the test failed."""
+    """A server of its own in a temporary folder, stopped and removed at the end. Keeps its log if the test failed.
 
-    def __init__(self, conf="", lite=False, extension=True):
+    It listens on a socket in that folder, and with a "port" also there on the loopback interface."""
+
+    def __init__(self, conf="", lite=False, extension=True, port=None):
         self.dir = tempfile.mkdtemp(prefix="ivy_test.")
+        self.port = port or PORT
+        if port:
+            conf += "\nlisten_addresses = '127.0.0.1'\nport = %d" % port
         self.env = dict(os.environ, IVY_CONF=conf)
         if lite:
             self.env["IVY_LITE"] = "1"
@@ -67,7 +72,7 @@ class Server:
             raise
 
     def connect(self, dbname="postgres", user="postgres", **kwargs):
-        return psycopg.connect(host=self.dir, port=PORT, user=user, dbname=dbname, **kwargs)
+        return psycopg.connect(host=self.dir, port=self.port, user=user, dbname=dbname, **kwargs)
 
     def log(self):
         with open(os.path.join(self.dir, "log"), errors="replace") as log:
