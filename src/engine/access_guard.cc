@@ -23,9 +23,9 @@ constexpr std::string_view kOwnFunctions[] = {"ivy_rows", "ivy_files", "ivy_delt
 
 // Table functions whose first argument is a path, a glob, or a list of them.
 constexpr std::string_view kFileFunctions[] = {
-    "read_parquet",         "parquet_scan",      "read_csv",         "read_csv_auto",  "read_json",
-    "read_json_auto",       "read_json_objects", "ivy_iceberg_scan", "ivy_delta_scan", "ivy_iceberg_metadata",
-    "ivy_iceberg_snapshots"};
+    "read_parquet",          "parquet_scan",      "read_csv",         "read_csv_auto",  "read_json",
+    "read_json_auto",        "read_json_objects", "ivy_iceberg_scan", "ivy_delta_scan", "ivy_iceberg_metadata",
+    "ivy_iceberg_snapshots", "ivy_file_bytes"};
 
 [[noreturn]] void Refuse(const std::string& what) {
     ThrowSqlError(sqlstate::kInsufficientPrivilege, "the columnar engine must not " + what);

@@ -2,6 +2,7 @@
 // Channel: frames over a blocking socket.
 #include "engine/channel.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -57,6 +58,11 @@ Status Channel::SendOk() {
 
 Status Channel::SendError(const Error& error, Unavailable unavailable) {
     return SendMessage(MessageType::kError, ErrorMessage{error, unavailable});
+}
+
+bool Channel::PeerClosed() const {
+    pollfd connection{fd_, POLLRDHUP, 0};
+    return poll(&connection, 1, 0) > 0;
 }
 
 void Channel::Shutdown() { shutdown(fd_, SHUT_RDWR); }

@@ -37,6 +37,9 @@ class Channel {
     Status SendOk();
     Status SendError(const Error& error, Unavailable unavailable = Unavailable::kNo);
 
+    // Whether the peer has closed the connection.
+    bool PeerClosed() const;
+
     // Ends the connection in both directions: pending and later calls fail. The descriptor stays open meanwhile.
     void Shutdown();
 

@@ -52,6 +52,7 @@ void RegisterArrays(duckdb::ExtensionLoader& loader);
 void RegisterBytes(duckdb::ExtensionLoader& loader);
 // ivy_expect (ANY, VARCHAR)
 void RegisterExpect(duckdb::ExtensionLoader& loader);
+void RegisterStorable(duckdb::ExtensionLoader& loader);
 
 void RegisterScalarFunctions(duckdb::ExtensionLoader& loader);
 

@@ -213,6 +213,7 @@ void RegisterScalarFunctions(duckdb::ExtensionLoader& loader) {
     RegisterDateTime(loader);
     RegisterZoned(loader);
     RegisterExpect(loader);
+    RegisterStorable(loader);
     RegisterText(loader);
     RegisterCollation(loader);
     RegisterMath(loader);

@@ -15,6 +15,7 @@
 #include "engine/access_guard.h"
 #include "engine/delta_scan.h"
 #include "engine/error_map.h"
+#include "engine/file_bytes.h"
 #include "engine/file_scan.h"
 #include "engine/functions.h"
 #include "engine/inexact_guard.h"
@@ -27,7 +28,8 @@ namespace ivy::engine {
 namespace {
 
 // Settings that a query may choose for its own connection (Query.settings). All others are locked.
-const char* const kSessionSettings[] = {"TimeZone", "Calendar", kTimeZoneSetting};
+const char* const kSessionSettings[] = {"TimeZone", "Calendar", kTimeZoneSetting, "http_timeout",
+                                        "http_retries"};  // httpfs brings the last two
 
 void Configure(const Instance::Config& config, duckdb::DBConfig* duck) {
     duck->options.temporary_directory = config.temp_folder;
@@ -46,6 +48,7 @@ void Configure(const Instance::Config& config, duckdb::DBConfig* duck) {
 
 void RegisterFunctions(duckdb::DatabaseInstance& database) {
     duckdb::ExtensionLoader loader(database, "ivy");
+    RegisterFileBytes(loader);
     RegisterFileScan(loader);
     RegisterDeltaScan(loader);
     RegisterRowSource(loader);

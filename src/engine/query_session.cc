@@ -2,6 +2,9 @@
 // QuerySession: see the header. DuckDB's exceptions end here, in StatusFromException.
 #include "engine/query_session.h"
 
+#include <sys/stat.h>
+#include <unistd.h>
+
 #include <duckdb.hpp>
 
 #include <duckdb/main/client_context.hpp>
@@ -9,7 +12,9 @@
 #include <duckdb/parser/sql_statement.hpp>
 
 #include <algorithm>
+#include <cerrno>
 #include <chrono>
+#include <cstdio>
 
 #include "delta/chunk_convert.h"
 #include "engine/error_map.h"
@@ -250,6 +255,7 @@ Status QuerySession::Answer(const Query& query) {
     services_.queries_done++;
     if (failure) {
         services_.queries_failed++;
+        if (!query.renamed.empty()) unlink(query.written.c_str());  // complete, perhaps, but too late
         for (const uint32_t id : query.mirrors) {
             const auto mirror = services_.mirrors->Find(id);
             if (mirror && MayBeDamage(failure->error, mirror->location())) mirror->RequestCheck();
@@ -355,6 +361,18 @@ QuerySession::Outcome QuerySession::Explain(const std::string& sql, QueryDone* d
     }
 }
 
+Status QuerySession::FinishFile(const Query& query) {
+    if (query.renamed.empty()) return Status::Ok();
+    if (!channel_.PeerClosed()) {
+        if (chmod(query.written.c_str(), query.permissions) == 0 &&
+            rename(query.written.c_str(), query.renamed.c_str()) == 0) {
+            return Status::Ok();
+        }
+        return Status::FromErrno("could not write file \"" + query.renamed + "\"", errno);
+    }
+    return Status::Make(sqlstate::kQueryCanceled, "client closed the connection");
+}
+
 QuerySession::Outcome QuerySession::Execute(const Query& query, const std::string& sql, QueryDone* done, Status* sent) {
     try {
         Profiling profiling(*connection_, query.mode == QueryMode::kProfile);
@@ -363,6 +381,7 @@ QuerySession::Outcome QuerySession::Execute(const Query& query, const std::strin
             const auto type = query.mode == QueryMode::kCopy ? duckdb::StatementType::COPY_STATEMENT
                                                              : duckdb::StatementType::SELECT_STATEMENT;
             auto result = connection_->Submit(ParseOne(*connection_, sql, type));
+            if (hung_up_) connection_->Interrupt();  // DuckDB has forgotten an interruption from before
             if (result->HasError()) return FromEngine(ErrorFromDuck(result->GetErrorObject()));
             duckdb::QueryResultStream<> stream(std::move(result));
             if (const Status types = CheckTypes(stream.GetTypes(), query.result); !types.ok()) {
@@ -393,6 +412,7 @@ QuerySession::Outcome QuerySession::Execute(const Query& query, const std::strin
                 }
             }
         }
+        if (const Status finished = FinishFile(query); !finished.ok()) return FromEngine(finished.error());
         done->plan = profiling.Text();
         Bytes last = out.Take();
         AppendMessage(MessageType::kQueryDone, *done, &last);

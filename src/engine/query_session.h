@@ -61,6 +61,9 @@ class QuerySession {
     // Sends the result; *connection_lost is set if that failed, which needs no answer.
     Outcome Execute(const Query& query, const std::string& sql, QueryDone* done, Status* sent);
 
+    // Gives the file that a COPY has written its name. An error if the client has gone.
+    Status FinishFile(const Query& query);
+
     Failure FromEngine(const Error& error) const;
 
     Channel& channel_;

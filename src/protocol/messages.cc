@@ -164,6 +164,9 @@ void Query::Write(ByteWriter* out) const {
         WriteTexts(secret.scope, out);
         WriteStrings(secret.options, out);
     }
+    out->String(written);
+    out->String(renamed);
+    out->U32(permissions);
 }
 
 Result<Query> Query::Read(const Frame& frame) {
@@ -187,6 +190,9 @@ Result<Query> Query::Read(const Frame& frame) {
         secret.options = ReadStrings(&in);
         message.secrets.push_back(std::move(secret));
     }
+    message.written = in.String();
+    message.renamed = in.String();
+    message.permissions = in.U32();
     return Finished(in, std::move(message), "query message");
 }
 

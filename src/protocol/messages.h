@@ -127,6 +127,10 @@ struct Query {
     // Paths and globs that the client's user may read (kCopy: write): the engine opens no other lake files for it.
     std::vector<std::string> files;
     std::vector<Secret> secrets;
+    // kCopy: the file that "sql" writes gets these permissions and this name once it is complete, if the client is still
+    // there; else it is removed. Empty: it is left as and where it was written.
+    std::string written, renamed;
+    uint32_t permissions = 0;
     void Write(ByteWriter* out) const;
     static Result<Query> Read(const Frame& frame);
 };

@@ -506,6 +506,11 @@ class Moto:
                                          headers={"Content-Type": "application/octet-stream", "Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request"})
         urllib.request.urlopen(request, timeout=10).read()
 
+    def get(self, key):
+        request = urllib.request.Request("http://127.0.0.1:%d/bucket/%s" % (self.port, key),
+                                         headers={"Authorization": "AWS4-HMAC-SHA256 Credential=k/20260101/us-east-1/s3/aws4_request"})
+        return urllib.request.urlopen(request, timeout=10).read()
+
     def secret(self, name, scope="s3://bucket"):
         return ("SELECT mooncake.create_secret('%s', 's3', 'k', 's', '{\"ENDPOINT\": \"127.0.0.1:%d\", \"URL_STYLE\": \"path\", "
                 "\"USE_SSL\": false, \"REGION\": \"us-east-1\", \"SCOPE\": \"%s\"}')" % (name, self.port, scope))
@@ -681,8 +686,9 @@ TESTS = [test_types, test_casts, test_equality, test_empty, test_wide, test_many
          test_broken_servers, test_lite]
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
+def run_tests(tests, description, prepare):
+    """The program: runs tests on a server of their own, and exits."""
+    parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--files", type=int, default=2000, help="number of small files")
     parser.add_argument("--only", help="the one test to run")
     options = parser.parse_args()
@@ -694,8 +700,8 @@ def main():
         with Server() as server, server.connect(autocommit=True) as connection:
             connection.execute("SET timezone = 'UTC'")
             context = Context(server, connection, folder, options.files)
-            make_files(context)
-            for test in TESTS:
+            prepare(context)
+            for test in tests:
                 if options.only and test.__name__ != "test_" + options.only:
                     continue
                 begin = time.monotonic()
@@ -707,8 +713,8 @@ def main():
                     print("FAILED  %s: %s: %s" % (test.__name__, type(error).__name__, str(error)[:2000]), flush=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    return 1 if failed else 0
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run_tests(TESTS, __doc__, make_files)

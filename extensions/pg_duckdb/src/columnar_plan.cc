@@ -68,4 +68,8 @@ ColumnType UnpackType(const Node* node) {
             static_cast<uint8_t>(packed >> 16 & 0xff)};
 }
 
+Node* PackType(ColumnType type) {
+    return reinterpret_cast<Node*>(makeInteger(static_cast<int>(type.kind) | type.precision << 8 | type.scale << 16));
+}
+
 }  // namespace ivy::duck

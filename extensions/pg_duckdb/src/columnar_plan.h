@@ -41,7 +41,8 @@ ColumnarPlan MakeColumnarPlan(PlanLevel level, const translate::Translation* tra
 List* PackPlan(const ColumnarPlan& plan);
 ColumnarPlan UnpackPlan(List* packed);
 
-// The type that an Integer of result_types stands for.
+// The type that an Integer of result_types stands for, and back.
 ColumnType UnpackType(const Node* node);
+Node* PackType(ColumnType type);
 
 }  // namespace ivy::duck

@@ -170,15 +170,26 @@ List* LakeFiles(ColumnarScanState* state) {
     return files;
 }
 
-// Sends everything that the engine needs and waits for the beginning of its answer.
-bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn) {
+// Sends everything that the engine needs and waits for the beginning of its answer. "copy" (may be null) is what to do with
+// the rows.
+bool AskEngine(ColumnarScanState* state, QueryMode mode, XLogRecPtr lsn, const EngineCopy* copy = nullptr) {
     EngineQuery* engine = &state->engine;
     List* files = LakeFiles(state);
     const char* sql = nullptr;
     if (!PrepareGuarded(state, mode, &sql)) return false;
-    const QueryText text = {sql,  state->plan.mirrors, state->plan.result_types, Estate(state)->es_snapshot, lsn, mode,
-                            files};
+    List* types = state->plan.result_types;
+    if (copy) {
+        sql = psprintf("%s%s%s", copy->begin, sql, copy->end);
+        types = list_make1(PackType({TypeKind::kInt64}));
+        files = list_concat(files, copy->files);
+    }
+    const QueryText text = {
+        sql, state->plan.mirrors, types, Estate(state)->es_snapshot, lsn, mode, files, copy ? copy->finished : nullptr};
     return SendEngineQuery(engine, text) && AwaitEngineResult(engine);
+}
+
+XLogRecPtr LsnToAwait(const ColumnarScanState* state) {
+    return state->plan.mirrors == NIL ? InvalidXLogRecPtr : FlushVisibleWal();
 }
 
 // Adds what the engine told at the end to what EXPLAIN ANALYZE shows, once a run.
@@ -278,8 +289,7 @@ void Start(ColumnarScanState* state) {
         InitReaders(state);
         RegisterReads(state);
         const QueryMode mode = state->css.ss.ps.instrument ? QueryMode::kProfile : QueryMode::kExecute;
-        const XLogRecPtr lsn = state->plan.mirrors == NIL ? InvalidXLogRecPtr : FlushVisibleWal();
-        if (!AskEngine(state, mode, lsn)) {
+        if (!AskEngine(state, mode, LsnToAwait(state))) {
             StartFallback(state);
         } else {
             TakeSummary(state);
@@ -533,6 +543,41 @@ CustomScan* MakeColumnarScan(const ColumnarPlan& plan, List* values, List* targe
     scan->scan.plan.targetlist = target_list;
     scan->scan.plan.qual = quals;
     return scan;
+}
+
+ColumnarScanState* WholeColumnarScan(PlanState* plan) {
+    if (!plan || !IsA(plan, CustomScanState)) return nullptr;
+    ColumnarScanState* state = State(reinterpret_cast<CustomScanState*>(plan));
+    return state->css.methods == &kExecMethods && state->plan.level == PlanLevel::kWhole ? state : nullptr;
+}
+
+bool CopyOnEngine(ColumnarScanState* state, const EngineCopy* copy, uint64* rows) {
+    MemoryContext before = MemoryContextSwitchTo(state->run_context);
+    EngineQuery* engine = &state->engine;
+    state->started = true;
+    state->runs++;
+    *engine = EngineQuery{};
+    *rows = 0;
+    const char* reason = nullptr;
+    bool copied = MayServe(state, &reason);
+    if (copied) {
+        RegisterReads(state);
+        copied = AskEngine(state, QueryMode::kCopy, LsnToAwait(state), copy);
+    } else {
+        SetFailure(engine, Unavailable::kNotReady, reason);
+    }
+    while (copied && !engine->done) {
+        copied = NextEngineChunk(engine);
+        for (size_t row = 0; copied && row < engine->rows; row++) *rows += EngineColumn(engine, 0)->Get<uint64>(row);
+    }
+    MemoryContextSwitchTo(before);
+    return copied;
+}
+
+void ContinueOnRowTable(ColumnarScanState* state) {
+    MemoryContext before = MemoryContextSwitchTo(state->run_context);
+    StartFallback(state);
+    MemoryContextSwitchTo(before);
 }
 
 char* ExplainOnEngine(ColumnarScanState* state, const char** why) {

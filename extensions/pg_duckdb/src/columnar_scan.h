@@ -73,6 +73,23 @@ struct ColumnarScanState {
     const char* profile;  // DuckDB's plan with times, of the last run
 };
 
+// A COPY whose rows are those of a whole query, and which the engine runs itself.
+struct EngineCopy {
+    const char* begin;             // its text: what stands before the query's own...
+    const char* end;               // ...and after
+    List* files;                   // char*: what it writes
+    const FinishedFile* finished;  // or null
+};
+
+// The state of a plan that is nothing but one ColumnarScan for the whole query, or null.
+ColumnarScanState* WholeColumnarScan(PlanState* plan);
+
+// Runs the copy in the place of a node that was not executed yet, and tells the number of rows. False: state->engine.failure
+// says why not; the error is to be raised, or:
+bool CopyOnEngine(ColumnarScanState* state, const EngineCopy* copy, uint64* rows);
+// ...the node, when it is executed now, returns the row table's rows. ereports if it may not.
+void ContinueOnRowTable(ColumnarScanState* state);
+
 // The DuckDB plan of a node that is not executed, palloc'ed; or null and *why. Uploads no rows.
 char* ExplainOnEngine(ColumnarScanState* state, const char** why);
 

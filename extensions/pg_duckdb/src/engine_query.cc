@@ -125,6 +125,9 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
     const char* timezone = pg_get_timezone_name(session_timezone);
     const char* zone_table = strstr(text.sql, "ivy_zoned_") ? translate::ZoneTable(session_timezone) : nullptr;
     const List* secrets = SecretsFor(text.files);
+    bool network = false;
+    for (int i = 0; i < list_length(text.files); i++)
+        network = network || IsNetworkPath(static_cast<const char*>(list_nth(text.files, i)));
     pg::Guard([&] {
         ivy::Query message;
         message.sql = text.sql;
@@ -133,6 +136,10 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
             message.result.push_back(UnpackType(static_cast<const Node*>(list_nth(text.result_types, i))));
         }
         message.settings.emplace_back("TimeZone", timezone);
+        if (network) {
+            message.settings.emplace_back("http_timeout", std::to_string(http_timeout_s));
+            message.settings.emplace_back("http_retries", std::to_string(http_retries));
+        }
         if (zone_table) message.settings.emplace_back("ivy_time_zone", zone_table);
         message.snapshot = pg::ConvertSnapshot(*text.snapshot, next);
         message.lsn = text.lsn;
@@ -143,6 +150,11 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
         }
         for (int i = 0; i < list_length(secrets); i++) {
             message.secrets.push_back(ConvertSecret(static_cast<const LakeSecret*>(list_nth(secrets, i))));
+        }
+        if (text.finished) {
+            message.written = text.finished->written;
+            message.renamed = text.finished->renamed;
+            message.permissions = text.finished->permissions;
         }
         AppendMessage(MessageType::kQuery, message, &pg::EngineOut(query->lease));
     });

@@ -38,6 +38,13 @@ struct EngineQuery {
     const char* plan;  // or null
 };
 
+// What becomes of a file that a COPY has written, once it is complete.
+struct FinishedFile {
+    const char* written;
+    const char* renamed;
+    uint32 permissions;
+};
+
 struct QueryText {
     const char* sql;
     List* mirrors;       // OIDs
@@ -45,7 +52,8 @@ struct QueryText {
     ::Snapshot snapshot;
     XLogRecPtr lsn;
     QueryMode mode;
-    List* files;  // char*: lake files that the query opens, as named in it
+    List* files;                   // char*: lake files that the query opens, as named in it
+    const FinishedFile* finished;  // kCopy; or null
 };
 
 // Connects. False: see query->failure, here and below.

@@ -4,7 +4,6 @@
 
 #include "columnar_plan.h"
 #include "engine_query.h"
-#include "row_upload.h"
 #include "types/type_map.h"
 
 extern "C" {
@@ -18,23 +17,11 @@ namespace ivy::duck {
 
 namespace {
 
-[[noreturn]] void RaiseFailure(const EngineFailure& failure) {
-    if (failure.unavailable == Unavailable::kNo || failure.unavailable == Unavailable::kFailed) {
-        pg::RaiseCaptured(failure.error);
-    }
-    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("files can't be read now"),
-                    errdetail_internal("%s", failure.error.message ? failure.error.message : "unknown reason")));
-    pg_unreachable();
-}
-
-Integer* PackType(ColumnType type) {
-    return makeInteger(static_cast<int>(type.kind) | type.precision << 8 | type.scale << 16);
-}
-
 // Sends a query and waits for the beginning of its answer.
 bool StartQuery(EngineQuery* engine, const char* sql, List* result_types, List* files) {
     if (!OpenEngineQuery(engine, CurrentMemoryContext)) return false;
-    const QueryText text = {sql, NIL, result_types, GetActiveSnapshot(), InvalidXLogRecPtr, QueryMode::kExecute, files};
+    const QueryText text = {sql,   NIL,    result_types, GetActiveSnapshot(), InvalidXLogRecPtr, QueryMode::kExecute,
+                            files, nullptr};
     return SendEngineQuery(engine, text) && AwaitEngineResult(engine);
 }
 
@@ -56,6 +43,15 @@ struct Reader {
 };
 
 }  // namespace
+
+void RaiseLakeFailure(const EngineFailure& failure) {
+    if (failure.unavailable == Unavailable::kNo || failure.unavailable == Unavailable::kFailed) {
+        pg::RaiseCaptured(failure.error);
+    }
+    ereport(ERROR, (errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("files can't be read now"),
+                    errdetail_internal("%s", failure.error.message ? failure.error.message : "unknown reason")));
+    pg_unreachable();
+}
 
 List* RunLakeTexts(const char* sql, int columns, List* files, bool may_fail) {
     MemoryContext caller = CurrentMemoryContext;
@@ -83,28 +79,10 @@ List* RunLakeTexts(const char* sql, int columns, List* files, bool may_fail) {
             MemoryContextSwitchTo(context);
         }
     }
-    if (!ok && !(may_fail && engine.failure.unavailable == Unavailable::kFailed)) RaiseFailure(engine.failure);
+    if (!ok && !(may_fail && engine.failure.unavailable == Unavailable::kFailed)) RaiseLakeFailure(engine.failure);
     MemoryContextSwitchTo(caller);
     MemoryContextDelete(context);
     return ok ? rows : NIL;
-}
-
-uint64 RunLakeCopy(const char* sql, ::Query* rows, const char* text, List* files) {
-    EngineQuery engine{};
-    if (!OpenEngineQuery(&engine, CurrentMemoryContext) || !UploadQuery(&engine, rows, text))
-        RaiseFailure(engine.failure);
-    const QueryText query = {
-        sql,  NIL, list_make1(PackType({TypeKind::kInt64})), GetActiveSnapshot(), InvalidXLogRecPtr, QueryMode::kCopy,
-        files};
-    if (!SendEngineQuery(&engine, query) || !AwaitEngineResult(&engine) || !NextEngineChunk(&engine)) {
-        RaiseFailure(engine.failure);
-    }
-    uint64 count = 0;
-    while (!engine.done) {
-        for (size_t row = 0; row < engine.rows; row++) count += EngineColumn(&engine, 0)->Get<uint64>(row);
-        if (!NextEngineChunk(&engine)) RaiseFailure(engine.failure);
-    }
-    return count;
 }
 
 void ReadLakeTable(const LakeTable* table, TupleDesc desc, Tuplestorestate* store) {
@@ -133,7 +111,7 @@ void ReadLakeTable(const LakeTable* table, TupleDesc desc, Tuplestorestate* stor
     appendStringInfo(&sql, " FROM %s", table->source);
 
     EngineQuery engine{};
-    if (!StartQuery(&engine, sql.data, types, table->call->paths)) RaiseFailure(engine.failure);
+    if (!StartQuery(&engine, sql.data, types, table->call->paths)) RaiseLakeFailure(engine.failure);
     CastPosition position{table, nullptr};
     ErrorContextCallback callback{error_context_stack, DescribeCast, &position};
     error_context_stack = &callback;
@@ -141,7 +119,7 @@ void ReadLakeTable(const LakeTable* table, TupleDesc desc, Tuplestorestate* stor
     auto* nulls = static_cast<bool*>(palloc0(sizeof(bool) * count));
     while (true) {
         position.column = nullptr;
-        if (!NextEngineChunk(&engine)) RaiseFailure(engine.failure);
+        if (!NextEngineChunk(&engine)) RaiseLakeFailure(engine.failure);
         if (engine.done) break;
         CHECK_FOR_INTERRUPTS();
         for (size_t row = 0; row < engine.rows; row++) {

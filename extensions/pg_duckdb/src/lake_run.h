@@ -11,6 +11,7 @@ extern "C" {
 #include "utils/tuplestore.h"
 }
 
+#include "engine_query.h"
 #include "lake_columns.h"
 
 namespace ivy::duck {
@@ -19,8 +20,8 @@ namespace ivy::duck {
 // those that it opens. ereports; with "may_fail" an error of the engine's gives NIL.
 List* RunLakeTexts(const char* sql, int columns, List* files, bool may_fail = false);
 
-// Runs one COPY (SELECT ... FROM {rows:0}) TO, whose rows are those of "rows", and gives their number. ereports.
-uint64 RunLakeCopy(const char* sql, ::Query* rows, const char* text, List* files);
+// Raises a failure of the engine's.
+[[noreturn]] void RaiseLakeFailure(const EngineFailure& failure);
 
 // Reads all rows of a table into a tuplestore, with the columns of "desc". ereports.
 void ReadLakeTable(const LakeTable* table, TupleDesc desc, Tuplestorestate* store);

@@ -28,7 +28,7 @@ struct UploadReceiver {
     types::DatumWriter* writers;
     ColumnChunkBuilder* builder;
     MemoryContext scratch;  // detoasted values of the rows of one chunk
-    bool failed;
+    int unstorable;         // the number of the column with a value that can't be held; 0: none
 };
 
 UploadReceiver* Upload(DestReceiver* receiver) { return reinterpret_cast<UploadReceiver*>(receiver); }
@@ -55,13 +55,13 @@ bool ReceiveRow(TupleTableSlot* slot, DestReceiver* receiver) {
         if (slot->tts_isnull[i]) {
             pg::Guard([&] { column->AppendNull(); });
         } else if (!writer->write(writer, slot->tts_values[i], column)) {
-            upload->failed = true;
+            upload->unstorable = i + 1;
             break;
         }
     }
     if (upload->columns == 0) upload->builder->AddEmptyRows(1);
     MemoryContextSwitchTo(before);
-    if (upload->failed) return false;
+    if (upload->unstorable > 0) return false;
     if (upload->builder->rows() < kChunkRows && upload->builder->bytes() < kChunkBytes) return true;
     return SendChunk(upload);
 }
@@ -89,18 +89,9 @@ void Announce(UploadReceiver* upload, List* target_list) {
     });
 }
 
-// What an upload's query takes from where it stands.
-struct Surroundings {
-    const char* text;
-    ::Snapshot snapshot;
-    ParamListInfo params;
-    QueryEnvironment* environment;
-    bool checked;  // privileges were checked with the query that it is a part of
-};
+}  // namespace
 
-bool Upload(EngineQuery* query, ::Query* rows, const Surroundings& outer, bool announce_only) {
-    MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "columnar row source", ALLOCSET_DEFAULT_SIZES);
-    MemoryContext before = MemoryContextSwitchTo(context);
+DestReceiver* BeginUpload(EngineQuery* query, List* target_list) {
     auto* upload = static_cast<UploadReceiver*>(palloc0(sizeof(UploadReceiver)));
     upload->receiver.receiveSlot = ReceiveRow;
     upload->receiver.rStartup = Startup;
@@ -108,43 +99,45 @@ bool Upload(EngineQuery* query, ::Query* rows, const Surroundings& outer, bool a
     upload->receiver.rDestroy = Finish;
     upload->receiver.mydest = DestNone;
     upload->query = query;
-    upload->scratch = AllocSetContextCreate(context, "columnar row source values", ALLOCSET_DEFAULT_SIZES);
-    Announce(upload, rows->targetList);
+    upload->scratch = AllocSetContextCreate(CurrentMemoryContext, "columnar row source values", ALLOCSET_DEFAULT_SIZES);
+    Announce(upload, target_list);
+    return &upload->receiver;
+}
 
+bool EndUpload(DestReceiver* receiver, int* unstorable) {
+    UploadReceiver* upload = Upload(receiver);
+    if (upload->unstorable > 0) {
+        if (unstorable) *unstorable = upload->unstorable;
+        SetFailure(upload->query, Unavailable::kInexact,
+                   "a row table holds a value that the columnar engine can't hold exactly");
+        return false;
+    }
+    if (upload->builder->rows() > 0) SendChunk(upload);
+    return true;
+}
+
+bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only) {
+    MemoryContext context = AllocSetContextCreate(CurrentMemoryContext, "columnar row source", ALLOCSET_DEFAULT_SIZES);
+    MemoryContext before = MemoryContextSwitchTo(context);
+    DestReceiver* receiver = BeginUpload(query, rows->targetList);
     if (!announce_only) {
         auto* copy = static_cast<::Query*>(copyObjectImpl(rows));
-        if (outer.checked) copy->queryId = 0;  // not a statement of its own to what counts statements
-        if (outer.checked) ClearPermissions(copy);
-        PlannedStmt* plan = pg_plan_query(copy, outer.text, CURSOR_OPT_PARALLEL_OK, outer.params);
-        QueryDesc* desc = CreateQueryDesc(plan, outer.text, outer.snapshot, nullptr, &upload->receiver, outer.params,
-                                          outer.environment, 0);
+        copy->queryId = 0;       // not a statement of its own to what counts statements
+        ClearPermissions(copy);  // they were checked with the query that it is a part of
+        PlannedStmt* plan =
+            pg_plan_query(copy, outer->es_sourceText, CURSOR_OPT_PARALLEL_OK, outer->es_param_list_info);
+        QueryDesc* desc = CreateQueryDesc(plan, outer->es_sourceText, outer->es_snapshot, nullptr, receiver,
+                                          outer->es_param_list_info, outer->es_queryEnv, 0);
         ExecutorStart(desc, 0);
         ExecutorRun(desc, ForwardScanDirection, 0);
         ExecutorFinish(desc);
         ExecutorEnd(desc);
         FreeQueryDesc(desc);
-        if (!upload->failed && upload->builder->rows() > 0) SendChunk(upload);
     }
     MemoryContextSwitchTo(before);
-    const bool sent = !upload->failed;
+    const bool sent = EndUpload(receiver, nullptr);
     MemoryContextDelete(context);
-    if (!sent) {
-        SetFailure(query, Unavailable::kInexact,
-                   "a row table holds a value that the columnar engine can't hold exactly");
-    }
     return sent;
-}
-
-}  // namespace
-
-bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only) {
-    const Surroundings surroundings{outer->es_sourceText, outer->es_snapshot, outer->es_param_list_info,
-                                    outer->es_queryEnv, true};
-    return Upload(query, rows, surroundings, announce_only);
-}
-
-bool UploadQuery(EngineQuery* query, ::Query* rows, const char* text) {
-    return Upload(query, rows, Surroundings{text, GetActiveSnapshot(), nullptr, nullptr, false}, false);
 }
 
 }  // namespace ivy::duck

@@ -7,6 +7,7 @@
 
 extern "C" {
 #include "nodes/execnodes.h"
+#include "tcop/dest.h"
 }
 
 #include "engine_query.h"
@@ -18,7 +19,11 @@ namespace ivy::duck {
 // see query->failure.
 bool UploadRows(EngineQuery* query, ::Query* rows, EState* outer, bool announce_only);
 
-// The same for a query of its own, whose privileges are checked, under the active snapshot.
-bool UploadQuery(EngineQuery* query, ::Query* rows, const char* text);
+// The same for a query that the caller runs: announces rows of these columns (TargetEntry), and gives a receiver that sends
+// them. Both live in the current context.
+DestReceiver* BeginUpload(EngineQuery* query, List* target_list);
+// Sends the last rows, after the query has ended. False: see query->failure; *unstorable (may be null) is the number of the
+// column with a value that can't be held.
+bool EndUpload(DestReceiver* receiver, int* unstorable);
 
 }  // namespace ivy::duck

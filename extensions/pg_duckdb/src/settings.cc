@@ -18,6 +18,8 @@ int freshness_timeout_ms;
 int engine_timeout_ms;
 int execution;
 char* lake_network_role;
+int http_timeout_s;
+int http_retries;
 
 namespace {
 
@@ -96,6 +98,12 @@ void DefineSettings() {
                                "Sets the role whose members may read and write files at network locations.",
                                "Superusers always may; \"public\" means everyone.", &lake_network_role,
                                "mooncake_network", PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("duckdb.http_timeout", "Sets how long a server at a network location may take to answer.",
+                            "It is then asked again, \"duckdb.http_retries\" times.", &http_timeout_s, 30, 1, 24 * 3600,
+                            PGC_USERSET, GUC_UNIT_S, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable("duckdb.http_retries",
+                            "Sets how often a server at a network location is asked again after a failure.", nullptr,
+                            &http_retries, 3, 0, 100, PGC_USERSET, 0, nullptr, nullptr, nullptr);
     // The prefix "mooncake" is shared with pg_mooncake, which is loaded later and reserves it.
     MarkGUCPrefixReserved("duckdb");
 }

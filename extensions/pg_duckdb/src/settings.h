@@ -22,6 +22,8 @@ extern bool fallback;              // mooncake.fallback
 extern int freshness_timeout_ms;   // mooncake.freshness_timeout
 extern int engine_timeout_ms;      // mooncake.engine_timeout: wait for an engine that is starting
 extern char* lake_network_role;    // duckdb.lake_network_role: whose members may use network locations
+extern int http_timeout_s;         // duckdb.http_timeout: for a server's answer at a network location
+extern int http_retries;           // duckdb.http_retries: how often it is asked again
 extern int execution;              // mooncake.execution
 
 // Call in _PG_init.
