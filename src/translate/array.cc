@@ -70,15 +70,7 @@ bool ArrayText(Translator* t, Node* node, const char** text) {
         *text = value.text;
         return true;
     }
-    if (ElementKindOf(node) == ElementKind::kNone)
-        return Refuse(t, "constant or parameter of type %s", format_type_be(exprType(node)));
-    auto* cast = makeNode(CoerceViaIO);
-    cast->arg = reinterpret_cast<Expr*>(copyObjectImpl(node));
-    cast->resulttype = TEXTOID;
-    cast->resultcollid = DEFAULT_COLLATION_OID;
-    cast->coerceformat = COERCE_EXPLICIT_CAST;
-    cast->location = -1;
-    if (!TranslateValue(t, reinterpret_cast<Node*>(cast), &value)) return false;
+    if (!TranslateArrayValue(t, node, &value)) return false;
     *text = value.text;
     return true;
 }
@@ -175,6 +167,22 @@ constexpr Signature kRows[] = {
 };
 
 }  // namespace
+
+bool TranslateArrayValue(Translator* t, Node* node, Sql* out) {
+    if (ElementKindOf(node) == ElementKind::kNone)
+        return Refuse(t, "constant or parameter of type %s", format_type_be(exprType(node)));
+    auto* cast = makeNode(CoerceViaIO);
+    cast->arg = reinterpret_cast<Expr*>(copyObjectImpl(node));
+    cast->resulttype = TEXTOID;
+    cast->resultcollid = DEFAULT_COLLATION_OID;
+    cast->coerceformat = COERCE_EXPLICIT_CAST;
+    cast->location = -1;
+    Sql value;
+    if (!TranslateValue(t, reinterpret_cast<Node*>(cast), &value)) return false;
+    *out = ColumnOf(exprType(node), -1, value.text);
+    out->is_null = value.is_null;
+    return true;
+}
 
 SignatureTable ArraySignatures() { return {kRows, lengthof(kRows)}; }
 

@@ -232,7 +232,10 @@ bool TranslateExpression(Translator* t, Node* node, Sql* out) {
     check_stack_depth();
     const bool as_qual = t->as_qual;
     t->as_qual = false;
-    if (!IsA(node, Var) && !IsA(node, BoolExpr) && IsValue(node)) return TranslateValue(t, node, out);
+    if (!IsA(node, Var) && !IsA(node, BoolExpr) && IsValue(node)) {
+        const bool is_array = OidIsValid(get_element_type(getBaseType(exprType(node))));
+        return is_array ? TranslateArrayValue(t, node, out) : TranslateValue(t, node, out);
+    }
     switch (nodeTag(node)) {
         case T_Var: return TranslateVar(t, castNode(Var, node), out);
         case T_Param: {

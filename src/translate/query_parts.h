@@ -31,6 +31,8 @@ bool TextOf(Translator* t, const Sql& e, Sql* out);
 bool FromText(Translator* t, const Sql& text, Oid type, Sql* out);
 // Arrays (array.cc).
 bool TranslateArray(Translator* t, ArrayExpr* array, Sql* out);
+// A constant or parameter as text. (After ANY and ALL, TranslateValue gives a list.)
+bool TranslateArrayValue(Translator* t, Node* node, Sql* out);
 bool TranslateSubscript(Translator* t, SubscriptingRef* subscript, Sql* out);
 // "x = ANY (array)" or "x <> ALL (array)" of an array that varies by row.
 bool TranslateAnyOfArray(Translator* t, const Signature* signature, ScalarArrayOpExpr* expression, Sql* out);

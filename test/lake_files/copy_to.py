@@ -43,7 +43,7 @@ COMPUTED = [
     "SELECT i2 % 5 AS x, count(DISTINCT t) AS c, stddev(f4) AS s, variance(d) AS v, bool_or(b) AS bo, string_agg(v, ',' ORDER BY id) AS l, "
     "array_agg(id ORDER BY id) AS a, percentile_cont(0.5) WITHIN GROUP (ORDER BY id) AS p FROM m GROUP BY 1",
     "SELECT CASE WHEN id % 2 = 0 THEN d ELSE wide END AS k, coalesce(n, d) AS l, NULL::integer AS m, NULL AS unknown, 'x' AS y, 1.50 AS z, 1e400 AS w, "
-    "now() > '2000-01-01' AS later, interval '1 day' AS iv, date_trunc('hour', ts) AS h, tz AT TIME ZONE 'Asia/Tokyo' AS tokyo, "
+    "now() > '2000-01-01' AS later, ARRAY[1,2] AS arr, coalesce(ia, '[5:6]={7,NULL}') AS ci, interval '1 day' AS iv, date_trunc('hour', ts) AS h, tz AT TIME ZONE 'Asia/Tokyo' AS tokyo, "
     "extract(year FROM da) AS ye, id::text AS idt, d::text AS dt, da + 1 AS tomorrow, ts - ts AS zero FROM m WHERE id % 3 = 0 AND da < '3000-01-01' AND isfinite(ts)",
     "SELECT c::text AS c, c AS c, length(t) AS l, upper(v) AS u, t || 'x' AS cat, substr(t, 2) AS sub, by || by AS bb, md5(t) AS md5, u AS u, "
     "jb -> 'a' AS ja, jb ->> 'b' AS jt, ia[1] AS i1, array_length(ia, 1) AS al, e AS mood FROM m",

@@ -60,6 +60,11 @@ uint64 RunInsert(const char* sql, Node* condition) {
     return rows;
 }
 
+void DescribeCopy(void* arg) {
+    const auto* copy = static_cast<const CopyStmt*>(arg);
+    errcontext("COPY %s, file \"%s\"", copy->relation->relname, copy->filename);
+}
+
 }  // namespace
 
 uint64 CopyFromFile(const CopyStmt* copy, CopyFormat format) {
@@ -81,7 +86,11 @@ uint64 CopyFromFile(const CopyStmt* copy, CopyFormat format) {
                          quote_literal_cstr(option->arg ? defGetString(option) : "true"));
     }
     appendStringInfo(&sql, ") AS (%s)", declared.data);
-    return RunInsert(sql.data, copy->whereClause);
+    ErrorContextCallback callback{error_context_stack, DescribeCopy, const_cast<CopyStmt*>(copy)};
+    error_context_stack = &callback;
+    const uint64 rows = RunInsert(sql.data, copy->whereClause);
+    error_context_stack = callback.previous;
+    return rows;
 }
 
 }  // namespace ivy::duck
