@@ -24,7 +24,7 @@ bool CanFollow(const std::vector<MirrorColumn>& from, const std::vector<MirrorCo
         if (old == from.end()) continue;
         const bool wider = old->type.kind == TypeKind::kDecimal && column.type.kind == TypeKind::kDecimal &&
                            old->type.scale == column.type.scale && old->type.precision <= column.type.precision;
-        if (!(old->type == column.type) && !wider) return false;
+        if ((!(old->type == column.type) && !wider) || old->numeric_scale != column.numeric_scale) return false;
     }
     return true;
 }
@@ -227,7 +227,8 @@ void CaptureWorker::UpdateMirror(CapturedMirror* captured, const CapturedMirror&
     MirrorOpen& told = captured->told;
     const bool same = pg::Guard([&] {
         const auto equal = [](const MirrorColumn& a, const MirrorColumn& b) {
-            return a.id == b.id && a.name == b.name && a.type == b.type && a.not_null == b.not_null;
+            return a.id == b.id && a.name == b.name && a.type == b.type && a.not_null == b.not_null &&
+                   a.numeric_scale == b.numeric_scale;
         };
         return told.schema_name == wanted.told.schema_name && told.table_name == wanted.told.table_name &&
                told.sort == wanted.told.sort &&

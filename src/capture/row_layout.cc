@@ -61,14 +61,25 @@ void ShapeOfMirror(const mooncake::MirrorRow* row, TupleDesc source, MirrorShape
     pg::Guard([&] {
         shape->key.assign(row->key, row->key + row->key_count);
         shape->stored.clear();
-        if (row->options.columns == NIL) return;
+        shape->numeric_scale = mooncake::NumericScaleOf(row->options, nullptr);
+        shape->numeric_scales.clear();
         for (int i = 0; i < source->natts; i++) {
             Form_pg_attribute attribute = TupleDescAttr(source, i);
-            if (attribute->attisdropped || !mooncake::IsStoredColumn(row->options, NameStr(attribute->attname)))
-                continue;
+            if (attribute->attisdropped) continue;
+            const char* name = NameStr(attribute->attname);
+            const int scale = mooncake::NumericScaleOf(row->options, name);
+            if (scale != shape->numeric_scale) shape->numeric_scales.emplace_back(attribute->attnum, scale);
+            if (row->options.columns == NIL || !mooncake::IsStoredColumn(row->options, name)) continue;
             shape->stored.push_back(attribute->attnum);
         }
     });
+}
+
+int MirrorShape::NumericScale(AttrNumber attribute) const {
+    for (const auto& [listed, scale] : numeric_scales) {
+        if (listed == attribute) return scale;
+    }
+    return numeric_scale;
 }
 
 RowLayout* MakeRowLayout(MemoryContext parent, TupleDesc source, TupleDesc table, const MirrorShape& shape) {
@@ -89,7 +100,8 @@ RowLayout* MakeRowLayout(MemoryContext parent, TupleDesc source, TupleDesc table
         LayoutColumn* column = &layout->columns[layout->column_count++];
         column->attnum = own;
         column->id = attribute->attnum;
-        types::InitDatumWriter(&column->writer, attribute->atttypid, attribute->atttypmod);
+        types::InitDatumWriter(&column->writer, attribute->atttypid, attribute->atttypmod,
+                               shape.NumericScale(attribute->attnum));
     }
     const int key_count = static_cast<int>(shape.key.size());
     layout->key = static_cast<int*>(palloc(sizeof(int) * Max(key_count, 1)));
@@ -143,8 +155,14 @@ std::vector<MirrorColumn> LayoutColumns(const RowLayout& layout) {
     for (int i = 0; i < layout.column_count; i++) {
         const LayoutColumn& column = layout.columns[i];
         Form_pg_attribute attribute = TupleDescAttr(layout.source, column.id - 1);
-        columns.push_back({static_cast<uint32_t>(column.id), NameStr(attribute->attname), column.writer.mapping.column,
-                           attribute->attnotnull});
+        MirrorColumn& made = columns.emplace_back();
+        made.id = static_cast<uint32_t>(column.id);
+        made.name = NameStr(attribute->attname);
+        made.type = column.writer.mapping.column;
+        made.not_null = attribute->attnotnull;
+        if (column.writer.numeric_scale != types::kNoNumericScale) {
+            made.numeric_scale = static_cast<uint8_t>(column.writer.numeric_scale);
+        }
     }
     return columns;
 }

@@ -15,6 +15,8 @@ extern "C" {
 #include "nodes/bitmapset.h"
 }
 
+#include <utility>
+
 #include "pg_mooncake/src/catalog.h"
 #include "protocol/messages.h"
 #include "types/type_map.h"
@@ -28,6 +30,11 @@ struct MirrorShape {
     Identity identity = Identity::kKey;
     std::vector<int16> key;
     std::vector<int16> stored;  // ascending; empty: all
+    // How numerics without a precision are stored: those listed with their own scale, all others with this one.
+    int numeric_scale = types::kNoNumericScale;
+    std::vector<std::pair<int16, int>> numeric_scales;
+
+    int NumericScale(AttrNumber attribute) const;
 };
 
 // The shape of a mirror whose source has this descriptor now.

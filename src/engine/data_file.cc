@@ -9,6 +9,8 @@
 
 #include "delta/chunk_convert.h"
 #include "engine/error_map.h"
+#include "engine/query_inputs.h"
+#include "engine/stored_numeric.h"
 #include "iceberg/metadata.h"
 
 namespace ivy::engine {
@@ -51,17 +53,16 @@ std::string Quoted(const std::string& text) {
     return quoted + "'";
 }
 
-// "SELECT <columns, by field id, with the mirror's types>, file_row_number FROM <file>". Glob characters in the path do
+// "SELECT <columns, found by field id, with the mirror's types>, file_row_number FROM <file>". Glob characters in the path do
 // not matter, since a path that exists is taken literally.
 std::string SelectFrom(const std::string& path, const std::vector<MirrorColumn>& columns) {
     std::string schema, list;
-    for (const MirrorColumn& column : columns) {
-        const std::string name = "c" + std::to_string(column.id);
+    for (const MirrorColumn& column : FileColumns(columns)) {
         if (!schema.empty()) schema += ", ";
-        schema += std::to_string(column.id) + ": {name: '" + name + "', type: '" + column.type.DuckName() +
-                  "', default_value: NULL}";
-        list += name + ", ";
+        schema += std::to_string(column.id) + ": {name: '" + EngineColumnName(column.id) + "', type: '" +
+                  column.type.DuckName() + "', default_value: NULL}";
     }
+    for (const MirrorColumn& column : columns) list += StoredColumnSql(column) + ", ";
     return "SELECT " + list + "file_row_number FROM read_parquet(" + Quoted(path) + ", schema = MAP {" + schema +
            "}, file_row_number = true)";
 }

@@ -15,6 +15,7 @@
 #include "delta/chunk_convert.h"
 #include "engine/bitmap_filter.h"
 #include "engine/query_inputs.h"
+#include "engine/stored_numeric.h"
 
 namespace ivy::engine {
 namespace {
@@ -80,7 +81,7 @@ class ViewFileReader final : public duckdb::MultiFileReader {
     bool Bind(duckdb::MultiFileOptions& options, duckdb::MultiFileList&, duckdb::vector<duckdb::LogicalType>& types,
               duckdb::vector<duckdb::Identifier>& names, duckdb::MultiFileReaderBindData& bind_data) override {
         options.auto_detect_hive_partitioning = false;
-        for (const MirrorColumn& column : view_->columns()) {
+        for (const MirrorColumn& column : FileColumns(view_->columns())) {
             duckdb::MultiFileColumnDefinition definition(EngineColumnName(column.id), delta::ToDuckType(column.type));
             definition.identifier = duckdb::Value::INTEGER(static_cast<int32_t>(column.id));
             definition.default_expression = duckdb::ConstantExpression::FromValue(duckdb::Value(definition.type));

@@ -11,6 +11,7 @@
 #include <duckdb/function/copy_function.hpp>
 
 #include "delta/chunk_convert.h"
+#include "engine/stored_numeric.h"
 #include "iceberg/single_value.h"
 
 namespace ivy::engine {
@@ -112,7 +113,7 @@ std::string IcebergTypeName(const ColumnType& type) {
 iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key) {
     iceberg::Schema schema;
     bool key_allowed = !key.empty();
-    for (const MirrorColumn& column : columns) {
+    for (const MirrorColumn& column : FileColumns(columns)) {
         iceberg::Field field;
         field.id = static_cast<int>(column.id);
         field.name = column.name;

@@ -7,6 +7,7 @@
 //   interval  is stored as a string such as "14 months -3 days 1 seconds 500000 microseconds": all parts are kept as
 //             they are, any reader can print it, and DuckDB and Postgres parse it. (Parquet's own interval type has no
 //             sign and only milliseconds.)
+// Numerics without a precision are texts, or decimals with a display scale beside them: see stored_numeric.h.
 // A scan that asks for the mirror's type gets it by DuckDB's ordinary cast from the stored type.
 #pragma once
 
@@ -32,7 +33,7 @@ duckdb::LogicalType StoredType(const ColumnType& type);
 // The name of Iceberg's type for it.
 std::string IcebergTypeName(const ColumnType& type);
 
-// The schema of a new table. Field ids are column ids. The key becomes the identifier fields if Iceberg allows that:
+// The schema of a new table, of a mirror's columns as FileColumns has them. Field ids are column ids. The key becomes the identifier fields if Iceberg allows that:
 // all of its columns are NOT NULL and none is a floating-point number.
 iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key);
 
@@ -42,7 +43,8 @@ iceberg::Schema EvolveIcebergSchema(const iceberg::Schema& current, const std::v
                                     const std::vector<uint32_t>& key);
 
 // The columns' names in data files: as in Postgres, but DuckDB's writer wants names that differ by more than case and
-// reserves one, so a column that clashes has its id added. Iceberg finds columns by field id only.
+// reserves one, so a column that clashes has its id added. Iceberg finds columns by field id only. "columns" are those of
+// FileColumns, here and below.
 std::vector<std::string> FileColumnNames(const std::vector<MirrorColumn>& columns);
 
 // Metrics from what DuckDB's Parquet writer reports. Bounds of strings are cut to 16 characters, of bytes to 16 bytes.

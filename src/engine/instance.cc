@@ -23,6 +23,7 @@
 #include "engine/lake_scan.h"
 #include "engine/log.h"
 #include "engine/row_source.h"
+#include "engine/stored_numeric.h"
 
 namespace ivy::engine {
 namespace {
@@ -51,6 +52,7 @@ void RegisterFunctions(duckdb::DatabaseInstance& database) {
     RegisterFileBytes(loader);
     RegisterFileScan(loader);
     RegisterDeltaScan(loader);
+    RegisterStoredNumeric(loader);
     RegisterRowSource(loader);
     RegisterLakeScans(loader);
     RegisterLakeMetadata(loader);

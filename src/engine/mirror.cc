@@ -73,7 +73,8 @@ Mirror::~Mirror() = default;
 bool Mirror::SameLayout(const MirrorOpen& a, const MirrorOpen& b) {
     if (a.key != b.key || a.columns.size() != b.columns.size()) return false;
     for (size_t i = 0; i < a.columns.size(); i++) {
-        if (a.columns[i].id != b.columns[i].id || !(a.columns[i].type == b.columns[i].type)) return false;
+        const MirrorColumn &x = a.columns[i], &y = b.columns[i];
+        if (x.id != y.id || !(x.type == y.type) || x.numeric_scale != y.numeric_scale) return false;
     }
     return true;
 }

@@ -15,6 +15,7 @@
 #include "engine/duck_file_io.h"
 #include "engine/error_map.h"
 #include "engine/iceberg_schema.h"
+#include "engine/stored_numeric.h"
 
 namespace ivy::engine {
 namespace {
@@ -67,7 +68,8 @@ struct ParquetWriter::State {
 ParquetWriter::ParquetWriter(std::string path, std::vector<MirrorColumn> columns)
     : path_(std::move(path)),
       columns_(std::move(columns)),
-      names_(FileColumnNames(columns_)),
+      file_columns_(FileColumns(columns_)),
+      names_(FileColumnNames(file_columns_)),
       state_(std::make_unique<State>()) {}
 
 ParquetWriter::~ParquetWriter() {
@@ -107,11 +109,11 @@ void ParquetWriter::Start(Instance& instance) {
     });
     duckdb::vector<duckdb::Identifier> names;
     duckdb::child_list_t<duckdb::Value> field_ids;
-    for (size_t i = 0; i < columns_.size(); i++) {
+    for (size_t i = 0; i < file_columns_.size(); i++) {
         names.emplace_back(names_[i]);
-        state.types.push_back(StoredType(columns_[i].type));
+        state.types.push_back(StoredType(file_columns_[i].type));
         field_ids.emplace_back(duckdb::Identifier(names_[i]),
-                               duckdb::Value::INTEGER(static_cast<int32_t>(columns_[i].id)));
+                               duckdb::Value::INTEGER(static_cast<int32_t>(file_columns_[i].id)));
     }
     state.info.is_from = false;
     state.info.file_path = path_;
@@ -131,8 +133,16 @@ void ParquetWriter::Start(Instance& instance) {
 void ParquetWriter::ToStored(duckdb::DataChunk& chunk) {
     State& state = *state_;
     const duckdb::idx_t count = chunk.size();
+    size_t next_scale = columns_.size();
     for (size_t i = 0; i < columns_.size(); i++) {
         duckdb::Vector& from = chunk.data[i];
+        if (const auto scale = columns_[i].numeric_scale) {
+            duckdb::Vector values(state.types[i], count), display_scales(state.types[next_scale], count);
+            SplitNumerics(from, count, *scale, &values, &display_scales);
+            state.stored.data[i].Reference(values);
+            state.stored.data[next_scale++].Reference(display_scales);
+            continue;
+        }
         if (from.GetType() == state.types[i]) {
             state.stored.data[i].Reference(from);
             continue;
@@ -188,7 +198,7 @@ Result<iceberg::DataFile> ParquetWriter::Finish() {
     file.path = path_;
     file.record_count = static_cast<int64_t>(rows_);
     file.file_size = static_cast<int64_t>(state.statistics.file_size_bytes);
-    file.metrics = MakeMetrics(columns_, names_, state.statistics);
+    file.metrics = MakeMetrics(file_columns_, names_, state.statistics);
     finished_ = true;
     return file;
 }

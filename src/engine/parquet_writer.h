@@ -50,7 +50,8 @@ class ParquetWriter {
 
     const std::string path_;
     const std::vector<MirrorColumn> columns_;
-    const std::vector<std::string> names_;
+    const std::vector<MirrorColumn> file_columns_;
+    const std::vector<std::string> names_;  // of file_columns_
     std::unique_ptr<State> state_;
     uint64_t rows_ = 0;
     bool finished_ = false;

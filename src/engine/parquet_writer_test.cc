@@ -11,11 +11,13 @@
 #include <cstring>
 #include <filesystem>
 #include <limits>
+#include <random>
 
 #include "base/fault_point.h"
 #include "delta/chunk_convert.h"
 #include "engine/data_file.h"
 #include "engine/iceberg_schema.h"
+#include "engine/stored_numeric.h"
 
 namespace ivy::engine {
 namespace {
@@ -229,6 +231,111 @@ TEST_F(ParquetWriterTest, TakesAnyColumnNames) {
     const auto view = ColumnChunkView::Read(&in);
     ASSERT_TRUE(view.ok());
     for (size_t i = 0; i < names.size(); i++) EXPECT_EQ(view->columns[i].Get<int32_t>(0), static_cast<int32_t>(i) * 10);
+}
+
+TEST(StoredNumeric, SplitsAndJoins) {
+    const std::string nines(38, '9');
+    for (const char* text : {"0", "1", "-1", "1.0", "1.00", "1.5", "-1.5", "-0.01", "0.0001", "1.50000", "0.00000000",
+                             "12345678901234567890.12", "-18446744073709551616", "18446744073709551615.0000",
+                             "9999999999999999999999999999999999.9999"}) {
+        const auto number = SplitNumeric(text, 4);
+        ASSERT_TRUE(number) << text;
+        EXPECT_EQ(JoinNumeric(*number, 4), text);
+    }
+    EXPECT_EQ(SplitNumeric("-1.5", 4)->value, Int128{-15000});
+    EXPECT_EQ(SplitNumeric("-1.5", 4)->display_scale, 1);
+    for (const char* text :
+         {"NaN", "Infinity", "-Infinity", "", "-", "1e5", "0.00001", "1.23456", "10000000000000000000000000000000000",
+          "-10000000000000000000000000000000000.0", "1.0000x"}) {
+        EXPECT_FALSE(SplitNumeric(text, 4)) << text;
+    }
+    for (const std::string& text : {nines, "-" + nines, nines + ".000"}) {
+        const auto number = SplitNumeric(text, 0);
+        ASSERT_TRUE(number) << text;
+        EXPECT_EQ(JoinNumeric(*number, 0), text);
+    }
+    EXPECT_FALSE(SplitNumeric("1" + std::string(38, '0'), 0));
+    EXPECT_EQ(JoinNumeric(*SplitNumeric("-0." + nines, 38), 38), "-0." + nines);
+    EXPECT_EQ(JoinNumeric(*SplitNumeric("0." + std::string(16383, '0'), 38), 38), "0." + std::string(16383, '0'));
+    EXPECT_FALSE(SplitNumeric("1", 38));
+    std::mt19937_64 random(7);
+    for (int i = 0; i < 20000; i++) {
+        const int scale = static_cast<int>(random() % 39), display = static_cast<int>(random() % 45);
+        const auto before = random() % static_cast<uint64_t>(39 - scale);  // digits before the point
+        std::string text = before == 0 ? "0" : std::string(1, static_cast<char>('1' + random() % 9));
+        while (text.size() < before) text += static_cast<char>('0' + random() % 10);
+        if (display > 0) text += '.';
+        bool zero = text.find_first_not_of("0.") == std::string::npos;
+        for (int d = 0; d < display; d++) {
+            text += d < scale ? static_cast<char>('0' + random() % 10) : '0';
+            zero = zero && text.back() == '0';
+        }
+        if (!zero && random() % 2) text = "-" + text;
+        const auto number = SplitNumeric(text, scale);
+        ASSERT_TRUE(number) << text << " scale " << scale;
+        ASSERT_EQ(JoinNumeric(*number, scale), text) << "scale " << scale;
+    }
+}
+
+TEST_F(ParquetWriterTest, StoresNumericsAsDecimals) {
+    std::vector<MirrorColumn> columns = {Column(1, "n", {TypeKind::kText}), Column(2, "n$scale", {TypeKind::kText}),
+                                         Column(3, "all_two", {TypeKind::kText})};
+    columns[0].numeric_scale = 4;
+    columns[2].numeric_scale = 2;
+    ColumnChunkBuilder rows({{TypeKind::kText}, {TypeKind::kText}, {TypeKind::kText}});
+    const std::vector<const char*> values = {"1", "1.0", nullptr, "-1.50000", "100.1234"};
+    for (const char* value : values) {
+        if (value) {
+            rows.column(0).AppendVariable(value);
+        } else {
+            rows.column(0).AppendNull();
+        }
+        rows.column(1).AppendVariable("x");
+        rows.column(2).AppendVariable("2.50");
+    }
+    const std::string path = folder_ + "/table/data/n.parquet";
+    const auto file = Write(columns, rows, path);
+    const Bytes back = ReadBack(columns, path);
+    ByteReader in(back);
+    const auto view = ColumnChunkView::Read(&in);
+    ASSERT_TRUE(view.ok());
+    for (size_t i = 0; i < values.size(); i++) {
+        ASSERT_EQ(view->columns[0].IsNull(i), values[i] == nullptr);
+        if (values[i]) {
+            EXPECT_EQ(view->columns[0].GetVariable(i), values[i]);
+        }
+        EXPECT_EQ(view->columns[1].GetVariable(i), "x");
+        EXPECT_EQ(view->columns[2].GetVariable(i), "2.50");
+    }
+    // What others see, in Iceberg's terms.
+    const auto stored = FileColumns(columns);
+    ASSERT_EQ(stored.size(), 5u);
+    EXPECT_EQ(stored[3].name, "n$scale_");
+    EXPECT_EQ(stored[3].id, 1 + kScaleFieldOffset);
+    const iceberg::Schema schema = MakeIcebergSchema(columns, {3});
+    EXPECT_EQ(schema.fields[0].type, "decimal(38,4)");
+    EXPECT_EQ(schema.fields[4].type, "int");
+    EXPECT_FALSE(schema.fields[4].required);
+    EXPECT_EQ(file.metrics.null_value_counts.at(1), 1);
+    EXPECT_EQ(file.metrics.null_value_counts.at(3 + kScaleFieldOffset), 5);
+    EXPECT_EQ(file.metrics.null_value_counts.at(1 + kScaleFieldOffset), 2);  // where the value is NULL, or has scale 4
+    EXPECT_EQ(file.metrics.lower_bounds.at(1), std::string("\xc5\x68", 2));  // -15000
+    EXPECT_EQ(file.metrics.upper_bounds.at(1), std::string("\x0f\x47\x12", 3));  // 1001234
+    EXPECT_EQ(file.metrics.upper_bounds.at(1 + kScaleFieldOffset), std::string("\x05\0\0\0", 4));
+    // A value that should not have come is no silent change.
+    ColumnChunkBuilder wrong({{TypeKind::kText}, {TypeKind::kText}, {TypeKind::kText}});
+    for (size_t i = 0; i < 3; i++) wrong.column(i).AppendVariable("NaN");
+    auto writer = ParquetWriter::Open(*instance_, folder_ + "/table/data/wrong.parquet", columns);
+    ASSERT_TRUE(writer.ok());
+    ByteWriter out;
+    wrong.Write(&out);
+    ByteReader wrong_in(out.bytes());
+    const auto wrong_view = ColumnChunkView::Read(&wrong_in);
+    duckdb::DataChunk chunk;
+    chunk.Initialize(duckdb::Allocator::DefaultAllocator(),
+                     delta::ToDuckTypes({{TypeKind::kText}, {TypeKind::kText}, {TypeKind::kText}}));
+    ASSERT_TRUE(delta::ChunkFromView(*wrong_view, 0, 1, &chunk).ok());
+    EXPECT_FALSE((*writer)->Append(chunk).ok());
 }
 
 TEST_F(ParquetWriterTest, ReadsOldFilesUnderNewColumns) {

@@ -24,6 +24,7 @@
 #include "engine/query_inputs.h"
 #include "engine/row_source.h"
 #include "engine/sql_expand.h"
+#include "engine/stored_numeric.h"
 #include "engine/watcher.h"
 
 namespace ivy::engine {
@@ -42,8 +43,20 @@ std::string TableExpression(const QueryInputs& inputs, Placeholder kind, size_t 
     const std::string files = "ivy_files('" + number + "')";
     const std::string delta = "ivy_delta(" + number + ")";
     if (view.files().empty()) return delta;
-    if (view.delta_rows() == 0) return files;
-    return "(SELECT * FROM " + files + " UNION ALL SELECT * FROM " + delta + ")";
+    const auto& columns = view.columns();
+    const bool stored = std::any_of(columns.begin(), columns.end(), [](const auto& one) { return one.numeric_scale; });
+    std::string scan = "SELECT * FROM " + files;
+    if (stored) {
+        std::string list;
+        for (const MirrorColumn& column : columns) {
+            list += (list.empty() ? "" : ", ") + StoredColumnSql(column) + " AS " + EngineColumnName(column.id);
+        }
+        scan = "SELECT " + list + " FROM " + files;
+    } else if (view.delta_rows() == 0) {
+        return files;
+    }
+    if (view.delta_rows() == 0) return "(" + scan + ")";
+    return "(" + scan + " UNION ALL SELECT * FROM " + delta + ")";
 }
 
 std::string QuoteLiteral(const std::string& value) {

@@ -68,7 +68,7 @@ ColumnType ColumnType::Read(ByteReader* in) {
     type.scale = in->U8();
     bool valid = kind >= 1 && kind <= static_cast<uint8_t>(TypeKind::kInterval);
     if (type.kind == TypeKind::kDecimal) {
-        valid = valid && type.precision >= 1 && type.precision <= 38 && type.scale <= type.precision;
+        valid = valid && type.precision >= 1 && type.precision <= kMaxDecimalDigits && type.scale <= type.precision;
     }
     if (!valid) {
         in->Raw(SIZE_MAX);  // makes the reader fail

@@ -56,6 +56,7 @@ struct ColumnType {
 };
 
 using Int128 = __int128;
+inline constexpr int kMaxDecimalDigits = 38;
 
 // Days and microseconds from 1970-01-01 to Postgres's epoch, 2000-01-01.
 inline constexpr int32_t kPostgresEpochDays = 10957;

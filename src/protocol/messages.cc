@@ -8,6 +8,8 @@ namespace ivy {
 
 namespace {
 
+constexpr uint8_t kNoNumericScale = UINT8_MAX;
+
 void WriteStrings(const std::vector<std::pair<std::string, std::string>>& pairs, ByteWriter* out) {
     out->U32(static_cast<uint32_t>(pairs.size()));
     for (const auto& [name, value] : pairs) {
@@ -222,6 +224,7 @@ void MirrorColumn::Write(ByteWriter* out) const {
     out->String(name);
     type.Write(out);
     out->Bool(not_null);
+    out->U8(numeric_scale.value_or(kNoNumericScale));
 }
 
 MirrorColumn MirrorColumn::Read(ByteReader* in) {
@@ -230,6 +233,10 @@ MirrorColumn MirrorColumn::Read(ByteReader* in) {
     message.name = in->String();
     message.type = ColumnType::Read(in);
     message.not_null = in->Bool();
+    const uint8_t scale = in->U8();
+    if (scale == kNoNumericScale) return message;
+    if (scale > kMaxDecimalDigits || message.type.kind != TypeKind::kText) in->Raw(SIZE_MAX);  // makes the reader fail
+    message.numeric_scale = scale;
     return message;
 }
 

@@ -16,6 +16,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -153,6 +154,9 @@ struct MirrorColumn {
     std::string name;  // as in Postgres
     ColumnType type;
     bool not_null = false;
+    // Of numerics in text form: data files have them as decimal(38, numeric_scale), with the display scale in a column of its
+    // own. Every value fits: one that does not is NULL, and the column is inexact.
+    std::optional<uint8_t> numeric_scale = std::nullopt;
     void Write(ByteWriter* out) const;
     static MirrorColumn Read(ByteReader* in);
 };

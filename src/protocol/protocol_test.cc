@@ -145,7 +145,19 @@ TEST(Messages, RoundTrips) {
     MirrorOpen open{16400,    7,    "public", "t", {{1, "id", kInt, true}, {3, "x", kText, false}},
                     {1},      "/w", "/w/m",   88,  true,
                     snapshot, 3,    {3}};
+    open.columns[1].numeric_scale = 38;
     ExpectRoundTrip(MessageType::kMirrorOpen, open);
+    auto opened = MirrorOpen::Read(ToFrame(MessageType::kMirrorOpen, open));
+    ASSERT_TRUE(opened.ok());
+    EXPECT_EQ(opened->columns[0].numeric_scale, std::nullopt);
+    EXPECT_EQ(opened->columns[1].numeric_scale, 38);
+    for (const uint8_t scale : {39, 254}) {
+        open.columns[1].numeric_scale = scale;
+        EXPECT_FALSE(MirrorOpen::Read(ToFrame(MessageType::kMirrorOpen, open)).ok());
+    }
+    open.columns[1].numeric_scale.reset();
+    open.columns[0].numeric_scale = 2;  // an int
+    EXPECT_FALSE(MirrorOpen::Read(ToFrame(MessageType::kMirrorOpen, open)).ok());
     ExpectRoundTrip(MessageType::kMirrorClose, MirrorClose{1, true, "/w"});
     ExpectRoundTrip(MessageType::kChanges,
                     Changes{1, 2, 3, {'I', 'U'}, {{0, 1}}, {3}, SampleChunk(), {1, 2, 3}, {1, 2}});

@@ -120,6 +120,14 @@ bool WriteOutput(DatumWriter* writer, Datum value, ColumnBuilder* out) {
     return AppendServerText(text, strlen(text), out);
 }
 
+bool WriteFittingNumeric(DatumWriter* writer, Datum value, ColumnBuilder* out) {
+    auto* numeric = reinterpret_cast<varlena*>(PG_DETOAST_DATUM_PACKED(value));
+    if (!NumericFits(VARDATA_ANY(numeric), VARSIZE_ANY_EXHDR(numeric), kMaxDecimalDigits, writer->numeric_scale)) {
+        return AppendUnstorable(out);
+    }
+    return WriteOutput(writer, PointerGetDatum(numeric), out);
+}
+
 bool WritePinnedOutput(DatumWriter* writer, Datum value, ColumnBuilder* out) {
     const char* text = PinnedOutput(&writer->output, value);
     return AppendServerText(text, strlen(text), out);

@@ -26,9 +26,10 @@ bool WriteDate(DatumWriter*, Datum, ColumnBuilder*);
 bool WriteTimestamp(DatumWriter*, Datum, ColumnBuilder*);
 bool WriteUuid(DatumWriter*, Datum, ColumnBuilder*);
 bool WriteInterval(DatumWriter*, Datum, ColumnBuilder*);
-bool WriteOutput(DatumWriter*, Datum, ColumnBuilder*);        // the output function, which no setting influences
-bool WritePinnedOutput(DatumWriter*, Datum, ColumnBuilder*);  // the output function, under fixed settings
-bool WriteNothing(DatumWriter*, Datum, ColumnBuilder*);       // no value can be stored
+bool WriteOutput(DatumWriter*, Datum, ColumnBuilder*);          // the output function, which no setting influences
+bool WriteFittingNumeric(DatumWriter*, Datum, ColumnBuilder*);  // likewise, if decimal(38, numeric_scale) has the value
+bool WritePinnedOutput(DatumWriter*, Datum, ColumnBuilder*);    // the output function, under fixed settings
+bool WriteNothing(DatumWriter*, Datum, ColumnBuilder*);         // no value can be stored
 
 Datum ReadBool(DatumReader*, const ColumnView*, size_t row);
 Datum ReadInt16(DatumReader*, const ColumnView*, size_t row);

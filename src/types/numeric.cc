@@ -44,6 +44,64 @@ int SplitGroups(Unsigned value, int16_t* groups) {
     return count;
 }
 
+// A numeric's header.
+struct Parts {
+    bool finite;
+    bool negative;
+    int display_scale;
+    int weight;
+    const char* digits;
+    int count;
+};
+
+Parts ReadParts(const char* data, size_t size) {
+    const auto header = Load<uint16_t>(data);
+    Parts parts{};
+    size_t header_size = sizeof(uint16_t);
+    if ((header & kFormMask) == kSpecialForm) return parts;
+    parts.finite = true;
+    if ((header & kFormMask) == kShortForm) {
+        parts.negative = header & kShortSign;
+        parts.display_scale = (header >> kShortScaleShift) & kShortScaleMask;
+        parts.weight = (header & kShortWeightMask);
+        if (parts.weight & kShortWeightSign) parts.weight -= kShortWeightMask + 1;
+    } else {
+        parts.negative = header & kLongSign;
+        parts.display_scale = header & kLongScaleMask;
+        parts.weight = Load<int16_t>(data + sizeof(uint16_t));
+        header_size += sizeof(int16_t);
+    }
+    parts.digits = data + header_size;
+    parts.count = static_cast<int>((size - header_size) / sizeof(int16_t));
+    return parts;
+}
+
+// value * 10^scale; false if decimal(precision, scale) does not have the value.
+bool Scaled(const Parts& parts, int precision, int scale, Int128* out) {
+    *out = 0;
+    if (!parts.finite) return false;
+    if (parts.count == 0) return true;
+    const int integer_digits = parts.weight * kDigitsPerGroup + DecimalDigits(Load<int16_t>(parts.digits));
+    if (integer_digits > precision - scale) return false;  // also keeps what follows within 10^38
+
+    Int128 value = 0;
+    int shift = 0;  // decimal places between the last group taken and the scale
+    for (int i = 0; i < parts.count; i++) {
+        const int group = Load<int16_t>(parts.digits + i * sizeof(int16_t));
+        shift = (parts.weight - i) * kDigitsPerGroup + scale;
+        if (shift >= 0) {
+            value = value * kGroupBase + group;
+        } else {  // the scale cuts through this group: what is below it must be zero
+            if (shift <= -kDigitsPerGroup || group % kSmallPowers[-shift] != 0) return false;
+            value = value * kSmallPowers[kDigitsPerGroup + shift] + group / kSmallPowers[-shift];
+        }
+    }
+    for (; shift >= kDigitsPerGroup; shift -= kDigitsPerGroup) value *= kGroupBase;
+    if (shift > 0) value *= kSmallPowers[shift];
+    *out = parts.negative ? -value : value;
+    return true;
+}
+
 }  // namespace
 
 int NumericTypmodPrecision(int32 typmod) { return ((typmod - static_cast<int32>(VARHDRSZ)) >> 16) & 0xffff; }
@@ -54,49 +112,14 @@ int NumericTypmodScale(int32 typmod) {
 }
 
 bool NumericToInt128(const char* data, size_t size, int precision, int scale, Int128* out) {
-    const auto header = Load<uint16_t>(data);
-    bool negative;
-    int dscale, weight;
-    size_t header_size = sizeof(uint16_t);
-    if ((header & kFormMask) == kSpecialForm) return false;
-    if ((header & kFormMask) == kShortForm) {
-        negative = header & kShortSign;
-        dscale = (header >> kShortScaleShift) & kShortScaleMask;
-        weight = (header & kShortWeightMask);
-        if (weight & kShortWeightSign) weight -= kShortWeightMask + 1;
-    } else {
-        negative = header & kLongSign;
-        dscale = header & kLongScaleMask;
-        weight = Load<int16_t>(data + sizeof(uint16_t));
-        header_size += sizeof(int16_t);
-    }
-    if (dscale != scale) return false;  // the scale is part of the value: 1.5 is not 1.50
+    const Parts parts = ReadParts(data, size);
+    // The scale is part of the value: 1.5 is not 1.50.
+    return parts.display_scale == scale && Scaled(parts, precision, scale, out);
+}
 
-    const char* digits = data + header_size;
-    const int count = static_cast<int>((size - header_size) / sizeof(int16_t));
-    if (count == 0) {
-        *out = 0;
-        return true;
-    }
-    const int integer_digits = weight * kDigitsPerGroup + DecimalDigits(Load<int16_t>(digits));
-    if (integer_digits > precision - scale) return false;  // also keeps what follows within 10^38
-
-    Int128 value = 0;
-    int shift = 0;  // decimal places between the last group taken and the scale
-    for (int i = 0; i < count; i++) {
-        const int group = Load<int16_t>(digits + i * sizeof(int16_t));
-        shift = (weight - i) * kDigitsPerGroup + scale;
-        if (shift >= 0) {
-            value = value * kGroupBase + group;
-        } else {  // the scale cuts through this group: what is below it must be zero
-            if (shift <= -kDigitsPerGroup || group % kSmallPowers[-shift] != 0) return false;
-            value = value * kSmallPowers[kDigitsPerGroup + shift] + group / kSmallPowers[-shift];
-        }
-    }
-    for (; shift >= kDigitsPerGroup; shift -= kDigitsPerGroup) value *= kGroupBase;
-    if (shift > 0) value *= kSmallPowers[shift];
-    *out = negative ? -value : value;
-    return true;
+bool NumericFits(const char* data, size_t size, int precision, int scale) {
+    Int128 value;
+    return Scaled(ReadParts(data, size), precision, scale, &value);
 }
 
 Datum Int128ToNumeric(Int128 value, int scale) {

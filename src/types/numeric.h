@@ -20,6 +20,9 @@ namespace ivy::types {
 // NaN or infinite, has another display scale, or has too many digits.
 bool NumericToInt128(const char* data, size_t size, int precision, int scale, Int128* out);
 
+// Whether decimal(precision, scale) has the value of a numeric given so, whatever its display scale is.
+bool NumericFits(const char* data, size_t size, int precision, int scale);
+
 // The numeric value / 10^scale with display scale "scale" (0..38), palloc'ed.
 Datum Int128ToNumeric(Int128 value, int scale);
 

@@ -195,10 +195,17 @@ bool HasStoredOrder(const TypeMapping& mapping) {
     return mapping.form != Form::kTextForm && mapping.column.kind != TypeKind::kInterval;
 }
 
-void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod) {
+bool TakesNumericScale(Oid type, int32 typmod) {
+    const TypeRow* row;
+    const TypeMapping mapping = MapType(type, typmod, &row);
+    return row && row->rule == Rule::kNumeric && mapping.form == Form::kTextForm;
+}
+
+void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod, int numeric_scale) {
     const TypeRow* row;
     *writer = DatumWriter{};
     writer->mapping = MapType(type, typmod, &row);
+    writer->numeric_scale = kNoNumericScale;
     if (writer->mapping.form != Form::kTextForm) {
         writer->write = row->write;
         return;
@@ -212,6 +219,10 @@ void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod) {
     getTypeOutputInfo(writer->mapping.base, &output, &varlena);
     fmgr_info(output, &writer->output);
     writer->write = row ? WriteOutput : WritePinnedOutput;
+    if (row && row->rule == Rule::kNumeric && numeric_scale != kNoNumericScale) {
+        writer->numeric_scale = numeric_scale;
+        writer->write = WriteFittingNumeric;
+    }
 }
 
 void InitDatumReader(DatumReader* reader, Oid type, int32 typmod, ColumnType wire) {

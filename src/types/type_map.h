@@ -38,15 +38,21 @@ TypeMapping LookupType(Oid type, int32 typmod);
 // text form, nor intervals. Texts are sorted by their bytes, which is the order of collation C.
 bool HasStoredOrder(const TypeMapping& mapping);
 
+// Whether values are numerics in text form, which data files may have as decimals (option "numeric_scale").
+bool TakesNumericScale(Oid type, int32 typmod);
+inline constexpr int kNoNumericScale = -1;
+
 // Converts Datums of one type into a column. Set up once, used for many rows; lives in the memory context it was made
 // in. "write" takes a Datum that is not NULL. It may leave palloc'ed garbage (detoasted values) in the current context,
 // which the caller resets now and then, and may ereport. The builder is not changed when it does.
 struct DatumWriter {
     TypeMapping mapping;
     FmgrInfo output;                                     // text form only
+    int numeric_scale;                                   // of TakesNumericScale: values must fit decimal(38, this)
     bool (*write)(DatumWriter*, Datum, ColumnBuilder*);  // false: the value can't be stored, NULL was appended instead
 };
-void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod);
+// "numeric_scale" is ignored for types that don't take one.
+void InitDatumWriter(DatumWriter* writer, Oid type, int32 typmod, int numeric_scale = kNoNumericScale);
 
 // Converts column values back, to exactly the Datum that was written. Results are palloc'ed in the current context
 // (by-reference types). "read" takes a row that is not NULL. A domain's values are those of its base type: they were

@@ -29,7 +29,8 @@ CREATE TABLE mooncake.mirrors (
     flush_rows                  pg_catalog.int8,
     flush_bytes                 pg_catalog.int8,
     warehouse                   pg_catalog.text,
-    sort_columns                pg_catalog._text
+    sort_columns                pg_catalog._text,
+    numeric_scale               pg_catalog.jsonb
 );
 CREATE INDEX mirrors_source ON mooncake.mirrors (source);
 COMMENT ON TABLE mooncake.mirrors IS 'mirrors and their published Iceberg tables';
@@ -67,7 +68,8 @@ COMMENT ON TABLE mooncake.message_key IS 'secret that marks logical messages as 
 -- Everything but the error text, which may quote values.
 GRANT SELECT (mirror, source, state, generation, format_version, location, metadata_location, previous_metadata_location,
               flushed_lsn, copy_snapshot, key, inexact, row_count, byte_count, created, published, failures, failed, retry_at,
-              identity, stored_columns, flush_interval_ms, flush_rows, flush_bytes, warehouse, sort_columns)
+              identity, stored_columns, flush_interval_ms, flush_rows, flush_bytes, warehouse, sort_columns,
+              numeric_scale)
     ON mooncake.mirrors TO PUBLIC;
 GRANT SELECT ON mooncake.dropped TO PUBLIC;
 GRANT SELECT ON mooncake.slot_record TO PUBLIC;

@@ -13,7 +13,8 @@ CREATE PROCEDURE mooncake.create_table(
     flush_rows      pg_catalog.int8 DEFAULT NULL,
     flush_size      pg_catalog.text DEFAULT NULL,
     location        pg_catalog.text DEFAULT NULL,
-    format_version  pg_catalog.int4 DEFAULT NULL)
+    format_version  pg_catalog.int4 DEFAULT NULL,
+    numeric_scale   pg_catalog.jsonb DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_create_table';
 COMMENT ON PROCEDURE mooncake.create_table
     IS 'makes a columnstore mirror of a table and waits until it is live';

@@ -32,7 +32,8 @@ CREATE VIEW mooncake.mirror_options AS
            m.flush_bytes,
            m.warehouse,
            m.format_version,
-           m.sort_columns
+           m.sort_columns,
+           m.numeric_scale
       FROM mooncake.mirrors AS m;
 COMMENT ON VIEW mooncake.mirror_options IS 'how mirrors find old rows, and the options given to create_table; NULL is the default';
 GRANT SELECT ON mooncake.mirror_options TO PUBLIC;

@@ -11,12 +11,15 @@ extern "C" {
 #include "common/int.h"
 #include "utils/array.h"
 #include "utils/fmgroids.h"
+#include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/pg_lsn.h"
 }
 
 #include <cinttypes>
 
 #include "catalog_rows.h"
+#include "types/type_map.h"
 
 namespace ivy::mooncake {
 
@@ -107,6 +110,55 @@ Datum DatumAt(HeapTuple tuple, TupleDesc desc, AttrNumber column) {
     return null ? Datum{0} : value;
 }
 
+Datum ScalesDatum(const List* scales) {
+    const auto scalar = [](int scale) {
+        JsonbValue value;
+        value.type = jbvNumeric;
+        value.val.numeric = int64_to_numeric(scale);
+        return value;
+    };
+    const auto* first = static_cast<const NumericScale*>(linitial(scales));
+    if (!first->column) {
+        JsonbValue value = scalar(first->scale);
+        return JsonbPGetDatum(JsonbValueToJsonb(&value));
+    }
+    JsonbParseState* state = nullptr;
+    pushJsonbValue(&state, WJB_BEGIN_OBJECT, nullptr);
+    ListCell* cell;
+    foreach (cell, scales) {
+        const auto* entry = static_cast<const NumericScale*>(lfirst(cell));
+        JsonbValue key;
+        key.type = jbvString;
+        key.val.string.val = pstrdup(entry->column);
+        key.val.string.len = static_cast<int>(strlen(entry->column));
+        pushJsonbValue(&state, WJB_KEY, &key);
+        JsonbValue value = scalar(entry->scale);
+        pushJsonbValue(&state, WJB_VALUE, &value);
+    }
+    return JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, nullptr)));
+}
+
+List* ScalesFromDatum(Datum jsonb) {
+    if (jsonb == Datum{0}) return NIL;
+    Jsonb* json = DatumGetJsonbP(jsonb);
+    List* scales = NIL;
+    const char* column = nullptr;
+    JsonbIterator* it = JsonbIteratorInit(&json->root);
+    JsonbValue item;
+    JsonbIteratorToken token;
+    while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE) {
+        if (token == WJB_KEY) column = pnstrdup(item.val.string.val, static_cast<Size>(item.val.string.len));
+        if ((token != WJB_VALUE && token != WJB_ELEM) || item.type != jbvNumeric) continue;
+        bool error = false;
+        const int32 scale = numeric_int4_opt_error(item.val.numeric, &error);
+        if (error || scale < 0 || scale > kMaxDecimalDigits) continue;  // not written by us
+        auto* entry = static_cast<NumericScale*>(palloc(sizeof(NumericScale)));
+        *entry = {column, scale};
+        scales = lappend(scales, entry);
+    }
+    return scales;
+}
+
 MirrorRow* RowFromTuple(HeapTuple tuple, TupleDesc desc) {
     auto* row = static_cast<MirrorRow*>(palloc0(sizeof(MirrorRow)));
     row->mirror = DatumGetObjectId(DatumAt(tuple, desc, kMirror));
@@ -135,6 +187,7 @@ MirrorRow* RowFromTuple(HeapTuple tuple, TupleDesc desc) {
     row->options.warehouse = TextAt(tuple, desc, kWarehouse);
     row->options.format_version = row->format_version;
     row->options.sort_columns = TextsAt(tuple, desc, kSortColumns);
+    row->options.numeric_scales = ScalesFromDatum(DatumAt(tuple, desc, kNumericScale));
     return row;
 }
 
@@ -209,6 +262,16 @@ bool IsStoredColumn(const MirrorOptions& options, const char* name) {
         if (strcmp(static_cast<const char*>(lfirst(cell)), name) == 0) return true;
     }
     return false;
+}
+
+int NumericScaleOf(const MirrorOptions& options, const char* column) {
+    int scale = types::kNoNumericScale;
+    ListCell* cell;
+    foreach (cell, options.numeric_scales) {
+        const auto* entry = static_cast<const NumericScale*>(lfirst(cell));
+        if (!entry->column || (column && strcmp(entry->column, column) == 0)) scale = entry->scale;
+    }
+    return scale;
 }
 
 bool ExtensionExists(void) { return OidIsValid(get_extension_oid("pg_mooncake", true)); }

@@ -54,7 +54,14 @@ struct MirrorOptions {
     const char* warehouse;    // folder below which the mirror's own is made, or null: the data directory's
     int format_version;       // of the Iceberg table
     List* sort_columns;       // of char*: names of the columns by which files are sorted; NIL: they are not
+    List* numeric_scales;  // of NumericScale*: numerics without a precision that files have as decimals; NIL: as text
 };
+struct NumericScale {
+    const char* column;  // null: all columns
+    int scale;           // of decimal(38, scale)
+};
+// The scale for a column of this name (null: for columns that are not listed), or types::kNoNumericScale.
+int NumericScaleOf(const MirrorOptions& options, const char* column);
 // Whether the mirror stores a column of this name.
 bool IsStoredColumn(const MirrorOptions& options, const char* name);
 
@@ -154,7 +161,7 @@ bool DeleteMirror(Oid mirror);
 // RestartCopyLocked stores the key too.
 void FailMirrorLocked(Oid mirror, const char* error);
 void RestartCopyLocked(Oid mirror, const int16* key, int key_count, const char* reason);
-// Columns of the mirror were renamed or dropped: stores the names in its options "columns" and "sort_columns".
+// Columns of the mirror were renamed or dropped: stores the names in its options "columns", "sort_column" and "numeric_scale".
 void SetOptionColumns(Oid mirror, const MirrorOptions& options);
 
 }  // namespace ivy::mooncake

@@ -289,6 +289,7 @@ void InsertMirror(Oid mirror, Oid source, const int16* key, int key_count, const
     row.SetCount(kFlushBytes, options.flush_bytes);
     row.SetText(kWarehouse, options.warehouse);
     row.SetTexts(kSortColumns, options.sort_columns);
+    row.SetScales(kNumericScale, options.numeric_scales);
     HeapTuple tuple = heap_form_tuple(RelationGetDescr(mirrors), row.values, row.nulls);
     CatalogTupleInsert(mirrors, tuple);
     heap_freetuple(tuple);
@@ -351,6 +352,7 @@ void SetOptionColumns(Oid mirror, const MirrorOptions& options) {
         RowBuffer row = {};
         row.SetTexts(kStoredColumns, options.columns);
         row.SetTexts(kSortColumns, options.sort_columns);
+        row.SetScales(kNumericScale, options.numeric_scales);
         Update(mirrors, tuple, &row);
         InvalidateMirror(mirror);
         CommandCounterIncrement();

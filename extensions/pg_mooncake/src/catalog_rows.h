@@ -44,13 +44,17 @@ enum : AttrNumber {
     kFlushBytes,
     kWarehouse,
     kSortColumns,
-    kMirrorColumns = kSortColumns
+    kNumericScale,
+    kMirrorColumns = kNumericScale
 };
 
 // Columns of mooncake.dropped.
 enum : AttrNumber { kDroppedLocation = 1, kDroppedMirror, kDroppedTime, kDroppedColumns = kDroppedTime };
 
 Datum TextsDatum(const List* texts);  // of char*
+// MirrorOptions::numeric_scales as jsonb: a number for all columns, or an object of numbers.
+Datum ScalesDatum(const List* scales);
+List* ScalesFromDatum(Datum jsonb);
 
 // A row under construction or change: values, NULLs, and which columns an update replaces.
 struct RowBuffer {
@@ -77,6 +81,13 @@ struct RowBuffer {
     void SetTexts(AttrNumber column, const List* texts) {
         Set(column, TextsDatum(texts));
         nulls[column - 1] = texts == NIL;
+    }
+    void SetScales(AttrNumber column, const List* scales) {
+        if (scales != NIL) {
+            Set(column, ScalesDatum(scales));
+        } else {
+            SetNull(column);
+        }
     }
     void SetText(AttrNumber column, const char* text) {
         if (text) {

@@ -24,7 +24,7 @@ namespace {
 
 constexpr int kBatchRows = 1000;
 
-int64 CountInexact(Oid relid, const char* column) {
+int64 CountInexact(Oid relid, const char* column, int numeric_scale) {
     StringInfoData query;
     initStringInfo(&query);
     const char* name = quote_identifier(column);
@@ -45,7 +45,7 @@ int64 CountInexact(Oid relid, const char* column) {
         if (SPI_processed == 0) break;
         TupleDesc desc = SPI_tuptable->tupdesc;
         if (!values) {
-            types::InitDatumWriter(&writer, SPI_gettypeid(desc, 1), TupleDescAttr(desc, 0)->atttypmod);
+            types::InitDatumWriter(&writer, SPI_gettypeid(desc, 1), TupleDescAttr(desc, 0)->atttypmod, numeric_scale);
             values = pg::OwnObject<ColumnBuilder>(CurrentMemoryContext, writer.mapping.column);
         }
         MemoryContext caller = MemoryContextSwitchTo(batch);
@@ -76,7 +76,8 @@ Datum mooncake_count_inexact(PG_FUNCTION_ARGS) {
     const MirrorRow* row = HasMirrorAccessMethod(mirror) ? FindMirror(mirror) : nullptr;
     if (!row) ereport(ERROR, errcode(ERRCODE_WRONG_OBJECT_TYPE), errmsg("\"%s\" is not a mirror", name->relname));
     if (SPI_connect() != SPI_OK_CONNECT) elog(ERROR, "SPI_connect failed");
-    const int64 count = CountInexact(row->source, text_to_cstring(PG_GETARG_TEXT_PP(1)));
+    const char* column = text_to_cstring(PG_GETARG_TEXT_PP(1));
+    const int64 count = CountInexact(row->source, column, NumericScaleOf(row->options, column));
     SPI_finish();
     PG_RETURN_INT64(count);
 }

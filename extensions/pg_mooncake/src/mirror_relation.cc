@@ -291,11 +291,23 @@ const char* NameAfter(const char* name, TupleDesc mirror, TupleDesc source) {
     return nullptr;
 }
 
-// Columns are about to be renamed or dropped: so are those that options "columns" and "sort_column" name. A sort order
+bool SameScales(const List* a, const List* b) {
+    if (list_length(a) != list_length(b)) return false;
+    for (int i = 0; i < list_length(a); i++) {
+        const auto* x = static_cast<const NumericScale*>(list_nth(a, i));
+        const auto* y = static_cast<const NumericScale*>(list_nth(b, i));
+        if (x->scale != y->scale || (x->column == nullptr) != (y->column == nullptr)) return false;
+        if (x->column && strcmp(x->column, y->column) != 0) return false;
+    }
+    return true;
+}
+
+// Columns are about to be renamed or dropped: so are those that options "columns", "sort_column" and "numeric_scale" name. A sort order
 // ends before a column that goes: what comes after orders nothing by itself.
 void RenameOptionColumns(MirrorRow* row, TupleDesc mirror, TupleDesc source) {
     List* columns = NIL;
     List* sort_columns = NIL;
+    List* numeric_scales = NIL;
     ListCell* cell;
     foreach (cell, row->options.columns) {
         const char* name = NameAfter(static_cast<const char*>(lfirst(cell)), mirror, source);
@@ -306,9 +318,21 @@ void RenameOptionColumns(MirrorRow* row, TupleDesc mirror, TupleDesc source) {
         if (!name) break;
         sort_columns = lappend(sort_columns, const_cast<char*>(name));
     }
-    if (SameTexts(columns, row->options.columns) && SameTexts(sort_columns, row->options.sort_columns)) return;
+    foreach (cell, row->options.numeric_scales) {
+        const auto* scale = static_cast<const NumericScale*>(lfirst(cell));
+        const char* name = scale->column ? NameAfter(scale->column, mirror, source) : nullptr;
+        if (!name && scale->column) continue;
+        auto* renamed = static_cast<NumericScale*>(palloc(sizeof(NumericScale)));
+        *renamed = {name, scale->scale};
+        numeric_scales = lappend(numeric_scales, renamed);
+    }
+    if (SameTexts(columns, row->options.columns) && SameTexts(sort_columns, row->options.sort_columns) &&
+        SameScales(numeric_scales, row->options.numeric_scales)) {
+        return;
+    }
     row->options.columns = columns;
     row->options.sort_columns = sort_columns;
+    row->options.numeric_scales = numeric_scales;
     SetOptionColumns(row->mirror, row->options);
 }
 

@@ -21,7 +21,7 @@ namespace {
 
 constexpr char kNames[] =
     "The options are \"wait\", \"identity\", \"columns\", \"sort_column\", \"flush_interval\", \"flush_rows\", "
-    "\"flush_size\", \"location\" and \"format_version\".";
+    "\"flush_size\", \"location\", \"format_version\" and \"numeric_scale\".";
 constexpr char kPrimaryKey[] = "primary_key";
 constexpr int64 kMaxFlushIntervalMs = 24 * 3600 * 1000;
 constexpr int kFormatVersion = 3;
@@ -34,13 +34,6 @@ constexpr int kFormatVersion = 3;
 [[noreturn]] void OutOfRange(const char* name, const char* range) {
     ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"%s\" is out of range", name),
             errdetail("It must be %s.", range));
-    pg_unreachable();
-}
-
-// What the engine does not do, and why that is so.
-[[noreturn]] void NotSupported(const char* name, const char* detail, const char* hint) {
-    ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED), errmsg("option \"%s\" is not supported", name),
-            errdetail("%s", detail), errhint("%s", hint));
     pg_unreachable();
 }
 
@@ -108,6 +101,34 @@ List* NamesOf(const char* name, const JsonbValue& value) {
     return names;
 }
 
+NumericScale* ScaleOf(const char* name, const char* column, const JsonbValue& value) {
+    if (value.type != jbvNumeric) WrongType(name, "an integer, or an object of column names and integers");
+    const int64 scale = IntegerOf(name, value);
+    if (scale < 0 || scale > kMaxDecimalDigits) OutOfRange(name, "between 0 and 38");
+    auto* entry = static_cast<NumericScale*>(palloc(sizeof(NumericScale)));
+    *entry = {column, static_cast<int>(scale)};
+    return entry;
+}
+
+// A scale for all columns, or an object of columns' scales.
+List* ScalesOf(const char* name, const JsonbValue& value) {
+    if (value.type != jbvBinary || !JsonContainerIsObject(value.val.binary.data)) {
+        return list_make1(ScaleOf(name, nullptr, value));
+    }
+    List* scales = NIL;
+    JsonbIterator* it = JsonbIteratorInit(value.val.binary.data);
+    JsonbValue key, scale;
+    JsonbIteratorToken token;
+    while ((token = JsonbIteratorNext(&it, &key, true)) != WJB_DONE) {
+        if (token != WJB_KEY) continue;
+        JsonbIteratorNext(&it, &scale, true);
+        const char* column = pnstrdup(key.val.string.val, static_cast<Size>(key.val.string.len));
+        scales = lappend(scales, ScaleOf(name, column, scale));
+    }
+    if (scales == NIL) WrongType(name, "an integer, or an object of column names and integers");
+    return scales;
+}
+
 void ParseIdentity(const char* name, const JsonbValue& value, CreateOptions* options) {
     const char* identity = TextOf(name, value);
     if (strcmp(identity, IdentityName(Identity::kFull)) == 0) {
@@ -148,10 +169,7 @@ void ParseOption(const char* name, const JsonbValue& value, CreateOptions* optio
         options->mirror.sort_columns =
             value.type == jbvString ? list_make1(const_cast<char*>(TextOf(name, value))) : NamesOf(name, value);
     } else if (strcmp(name, "numeric_scale") == 0) {
-        NotSupported(name,
-                     "Values of type numeric without a precision are stored as they are, each with its own scale; a "
-                     "common scale would change them.",
-                     "Give the source table's column a precision and a scale, such as numeric(20,4).");
+        options->mirror.numeric_scales = ScalesOf(name, value);
     } else {
         ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("unrecognized option \"%s\"", name),
                 errhint("%s", kNames));
@@ -237,6 +255,30 @@ void CheckSortColumns(const MirrorOptions& options, Relation source) {
     }
 }
 
+void CheckNumericScales(const MirrorOptions& options, Relation source) {
+    TupleDesc desc = RelationGetDescr(source);
+    ListCell* cell;
+    foreach (cell, options.numeric_scales) {
+        const char* name = static_cast<const NumericScale*>(lfirst(cell))->column;
+        if (!name) continue;
+        const AttrNumber number = StoredAttribute(name, source);
+        if (!IsStoredColumn(options, name)) {
+            ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+                    errmsg("column \"%s\" can't have a numeric scale", name),
+                    errdetail("Option \"%s\" leaves the column out of the mirror.", "columns"));
+        }
+        const FormData_pg_attribute* att = TupleDescAttr(desc, number - 1);
+        if (types::TakesNumericScale(att->atttypid, att->atttypmod)) continue;
+        ereport(
+            ERROR, errcode(ERRCODE_DATATYPE_MISMATCH),
+            errmsg("column \"%s\" of type %s can't have a numeric scale", name,
+                   format_type_with_typemod(att->atttypid, att->atttypmod)),
+            errdetail("Option \"%s\" is for columns of type numeric that files would have as text.", "numeric_scale"),
+            errhint("Those are numerics without a precision, or with more than 38 digits. Others have a scale of their "
+                    "own."));
+    }
+}
+
 void ParseObject(Jsonb* json, CreateOptions* options) {
     JsonbIterator* it = JsonbIteratorInit(&json->root);
     JsonbValue key, value;
@@ -297,6 +339,7 @@ void CheckSourceOptions(const CreateOptions& options, Relation source) {
     ListCell* cell;
     foreach (cell, options.mirror.columns) StoredAttribute(static_cast<const char*>(lfirst(cell)), source);
     CheckSortColumns(options.mirror, source);
+    CheckNumericScales(options.mirror, source);
     if (options.key_index) CheckIndex(options.key_index, source);
 }
 

@@ -21,7 +21,7 @@ BEGIN
         '{"flush_interval": true}', '{"flush_interval": "soon"}', '{"flush_interval": 0}', '{"flush_interval": "-1 s"}', '{"flush_interval": "2 days"}',
         '{"flush_rows": "5"}', '{"flush_rows": 0}', '{"flush_rows": 1.5}', '{"flush_rows": 1e30}', '{"flush_size": "1 kB"}', '{"flush_size": null}', '{"flush_size": "much"}',
         '{"location": "relative"}', '{"location": "s3://bucket/x"}', '{"location": "/no/such/folder"}', '{"location": "/dev/null"}', '{"location": "/tmp/a b"}',
-        '{"format_version": 4}', '{"format_version": 1}', '{"format_version": "3"}', '{"sort": "a"}', '{"numeric_scale": 4}'] LOOP
+        '{"format_version": 4}', '{"format_version": 1}', '{"format_version": "3"}', '{"sort": "a"}', '{"numeric_scale": {"a": 4}}'] LOOP
         BEGIN
             CALL mooncake.create_table('mir', 'src', option::jsonb);
             RAISE WARNING '%: no error', option;
