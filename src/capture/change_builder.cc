@@ -26,6 +26,7 @@ void ChangeBuilder::SetLayout(const RowLayout& layout) {
     pg::Guard([&] {
         rows_ = LayoutRows(layout);
         keys_ = LayoutKeys(layout);
+        tried_ = LayoutKeys(layout);
         changes_.columns = LayoutColumnIds(layout);
     });
 }
@@ -63,6 +64,19 @@ void ChangeBuilder::WriteRow(RowLayout* layout, bool may_be_unchanged) {
     if (layout->column_count == 0) rows_.AddEmptyRows(1);
 }
 
+// Whether the mirror's format has all values of a key, which has no NULLs.
+bool ChangeBuilder::IsStorable(RowLayout* layout, const Datum* values) {
+    bool storable = true;
+    for (int i = 0; i < layout->key_count && storable; i++) {
+        LayoutColumn* column = &layout->columns[layout->key[i]];
+        if (column->writer.mapping.form == types::Form::kExact) continue;
+        ColumnBuilder& out = tried_.column(static_cast<size_t>(i));
+        storable = column->writer.write(&column->writer, values[column->attnum - 1], &out);
+    }
+    tried_.Clear();
+    return storable;
+}
+
 // False, and nothing written, if a part of the key is not known. Only where whole rows are the key can it hold NULLs.
 bool ChangeBuilder::WriteKey(RowLayout* layout, const Datum* values, const bool* nulls) {
     if (!layout->has_key) return false;
@@ -71,6 +85,9 @@ bool ChangeBuilder::WriteKey(RowLayout* layout, const Datum* values, const bool*
         if (nulls[index] && layout->identity == Identity::kFull) continue;
         if (nulls[index] || IsUnchanged(TupleDescAttr(layout->descriptor, index), values[index])) return false;
     }
+    // Rows whose keys can't be stored have NULLs there, which would not tell them from each other. Of whole rows that are equal
+    // but for such values any goes: queries that see the difference are not the mirror's.
+    if (layout->identity == Identity::kKey && !IsStorable(layout, values)) return false;
     for (int i = 0; i < layout->key_count; i++) {
         LayoutColumn* column = &layout->columns[layout->key[i]];
         ColumnBuilder& out = keys_.column(static_cast<size_t>(i));
@@ -79,8 +96,6 @@ bool ChangeBuilder::WriteKey(RowLayout* layout, const Datum* values, const bool*
             pg::Guard([&] { out.AppendNull(); });
             continue;
         }
-        // A value that can't be stored becomes NULL. In a whole row, the one that is looked for has NULL there as well; no
-        // row has in a key: the mirror fails when it has to apply it.
         column->writer.write(&column->writer, values[index], &out);
     }
     return true;

@@ -50,12 +50,14 @@ class ChangeBuilder {
 
     void WriteRow(RowLayout* layout, bool may_be_unchanged);
     bool WriteKey(RowLayout* layout, const Datum* values, const bool* nulls);
+    bool IsStorable(RowLayout* layout, const Datum* values);
     void Done(RowOp op);
 
     Changes changes_;
     ColumnChunkBuilder rows_, keys_;
-    size_t bytes_ = 0;   // held by the values
-    bool torn_ = false;  // a change was begun and not finished
+    ColumnChunkBuilder tried_;  // a key
+    size_t bytes_ = 0;          // held by the values
+    bool torn_ = false;         // a change was begun and not finished
 };
 
 }  // namespace ivy::capture

@@ -277,9 +277,10 @@ Status TableImpl::Unidentified() const {
                             "rows were updated or deleted in the source of an append-only mirror", "",
                             "Rebuild the mirror, or make one that can find its rows.");
     }
-    return Status::Make(sqlstate::kObjectNotInState,
-                        "rows were updated or deleted while the source had another replica identity", "",
-                        "Rebuild the mirror.");
+    return Status::Make(
+        sqlstate::kObjectNotInState, "rows were updated or deleted that can't be identified",
+        "The source had another replica identity then, or the mirror's format can't hold a value of their key.",
+        "Rebuild the mirror.");
 }
 
 Status TableImpl::AppendRows(const ColumnChunkView& rows) {

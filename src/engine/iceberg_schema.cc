@@ -110,7 +110,8 @@ std::string IcebergTypeName(const ColumnType& type) {
     return "string";
 }
 
-iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key) {
+iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key,
+                                  const std::vector<uint32_t>& inexact) {
     iceberg::Schema schema;
     bool key_allowed = !key.empty();
     for (const MirrorColumn& column : FileColumns(columns)) {
@@ -118,9 +119,9 @@ iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, cons
         field.id = static_cast<int>(column.id);
         field.name = column.name;
         field.type = IcebergTypeName(column.type);
-        field.required = column.not_null;
+        field.required = column.not_null && std::find(inexact.begin(), inexact.end(), column.id) == inexact.end();
         const bool in_key = std::find(key.begin(), key.end(), column.id) != key.end();
-        if (in_key && (!column.not_null || IsFloating(column.type))) key_allowed = false;
+        if (in_key && (!field.required || IsFloating(column.type))) key_allowed = false;
         schema.fields.push_back(std::move(field));
     }
     if (key_allowed) schema.identifier_field_ids.assign(key.begin(), key.end());
@@ -128,7 +129,7 @@ iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, cons
 }
 
 iceberg::Schema EvolveIcebergSchema(const iceberg::Schema& current, const std::vector<MirrorColumn>& columns,
-                                    const std::vector<uint32_t>& key) {
+                                    const std::vector<uint32_t>& key, const std::vector<uint32_t>& inexact) {
     std::vector<MirrorColumn> allowed = columns;
     for (MirrorColumn& column : allowed) {
         const bool was_required = std::any_of(
@@ -136,7 +137,7 @@ iceberg::Schema EvolveIcebergSchema(const iceberg::Schema& current, const std::v
             [&](const iceberg::Field& field) { return field.id == static_cast<int>(column.id) && field.required; });
         column.not_null = column.not_null && was_required;
     }
-    return MakeIcebergSchema(allowed, key);
+    return MakeIcebergSchema(allowed, key, inexact);
 }
 
 std::vector<std::string> FileColumnNames(const std::vector<MirrorColumn>& columns) {

@@ -35,12 +35,14 @@ std::string IcebergTypeName(const ColumnType& type);
 
 // The schema of a new table, of a mirror's columns as FileColumns has them. Field ids are column ids. The key becomes the identifier fields if Iceberg allows that:
 // all of its columns are NOT NULL and none is a floating-point number.
-iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key);
+// Columns of "inexact" (ids) hold NULLs in place of values that can't be stored, so they are not required either.
+iceberg::Schema MakeIcebergSchema(const std::vector<MirrorColumn>& columns, const std::vector<uint32_t>& key,
+                                  const std::vector<uint32_t>& inexact = {});
 
 // The schema that a table gets when its mirror's columns change: a column may be required only if it was so before,
 // since the files may hold NULLs in it, or lack it.
 iceberg::Schema EvolveIcebergSchema(const iceberg::Schema& current, const std::vector<MirrorColumn>& columns,
-                                    const std::vector<uint32_t>& key);
+                                    const std::vector<uint32_t>& key, const std::vector<uint32_t>& inexact = {});
 
 // The columns' names in data files: as in Postgres, but DuckDB's writer wants names that differ by more than case and
 // reserves one, so a column that clashes has its id added. Iceberg finds columns by field id only. "columns" are those of

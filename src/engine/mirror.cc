@@ -334,6 +334,11 @@ void Mirror::NoteInexact(const std::vector<uint32_t>& columns) {
     if (!added.empty()) context_.events.Send(MirrorFailed{id_, generation_, {}, added});
 }
 
+std::vector<uint32_t> Mirror::Inexact() const {
+    std::lock_guard state(state_mutex_);
+    return inexact_;
+}
+
 void Mirror::SetState(State state) {
     std::lock_guard guard(state_mutex_);
     state_ = state;

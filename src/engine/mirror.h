@@ -212,6 +212,7 @@ class Mirror {
     void Keep(Waiting waiting);
     Waiting TakeFirst();
     void NoteInexact(const std::vector<uint32_t>& columns);
+    std::vector<uint32_t> Inexact() const;
     void SetState(State state);
     void FailLocked(const Error& error, bool for_good = false);
     Lsn OldestUnflushedLocked() const;

@@ -106,7 +106,7 @@ Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWr
         inexact.insert(inexact.end(), joined_inexact_.begin(), joined_inexact_.end());
     }
     copy_phase_ = CopyPhase::kPublishing;
-    const iceberg::Schema schema = MakeIcebergSchema(ticket.columns, ticket.key);
+    const iceberg::Schema schema = MakeIcebergSchema(ticket.columns, ticket.key, inexact);
     Publication publication;
     FlushReady& ready = publication.ready;
     std::unique_ptr<iceberg::Table> table;

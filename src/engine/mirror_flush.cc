@@ -244,7 +244,7 @@ Status Mirror::CommitCut(iceberg::Table& files, const delta::FlushCut& cut, cons
                          const Written& written, Publication* publication) {
     FlushReady& ready = publication->ready;
     iceberg::Change change;
-    const bool redefined = AddDefinition(files, open, &change);
+    const bool redefined = AddDefinition(files, open, Inexact(), &change);
     // Transactions whose changes cancel out need no new snapshot: only the catalog's LSN moves.
     if (!cut.Empty() || !cut.unseen_xids.empty() || redefined || ready.previous_metadata_location.empty()) {
         IVY_FAULT_POINT("flush-before-commit");

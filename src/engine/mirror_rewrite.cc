@@ -262,7 +262,7 @@ Status Mirror::OfferRewrite(const std::shared_ptr<RewriteJob>& job) {
         const auto found = iceberg_->snapshot_summary().find(property);
         if (found != iceberg_->snapshot_summary().end()) change.summary.insert(*found);
     }
-    (void)AddDefinition(*iceberg_, open, &change);
+    (void)AddDefinition(*iceberg_, open, Inexact(), &change);
     Result<iceberg::CommitResult> committed = iceberg_->Commit(change);
     if (!committed.ok()) {
         for (const iceberg::DataFile& file : deletes) (void)context_.io.DeleteFile(file.path);

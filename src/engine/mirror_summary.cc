@@ -27,8 +27,9 @@ std::vector<Xid> XidsFromText(const std::string& text) {
     return xids;
 }
 
-bool AddDefinition(const iceberg::Table& table, const MirrorOpen& open, iceberg::Change* change) {
-    iceberg::Schema schema = EvolveIcebergSchema(table.schema(), open.columns, open.key);
+bool AddDefinition(const iceberg::Table& table, const MirrorOpen& open, const std::vector<uint32_t>& inexact,
+                   iceberg::Change* change) {
+    iceberg::Schema schema = EvolveIcebergSchema(table.schema(), open.columns, open.key, inexact);
     const bool schema_changed = !schema.SameFields(table.schema());
     const std::vector<int> sort_fields(open.sort.begin(), open.sort.end());
     const bool sort_changed = sort_fields != table.sort_fields();

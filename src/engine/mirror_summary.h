@@ -22,8 +22,9 @@ std::string XidsText(const std::vector<Xid>& xids);
 std::vector<Xid> XidsFromText(const std::string& text);
 
 // Enters into a change what the mirror is like now, as far as the table says otherwise: schema and sort order. The files that
-// the change adds must be sorted so. Whether there was anything.
-bool AddDefinition(const iceberg::Table& table, const MirrorOpen& open, iceberg::Change* change);
+// the change adds must be sorted so. "inexact" as in MakeIcebergSchema. Whether there was anything.
+bool AddDefinition(const iceberg::Table& table, const MirrorOpen& open, const std::vector<uint32_t>& inexact,
+                   iceberg::Change* change);
 
 int64_t LiveRows(const iceberg::Table& table);
 int64_t LiveBytes(const iceberg::Table& table);

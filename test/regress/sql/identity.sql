@@ -203,5 +203,27 @@ SELECT * FROM mir_aliases ORDER BY id;
 SELECT * FROM compare('mir_aliases');
 SELECT * FROM mooncake.inexact_columns WHERE table_name = 'mir_aliases';
 
+-- Keys that the mirror's format can't hold are all the same to it: of rows with such ones, none is taken for another.
+CREATE TABLE far (k timestamp PRIMARY KEY, t text);
+INSERT INTO far VALUES ('294270-01-01', 'a'), ('294271-01-01', 'b'), ('2020-01-01', 'c'), ('2020-01-02', 'd');
+CALL mooncake.create_table('mir_far', 'far');
+UPDATE far SET t = 'e' WHERE t = 'd';
+SELECT t FROM mir_far ORDER BY t;
+SELECT failures FROM mooncake.mirrors WHERE mirror = 'mir_far'::regclass;
+DELETE FROM far WHERE t = 'b';
+SELECT t FROM mir_far ORDER BY t;
+DO $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        EXIT WHEN (SELECT failures FROM mooncake.mirrors WHERE mirror = 'mir_far'::regclass) > 0;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+SELECT failures, error FROM mooncake.mirrors WHERE mirror = 'mir_far'::regclass;
+UPDATE far SET t = 'f' WHERE t IN ('a', 'c');
+SELECT t FROM mir_far ORDER BY t;
+CALL mooncake.rebuild_table('mir_far');
+SELECT t FROM mir_far ORDER BY t;
+
 SET client_min_messages = error;
 DROP SCHEMA idn CASCADE;

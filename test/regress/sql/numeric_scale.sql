@@ -156,6 +156,36 @@ SELECT (compare('by_numbers')).*;
 CALL mooncake.optimize('by_numbers');
 UPDATE by_number SET t = 'again' WHERE t = 'changed';
 SELECT (compare('by_numbers')).*;
+-- A key that does not fit is no other row's.
+INSERT INTO by_number VALUES ('NaN', 'nan'), (1e60, 'huge'), (0.0000001, 'tiny');
+SELECT t FROM by_numbers WHERE t ~ '^(nan|huge|tiny)' ORDER BY t;
+DELETE FROM by_number WHERE t = 'huge';
+SELECT t FROM by_numbers WHERE t ~ '^(nan|huge|tiny)' ORDER BY t;
+DELETE FROM by_number WHERE k = 'NaN' OR k = 0.0000001;
+CALL mooncake.rebuild_table('by_numbers');
+SELECT (compare('by_numbers')).*;
+
+-- Columns without NULLs are required in the Iceberg table, until one has a NULL in place of a value.
+CREATE TABLE required (id int PRIMARY KEY, n numeric NOT NULL, p numeric(5,2) NOT NULL);
+INSERT INTO required VALUES (1, 1, 1);
+CALL mooncake.create_table('required_mir', 'required', '{"numeric_scale": 2}');
+CREATE FUNCTION required(mirror text) RETURNS text LANGUAGE sql AS $$
+    SELECT string_agg(f ->> 'name', ' ') FROM locations l, LATERAL (SELECT pg_read_file(l.metadata_location)::json AS data) m,
+           json_array_elements(data -> 'schemas') s, json_array_elements(s -> 'fields') f
+     WHERE l.table_name = mirror AND (s ->> 'schema-id') = data ->> 'current-schema-id' AND f ->> 'required' = 'true'
+$$;
+SELECT required('required_mir');
+INSERT INTO required VALUES (2, 1.001, 1);
+CALL mooncake.create_snapshot('required_mir');
+SELECT required('required_mir');
+INSERT INTO required VALUES (3, 1, 'NaN');
+CALL mooncake.create_snapshot('required_mir');
+SELECT required('required_mir');
+CALL mooncake.rebuild_table('required_mir');
+SELECT required('required_mir');
+DELETE FROM required WHERE id > 1;
+CALL mooncake.rebuild_table('required_mir');
+SELECT required('required_mir');
 
 -- DDL
 CREATE TABLE alt (id int PRIMARY KEY, a numeric, b numeric(8,3), c int);
