@@ -41,7 +41,9 @@ std::vector<uint32_t> SortColumns(const MirrorRow& row, const RowLayout& layout)
         const LayoutColumn* column = std::find_if(begin, end, [&](const LayoutColumn& one) {
             return strcmp(NameStr(TupleDescAttr(layout.source, one.id - 1)->attname), name) == 0;
         });
-        if (column == end || !types::HasStoredOrder(column->writer.mapping)) break;
+        if (column == end) break;
+        const bool decimal = column->writer.numeric_scale != types::kNoNumericScale;
+        if (!decimal && !types::HasStoredOrder(column->writer.mapping)) break;
         ids.push_back(static_cast<uint32_t>(column->id));
     }
     return ids;

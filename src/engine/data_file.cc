@@ -129,9 +129,10 @@ Status DataFileWriter::OpenIndex() {
 }
 
 Status DataFileWriter::OpenSorter(Instance& instance) {
-    IVY_ASSIGN_OR_RETURN(const std::vector<size_t> keys, KeyOrdinals(spec_.columns, spec_.sort));
+    IVY_ASSIGN_OR_RETURN(std::vector<size_t> keys, KeyOrdinals(spec_.columns, spec_.sort));
     auto types = delta::ToDuckTypes(TypesOf(spec_.columns));
     types.push_back(duckdb::LogicalType::BIGINT);
+    AddSortDecimals(spec_.columns, &types, &keys);
     numbered_.InitializeEmpty(types);
     IVY_ASSIGN_OR_RETURN(sorter_, RowSorter::Make(instance, types, keys));
     return Status::Ok();
@@ -146,6 +147,14 @@ Status DataFileWriter::Append(duckdb::DataChunk& chunk) {
     const size_t columns = chunk.ColumnCount();
     for (size_t i = 0; i < columns; i++) numbered_.data[i].Reference(chunk.data[i]);
     numbered_.data[columns].Sequence(static_cast<int64_t>(sorter_->rows()), 1, chunk.size());
+    if (numbered_.ColumnCount() > columns + 1) {
+        try {
+            IVY_ASSIGN_OR_RETURN(const std::vector<size_t> keys, KeyOrdinals(spec_.columns, spec_.sort));
+            FillSortDecimals(spec_.columns, keys, chunk.size(), columns + 1, &numbered_);
+        } catch (const std::exception& exception) {
+            return StatusFromException(exception).Prepend("could not sort rows");
+        }
+    }
     numbered_.SetCardinalityUnsafe(chunk.size());
     sorted_bytes_ += BytesOf(chunk);
     return sorter_->Append(numbered_);

@@ -24,6 +24,7 @@
 #include "engine/log.h"
 #include "engine/row_source.h"
 #include "engine/stored_numeric.h"
+#include "engine/stored_numeric_filter.h"
 
 namespace ivy::engine {
 namespace {
@@ -58,6 +59,7 @@ void RegisterFunctions(duckdb::DatabaseInstance& database) {
     RegisterLakeMetadata(loader);
     RegisterScalarFunctions(loader);
     RegisterInexactGuard(database);
+    RegisterStoredNumericFilter(database);
     RegisterAccessGuard(database);
 }
 

@@ -7,6 +7,7 @@
 #include "delta/chunk_convert.h"
 #include "engine/duck_file_io.h"
 #include "engine/error_map.h"
+#include "engine/stored_numeric.h"
 
 namespace ivy::engine {
 namespace {
@@ -117,16 +118,19 @@ Status RewriteJob::CopyInOrder(const Note& note) {
 
 Status RewriteJob::CopySorted(const Note& note) {
     IVY_ASSIGN_OR_RETURN(const std::vector<size_t> keys, KeyOrdinals(columns_, plan_.sort));
+    std::vector<size_t> sorted_by = keys;
     auto types = delta::ToDuckTypes(TypesOf(columns_));
     duckdb::DataChunk rows, numbered, sorted;
     rows.InitializeEmpty(types);
     types.push_back(duckdb::LogicalType::BIGINT);  // the row's ordinal
+    AddSortDecimals(columns_, &types, &sorted_by);
     numbered.InitializeEmpty(types);
     sorted.Initialize(duckdb::Allocator::DefaultAllocator(), types);
-    IVY_ASSIGN_OR_RETURN(const std::unique_ptr<RowSorter> sorter, RowSorter::Make(instance_, types, keys));
+    IVY_ASSIGN_OR_RETURN(const std::unique_ptr<RowSorter> sorter, RowSorter::Make(instance_, types, sorted_by));
     IVY_RETURN_IF_ERROR(Read([&](duckdb::DataChunk& chunk) {
         for (size_t i = 0; i < columns_.size(); i++) numbered.data[i].Reference(chunk.data[i]);
         numbered.data[columns_.size()].Sequence(static_cast<int64_t>(sorter->rows()), 1, chunk.size());
+        FillSortDecimals(columns_, keys, chunk.size(), columns_.size() + 1, &numbered);
         numbered.SetCardinalityUnsafe(chunk.size());
         return sorter->Append(numbered);
     }));

@@ -190,6 +190,28 @@ void SplitNumerics(const duckdb::Vector& texts, duckdb::idx_t count, int scale, 
     }
 }
 
+void AddSortDecimals(const std::vector<MirrorColumn>& columns, duckdb::vector<duckdb::LogicalType>* types,
+                     std::vector<size_t>* keys) {
+    for (size_t& key : *keys) {
+        const auto scale = columns[key].numeric_scale;
+        if (!scale) continue;
+        key = types->size();
+        types->push_back(duckdb::LogicalType::DECIMAL(kMaxDecimalDigits, *scale));
+    }
+}
+
+void FillSortDecimals(const std::vector<MirrorColumn>& columns, const std::vector<size_t>& keys, duckdb::idx_t count,
+                      size_t first, duckdb::DataChunk* rows) {
+    for (const size_t key : keys) {
+        const auto scale = columns[key].numeric_scale;
+        if (!scale) continue;
+        duckdb::Vector values(rows->data[first].GetType(), count);
+        duckdb::Vector display_scales(duckdb::LogicalType::INTEGER, count);
+        SplitNumerics(rows->data[key], count, *scale, &values, &display_scales);
+        rows->data[first++].Reference(values);
+    }
+}
+
 void RegisterStoredNumeric(duckdb::ExtensionLoader& loader) {
     duckdb::ScalarFunction function(duckdb::Identifier("ivy_stored_numeric"),
                                     {duckdb::LogicalTypeId::DECIMAL, duckdb::LogicalType::INTEGER},

@@ -50,6 +50,14 @@ std::string JoinNumeric(const StoredNumeric& number, int scale);
 void SplitNumerics(const duckdb::Vector& texts, duckdb::idx_t count, int scale, duckdb::Vector* values,
                    duckdb::Vector* display_scales);
 
+// Rows with such columns are sorted by decimals, which are added behind the columns of a chunk for that. Adds the types of those
+// that sorting by columns "keys" (ordinals of "columns") needs, and makes the keys the ordinals of what to sort by.
+void AddSortDecimals(const std::vector<MirrorColumn>& columns, duckdb::vector<duckdb::LogicalType>* types,
+                     std::vector<size_t>* keys);
+// Fills them, in columns "first" and following of "rows", for the same keys as they were.
+void FillSortDecimals(const std::vector<MirrorColumn>& columns, const std::vector<size_t>& keys, duckdb::idx_t count,
+                      size_t first, duckdb::DataChunk* rows);
+
 // ivy_stored_numeric(DECIMAL, INTEGER): the text.
 void RegisterStoredNumeric(duckdb::ExtensionLoader& loader);
 

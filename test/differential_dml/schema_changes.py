@@ -24,8 +24,8 @@ logical_decoding_work_mem = 64kB
 max_locks_per_transaction = 256
 log_min_error_statement = panic
 """
-TYPES = ["int", "bigint", "text", "varchar(20)", "numeric(8,2)", "date", "boolean", "double precision", "timestamp", "jsonb", "int[]"]
-CONSTANTS = {"int": "7", "bigint": "8", "text": "'nine'", "varchar(20)": "'ten'", "numeric(8,2)": "11.50", "date": "'2024-02-29'", "boolean": "true",
+TYPES = ["numeric", "int", "bigint", "text", "varchar(20)", "numeric(8,2)", "date", "boolean", "double precision", "timestamp", "jsonb", "int[]"]
+CONSTANTS = {"numeric": "0.1250", "int": "7", "bigint": "8", "text": "'nine'", "varchar(20)": "'ten'", "numeric(8,2)": "11.50", "date": "'2024-02-29'", "boolean": "true",
              "double precision": "1.5", "timestamp": "'2024-01-01 12:00'", "jsonb": "'{\"a\": 1}'", "int[]": "'{1,2}'"}
 
 
@@ -93,7 +93,7 @@ class Alterer:
             self.names += 1
             return 'ALTER TABLE t RENAME COLUMN "%s" TO "R%d"' % (name, self.names)
         to = {"integer": ["bigint", "text", "numeric(12,2)"], "bigint": ["text"], "character varying(20)": ["varchar(40)", "text"],
-              "numeric(8,2)": ["numeric(12,2)", "numeric(12,4)", "numeric"], "date": ["timestamp"], "text": ["text"]}.get(kind)
+              "numeric(8,2)": ["numeric(12,2)", "numeric(12,4)", "numeric"], "numeric": ["numeric(12,4)", "text"], "date": ["timestamp"], "text": ["text"]}.get(kind)
         if not to:
             return 'ALTER TABLE t ALTER "%s" DROP NOT NULL' % name
         return 'ALTER TABLE t ALTER "%s" TYPE %s' % (name, r.choice(to))
@@ -152,7 +152,7 @@ def main():
         c.execute("CREATE TABLE t (gone int, id int PRIMARY KEY, base text, first int DEFAULT 3)")
         c.execute("ALTER TABLE t DROP COLUMN gone")
         c.execute("INSERT INTO t SELECT i, 'start' FROM generate_series(1, 300) i")
-        c.execute("CALL mooncake.create_table('t_mirror', 't')")
+        c.execute("CALL mooncake.create_table('t_mirror', 't', '%s')" % rnd.choice(['{"numeric_scale": 4}', '{"numeric_scale": 3, "format_version": 2}', "{}"]))
         wait_live(c, "t_mirror")
         alterer = Alterer(c, rnd)
         load = Load(server, options.seed)

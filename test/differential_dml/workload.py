@@ -21,13 +21,14 @@ MIRRORS = {
     "wide_mirror": ("wide", "{}", None),
     "pair_mirror": ("pair", "{}", None),
     "ident_mirror": ("ident", "{}", None),
+    "plain_scaled": ("plain", '{"numeric_scale": 5}', None),
     "plain_sorted": ("plain", '{"sort_column": ["n", "id"], "flush_interval": "300 ms"}', None),
     "wide_2": ("wide", '{"format_version": 2, "flush_rows": 200}', None),
     "pair_2": ("pair", '{"format_version": 2, "sort_column": "k1"}', None),
 }
 
 SCHEMA = """
-CREATE TABLE plain (id int PRIMARY KEY, a bigint, b text, n numeric(12,2));
+CREATE TABLE plain (id int PRIMARY KEY, a bigint, b text, n numeric(12,2), x numeric DEFAULT 1.50);
 -- Values of "doc" are stored out of line, uncompressed; values of "packed" are compressed.
 CREATE TABLE wide (id bigint PRIMARY KEY, doc text, packed text, num int DEFAULT 7, gen int GENERATED ALWAYS AS (num * 2) STORED);
 ALTER TABLE wide ALTER doc SET STORAGE EXTERNAL;
@@ -108,6 +109,7 @@ class Session:
         self.c.execute(*r.choice([
             ("UPDATE plain SET a = a + 1, b = %s WHERE id = %s", (self.text(), self.key())),
             ("UPDATE plain SET n = n + 0.01 WHERE id %% %s = 0", (r.randint(5, 50),)),
+            ("UPDATE plain SET x = round(x - id / 7.0, id %% 6) WHERE id %% %s = 0", (r.randint(3, 20),)),
             ("UPDATE plain SET id = %s WHERE id = %s", (self.keys + r.randint(1, 10**9), self.key())),
             ("UPDATE plain SET id = id WHERE id = %s", (self.key(),)),
             ("UPDATE wide SET num = num + 1 WHERE id %% %s = 0", (r.randint(3, 30),)),

@@ -4,6 +4,7 @@
     administration.py [scenario ...]
 """
 
+import json
 import os
 import random
 import sys
@@ -239,6 +240,8 @@ def dumped_options():
         run(server, BASIC, "CREATE TABLE keyless (a int, n numeric)", "ALTER TABLE keyless REPLICA IDENTITY FULL", "INSERT INTO keyless VALUES (1, 1.50), (1, 1.50), (NULL, 'NaN')",
             "CREATE TABLE log (a int)", "INSERT INTO log VALUES (1)",
             "CALL mooncake.create_table('mt', 't', flush_interval => '3 s', flush_rows => 77, flush_size => '5 MB', columns => '{id}')", "CALL mooncake.create_table('mp', 'p')",
+            "CREATE TABLE amounts (id int PRIMARY KEY, n numeric, o numeric)", "INSERT INTO amounts VALUES (1, 1.50, 'NaN'), (2, -2, 1e50), (3, 0.125, 7.0)",
+            "CALL mooncake.create_table('ma', 'amounts', numeric_scale => '{\"n\": 3}')",
             "CALL mooncake.create_table('mk', 'keyless', identity => 'full')", "CALL mooncake.create_table('ml', 'log', identity => 'append_only')")
         options = "SELECT string_agg(o::text, E'\\n' ORDER BY table_name) FROM mooncake.mirror_options o"
         before = one(server, options)
@@ -247,9 +250,12 @@ def dumped_options():
         run(server, "CREATE DATABASE restored")
         call(server, "pg_restore", "-d", "restored", dump)
         assert one(server, options, dbname="restored") == before, one(server, options, dbname="restored")
-        for source, mirror in (("p", "mp"), ("keyless", "mk"), ("log", "ml")):
+        for source, mirror in (("p", "mp"), ("keyless", "mk"), ("log", "ml"), ("amounts", "ma")):
             right(server, source, mirror, dbname="restored")
             exact(server, source, mirror, dbname="restored")
+        metadata = one(server, "SELECT metadata_location FROM mooncake.columnstore_tables WHERE table_name = 'ma'", dbname="restored")
+        fields = {f["name"]: f["type"] for f in json.load(open(metadata))["schemas"][-1]["fields"]}
+        assert fields == {"id": "int", "n": "decimal(38,3)", "o": "string", "n$scale": "int"}, fields
         assert one(server, "SELECT (SELECT count(*) FROM mt) = (SELECT count(*) FROM t)", dbname="restored")
 
 

@@ -20,14 +20,14 @@ from ivy_server import Server, compare, wait_live  # noqa: E402
 
 SCHEMA = """
 CREATE TABLE a (id int PRIMARY KEY, i2 smallint, i4 int, i8 bigint, f4 real, f8 double precision, n numeric(12,3), m numeric(6,2),
-                t text, c text COLLATE "C", v varchar(10), b char(5), d date, ts timestamp, tz timestamptz, bo boolean, u uuid, un numeric);
+                t text, c text COLLATE "C", v varchar(10), b char(5), d date, ts timestamp, tz timestamptz, bo boolean, u uuid, un numeric, sn numeric);
 CREATE TABLE b (k1 int, k2 text, a_id int, i4 int, n numeric(8,2), t text, d date, PRIMARY KEY (k1, k2));
 CREATE TABLE r (id int PRIMARY KEY, i4 int, t text, n numeric(8,2));
 """
 
 # Columns of each table by class, for typed expressions.
 COLUMNS = {
-    "a": {"int": ["id", "i2", "i4", "i8"], "float": ["f8", "f4"], "num": ["n", "m", "un"], "text": ["t", "c", "v"], "date": ["d"],
+    "a": {"int": ["id", "i2", "i4", "i8"], "float": ["f8", "f4"], "num": ["n", "m", "un", "sn"], "text": ["t", "c", "v"], "date": ["d"],
           "ts": ["ts"], "tz": ["tz"], "bool": ["bo"], "other": ["tz", "u", "un", "b"]},
     "b": {"int": ["k1", "a_id", "i4"], "num": ["n"], "text": ["k2", "t"], "date": ["d"]},
     "r": {"int": ["id", "i4"], "num": ["n"], "text": ["t"]},
@@ -267,6 +267,7 @@ def value(rnd, kind):
         "num": lambda: rnd.choice(["0", "0.001", "-99.999", "%.3f" % rnd.uniform(-9999, 9999)]),
         "num2": lambda: rnd.choice(["0", "1.10", "-9.99", "%.2f" % rnd.uniform(-999, 999)]),
         "unbounded": lambda: rnd.choice(["1.50", "1e30", "NaN", "0.000000000000000000001", "12345678901234567890.123"]),
+        "scaled": lambda: rnd.choice(["0", "0.00", "-1.5", "1.50", "100", "0.000001", "%.*f" % (rnd.randint(0, 6), rnd.uniform(-2000, 2000)), "99999999999999999999999999999999.9999990"]),
         "text": lambda: rnd.choice(TEXTS),
         "v": lambda: rnd.choice([t for t in TEXTS if len(t) <= 10]),
         "b": lambda: rnd.choice(["a", "ab  ", "abcde", "é"]),
@@ -277,7 +278,7 @@ def value(rnd, kind):
     }[kind]()
 
 
-A_KINDS = ["smallint", "int", "bigint", "real", "float", "num", "num2", "text", "text", "v", "b", "date", "ts", "ts", "bool", "uuid", "unbounded"]
+A_KINDS = ["smallint", "int", "bigint", "real", "float", "num", "num2", "text", "text", "v", "b", "date", "ts", "ts", "bool", "uuid", "unbounded", "scaled"]
 
 
 def random_transaction(rnd, c, next_id):
@@ -290,7 +291,7 @@ def random_transaction(rnd, c, next_id):
         pick = rnd.random()
         if pick < 0.45:
             next_id[0] += 1
-            c.execute("INSERT INTO a VALUES (%s)" % ", ".join(["%s"] * 18), [next_id[0]] + [value(rnd, k) for k in A_KINDS])
+            c.execute("INSERT INTO a VALUES (%s)" % ", ".join(["%s"] * 19), [next_id[0]] + [value(rnd, k) for k in A_KINDS])
         elif pick < 0.6:
             c.execute("INSERT INTO b VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (k1, k2) DO UPDATE SET n = EXCLUDED.n, i4 = b.i4 + 1",
                       [rnd.randint(0, 60), rnd.choice(TEXTS), rnd.randint(1, max(next_id[0], 1)), rnd.randint(0, 40), value(rnd, "num2"), value(rnd, "text"), value(rnd, "date")])
@@ -365,7 +366,7 @@ def main():
         c.execute(SCHEMA)
         c.execute("INSERT INTO r SELECT i, i % 7, 'r' || i % 3, i / 3.0 FROM generate_series(1, 40) i")
         for table in "ab":
-            c.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (table, table))
+            c.execute("CALL mooncake.create_table('%s_mirror', '%s', '%s')" % (table, table, '{"numeric_scale": {"sn": 6}}' if table == "a" else "{}"))
             wait_live(c, table + "_mirror")
         c.execute("SET statement_timeout = '60s'")
         next_id = [0]

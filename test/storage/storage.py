@@ -8,6 +8,7 @@ format version 2; and rewriting under a write load, while processes are killed, 
 import argparse
 import os
 import random
+import re
 import sys
 import threading
 import time
@@ -124,6 +125,50 @@ def sorted_files(server):
             compare(c, "events", mirror)
         assert table_of(c, "by_time").sort_order().order_id == 0
         assert [field.source_id for field in table_of(c, "by_kind").sort_order().fields] == [2]
+
+
+def sorted_numerics(server):
+    """Numerics with option numeric_scale sort as numbers, and their conditions leave row groups out."""
+    with server.connect(autocommit=True) as c:
+        c.execute("CREATE TABLE amounts (id int PRIMARY KEY, amount numeric, t text)")
+        c.execute("INSERT INTO amounts SELECT i, CASE WHEN i % 1000 > 0 THEN round((i::bigint * 7919 % 100003 - 50000) / 7.0, i % 7) END, md5(i::text) FROM generate_series(1, 300000) i")
+        c.execute("CALL mooncake.create_table('by_amount', 'amounts', '{\"sort_column\": [\"amount\", \"id\"], \"numeric_scale\": 6}')")
+        c.execute("CALL mooncake.create_table('two', 'amounts', '{\"sort_column\": \"amount\", \"numeric_scale\": {\"amount\": 6}, \"format_version\": 2}')")
+        compare(c, "amounts", "by_amount")
+        conditions = ["amount > 7142.8", "amount >= 7142.857143", "amount < -7140", "amount <= -7142.85714285714", "amount = 1.5", "amount = 1.5000000000000000000000000000000000000000000001",
+                      "amount > 7142.857142857142857142857142857142857142857", "amount > 1e50", "amount < -1e50", "amount < 1e50", "amount > 'NaN'", "amount < 'NaN'", "amount < 'Infinity'",
+                      "amount > '-Infinity'", "amount = 'NaN'", "amount <> 1.5", "amount IS NULL", "amount BETWEEN 10 AND 11.5", "amount IN (1.5, 2, 3.25)", "1.50 > amount", "NOT amount > 5",
+                      "amount > 7142 OR amount < -7142", "amount > 5 AND id < 1000", "coalesce(amount, 0) = 0", "amount * 2 > 14285"]
+        for mirror in ("by_amount", "two"):
+            for condition in conditions:
+                query = "SELECT count(*), sum(amount), count(t), min(id) FROM %s WHERE " + condition
+                want, got = (c.execute(query % name).fetchone() for name in ("amounts", mirror))
+                assert tuple(map(str, got)) == tuple(map(str, want)), (condition, got, want)
+        plan = "\n".join(row[0] for row in c.execute("EXPLAIN (ANALYZE, VERBOSE) SELECT count(t) FROM by_amount WHERE amount > 7142.8"))
+        scanned, groups = map(int, re.search(r"Row Groups Scanned: (\d+) / (\d+)", plan).groups())
+        print("row groups with amounts above a bound: %d of %d" % (scanned, groups))
+        assert scanned < groups and groups >= 2, plan
+        for step in range(3):
+            c.execute("UPDATE amounts SET amount = round(amount / 3, %d) WHERE id %% 10 = %d" % (step, step))
+            c.execute("DELETE FROM amounts WHERE id %% 100 = %d" % step)
+            for mirror in ("by_amount", "two"):
+                c.execute("CALL mooncake.create_snapshot('%s')" % mirror)
+        for mirror, columns in (("by_amount", ["amount", "id"]), ("two", ["amount"])):
+            files = data_files(c, mirror)
+            assert len(files) >= 4, files
+            for path, _ in files:
+                assert is_sorted(read_sorted(path, columns)), path
+            order = table_of(c, mirror).sort_order()
+            assert [table_of(c, mirror).schema().find_column_name(field.source_id) for field in order.fields] == columns, order
+            compare(c, "amounts", mirror)
+            c.execute("CALL mooncake.optimize('%s')" % mirror)
+            files = data_files(c, mirror)
+            assert len(files) == 1 and is_sorted(read_sorted(files[0][0], columns)), files
+            compare(c, "amounts", mirror)
+        c.execute("INSERT INTO amounts VALUES (-1, 0.12345678), (-2, 5)")
+        c.execute("CALL mooncake.create_snapshot('by_amount')")
+        compare(c, "amounts", "by_amount")
+        assert is_sorted(read_sorted(newest(c, "by_amount"), ["amount", "id"]))
 
 
 def days(count):
@@ -438,7 +483,7 @@ def faults(server):
         assert not again, again
 
 
-SCENARIOS = [sorted_files, optimized, by_itself, cancelled, version_2, under_load, faults]
+SCENARIOS = [sorted_files, sorted_numerics, optimized, by_itself, cancelled, version_2, under_load, faults]
 
 
 def main():

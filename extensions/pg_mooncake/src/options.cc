@@ -248,10 +248,13 @@ void CheckSortColumns(const MirrorOptions& options, Relation source) {
             OidIsValid(lookup_type_cache(getBaseType(att->atttypid), TYPECACHE_LT_OPR)->lt_opr)) {
             continue;
         }
+        const bool numeric = types::TakesNumericScale(att->atttypid, att->atttypmod);
+        if (numeric && NumericScaleOf(options, name) != types::kNoNumericScale) continue;
         ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
                 errmsg("files can't be sorted by column \"%s\" of type %s", name,
                        format_type_with_typemod(att->atttypid, att->atttypmod)),
-                errdetail("The form in which files have values of this type does not sort as the values do."));
+                errdetail("The form in which files have values of this type does not sort as the values do."),
+                numeric ? errhint("Give the column a scale by option \"%s\".", "numeric_scale") : 0);
     }
 }
 

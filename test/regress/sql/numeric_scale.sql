@@ -97,6 +97,13 @@ SELECT * FROM same_stored();
 -- Digits beyond the fourth that are zero are display scale only. One that is not:
 UPDATE src SET "Price" = 0.12345 WHERE id = 1;
 SELECT "Price", (SELECT count(*) FROM named) FROM named WHERE id = 1;
+DO $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        EXIT WHEN (SELECT count(*) FROM mooncake.inexact_columns) = 3;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
 SELECT table_name, column_name, column_type FROM mooncake.inexact_columns ORDER BY 1, 2;
 SELECT mooncake.count_inexact('every', 'amount'), (SELECT count(*) FROM src WHERE amount <> round(amount, 4)),
        mooncake.count_inexact('named', 'amount'), mooncake.count_inexact('every', 'Price'), mooncake.count_inexact('every', 'fixed');
@@ -118,6 +125,15 @@ SELECT count(other), sum(id) FROM edges;
 SELECT n FROM edges WHERE id = 1;
 SET mooncake.fallback = on;
 SELECT n FROM edges ORDER BY id;
+CREATE PROCEDURE wait_inexact(mirror text) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        EXIT WHEN EXISTS (SELECT FROM mooncake.inexact_columns WHERE table_name = mirror);
+        COMMIT;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+END $$;
+CALL wait_inexact('edges');
 SELECT column_name FROM mooncake.inexact_columns WHERE table_name = 'edges';
 UPDATE edge SET other = other + 1;
 DELETE FROM edge WHERE id = 2;
@@ -271,4 +287,64 @@ SELECT a, b FROM parts_mir WHERE id = 5 AND (a = 1 OR a IS NULL) ORDER BY a::tex
 DROP TABLE part_1;
 SELECT (compare('parts_mir')).*;
 
+-- Every option with every other: what queries say does not depend on them.
+CREATE TABLE mixed (k numeric NOT NULL, id int NOT NULL, n numeric, t text, PRIMARY KEY (k, id));
+ALTER TABLE mixed REPLICA IDENTITY FULL;
+INSERT INTO mixed SELECT round(i / 4.0, i % 4), i, CASE WHEN i % 7 > 0 THEN round(i * 1.1, i % 3) END, 't' || i FROM generate_series(1, 500) i;
+CREATE TABLE mixes (name text, options jsonb);
+INSERT INTO mixes SELECT 'mix_' || row_number() OVER (), v.o || s.o || n.o || c.o || i.o
+  FROM (VALUES (jsonb '{}'), ('{"format_version": 2}')) v(o), (VALUES (jsonb '{}'), ('{"sort_column": ["n", "id"]}')) s(o),
+       (VALUES (jsonb '{"numeric_scale": 5}'), ('{"numeric_scale": {"n": 3}}')) n(o), (VALUES (jsonb '{}'), ('{"columns": ["n", "k", "id"]}')) c(o),
+       (VALUES (jsonb '{"identity": "full"}'), ('{"identity": "append_only"}')) i(o);
+DO $$
+DECLARE
+    mix record;
+BEGIN
+    FOR mix IN SELECT * FROM mixes LOOP
+        EXECUTE format('CALL mooncake.create_table(%L, %L, %L, wait => false)', mix.name, 'mixed', mix.options);
+    END LOOP;
+END $$;
+CREATE PROCEDURE check_mixes(why text, append_only boolean) LANGUAGE plpgsql AS $$
+DECLARE
+    mix record;
+    want text;
+    got text;
+    checked int := 0;
+BEGIN
+    FOR mix IN SELECT * FROM mixes WHERE append_only OR options ->> 'identity' <> 'append_only' LOOP
+        CALL wait_live(mix.name::regclass);
+        EXECUTE format('CALL mooncake.create_snapshot(%L)', mix.name);
+        SET mooncake.fallback = off;
+        EXECUTE format('SELECT string_agg(row(k, id, n)::text, %L ORDER BY id) FROM %I WHERE n > 5.5 OR n IS NULL', ' ', mix.name) INTO got;
+        SET mooncake.fallback = on;
+        SELECT string_agg(row(k, id, n)::text, ' ' ORDER BY id) INTO want FROM mixed WHERE n > 5.5 OR n IS NULL;
+        IF got IS DISTINCT FROM want THEN RAISE WARNING '%: % differs', why, mix; END IF;
+        checked := checked + 1;
+    END LOOP;
+    RAISE WARNING '%: % mirrors', why, checked;
+END $$;
+CALL check_mixes('copied', true);
+INSERT INTO mixed SELECT round(i / 4.0, i % 4), i, round(i * 1.1, i % 4), 't' || i FROM generate_series(501, 600) i;
+CALL check_mixes('inserted', true);
+DO $$
+DECLARE
+    mix record;
+BEGIN
+    FOR mix IN DELETE FROM mixes WHERE options ->> 'identity' = 'append_only' RETURNING name LOOP
+        EXECUTE format('DROP TABLE %I', mix.name);
+    END LOOP;
+END $$;
+UPDATE mixed SET n = -n, k = k + 0.10 WHERE id % 9 = 0;
+DELETE FROM mixed WHERE id % 10 = 3;
+ALTER TABLE mixed RENAME COLUMN t TO u;
+CALL check_mixes('changed', false);
+DO $$
+DECLARE
+    mix record;
+BEGIN
+    FOR mix IN SELECT * FROM mixes LOOP EXECUTE format('CALL mooncake.optimize(%L)', mix.name); END LOOP;
+END $$;
+CALL check_mixes('rewritten', false);
+
+SET client_min_messages = error;
 DROP SCHEMA ns CASCADE;
