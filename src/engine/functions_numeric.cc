@@ -140,9 +140,47 @@ struct AggregateBase {
     }
 };
 
-// The scale of a sum is the largest of all summands', NaN and infinities left out.
+// value * 10^digits, as long as it fits.
+bool Rescale(int64_t value, int digits, int64_t* out) {
+    for (; digits > 0; digits--) {
+        if (__builtin_mul_overflow(value, int64_t{10}, &value)) return false;
+    }
+    *out = value;
+    return true;
+}
+
+// A number of at most 18 digits, written plainly, as an integer times 10^-scale.
+bool ReadShort(const string_t& text, int64_t* value, int* scale) {
+    const char* at = text.GetData();
+    const char* const end = at + text.GetSize();
+    if (text.GetSize() == 0 || text.GetSize() > 20) return false;
+    const bool negative = *at == '-';
+    const char* point = nullptr;
+    int digits = 0;
+    *value = 0;
+    for (at += negative; at < end; at++) {
+        if (*at == '.' && !point) {
+            point = at;
+        } else if (*at >= '0' && *at <= '9' && digits++ < 18) {
+            *value = *value * 10 + (*at - '0');
+        } else {
+            return false;
+        }
+    }
+    *scale = point ? static_cast<int>(end - point) - 1 : 0;
+    if (negative) *value = -*value;
+    return digits > 0;
+}
+
+// The scale of a sum is the largest of all summands', NaN and infinities left out. Short numbers are summed up as integers
+// of 64 bits, which are added to the sum when they would overflow.
 struct SumAggregate : AggregateBase {
-    using State = Owner<Number>;
+    struct State {
+        Number* value;  // owned; null: none yet
+        int64_t small;  // times 10^-small_scale: not in value yet
+        int32_t small_scale;
+        bool has_small;
+    };
     static void AddTo(State& state, const Number& number) {
         if (state.value == nullptr) {
             state.value = new Number(number);
@@ -150,16 +188,45 @@ struct SumAggregate : AggregateBase {
             *state.value = Add(*state.value, number);
         }
     }
+    static void Settle(State& state) {
+        if (!state.has_small) return;
+        AddTo(state, {Number::Kind::kFinite, state.small_scale, mpz_class(static_cast<long>(state.small))});
+        state.has_small = false;
+    }
+    static void AddSmall(State& state, int64_t value, int scale) {
+        if (state.has_small) {
+            int64_t sum = state.small, summand = value;
+            const bool fits = scale > state.small_scale ? Rescale(sum, scale - state.small_scale, &sum)
+                                                        : Rescale(summand, state.small_scale - scale, &summand);
+            if (fits && !__builtin_add_overflow(sum, summand, &sum)) {
+                state.small = sum;
+                state.small_scale = std::max(scale, static_cast<int>(state.small_scale));
+                return;
+            }
+            Settle(state);
+        }
+        state.small = value;
+        state.small_scale = scale;
+        state.has_small = true;
+    }
     template <class Input, class S, class Op>
     static void Operation(S& state, const Input& input, duckdb::AggregateUnaryInput&) {
-        AddTo(state, Read(input));
+        int64_t value;
+        int scale;
+        if (ReadShort(input, &value, &scale)) {
+            AddSmall(state, value, scale);
+        } else {
+            AddTo(state, Read(input));
+        }
     }
     template <class S, class Op>
     static void Combine(const S& source, S& target, duckdb::AggregateInputData&) {
+        if (source.has_small) AddSmall(target, source.small, source.small_scale);
         if (source.value != nullptr) AddTo(target, *source.value);
     }
     template <class T, class S>
     static void Finalize(S& state, T& target, duckdb::AggregateFinalizeData& data) {
+        Settle(state);
         if (state.value == nullptr) {
             data.ReturnNull();
         } else {

@@ -8,9 +8,11 @@
 #include <duckdb.hpp>
 
 #include <filesystem>
+#include <random>
 
 #include "engine/error_map.h"
 #include "engine/instance.h"
+#include "engine/number.h"
 #include "engine/query_inputs.h"
 
 namespace ivy::engine {
@@ -61,6 +63,43 @@ class FunctionsTest : public testing::Test {
     static Instance* instance_;
 };
 Instance* FunctionsTest::instance_ = nullptr;
+
+TEST_F(FunctionsTest, NumericSums) {
+    const auto sum = [](const std::vector<std::string>& numbers) {
+        std::string list;
+        for (const std::string& number : numbers) list += (list.empty() ? "'" : ", '") + number + "'";
+        return Query("SELECT ivy_num_sum(n) FROM (SELECT unnest([" + list + "]) AS n)");
+    };
+    EXPECT_EQ(sum({"1", "1.00", "-0.5"}), "1.50");
+    EXPECT_EQ(sum({"0.00", "0"}), "0.00");
+    EXPECT_EQ(sum({"1e2", "-1"}), "99");
+    EXPECT_EQ(sum({"999999999999999999", "999999999999999999", "0.00"}), "1999999999999999998.00");
+    EXPECT_EQ(sum({"1", "NaN", "2"}), "NaN");
+    EXPECT_EQ(sum({"1", "Infinity", "-Infinity"}), "NaN");
+    EXPECT_EQ(sum({"1", "x"}), "!22P02");
+    EXPECT_EQ(sum({"1", "-"}), "!22P02");
+    EXPECT_EQ(sum({"1", ""}), "!22P02");
+    EXPECT_EQ(sum({"1", "1.2.3"}), "!22P02");
+    std::mt19937_64 random(5);
+    for (int round = 0; round < 50; round++) {
+        std::vector<std::string> numbers;
+        Number expected = Number::FromInteger(0);
+        const uint64_t most = 1 + random() % 20;
+        for (int i = 0; i < 200; i++) {
+            std::string text = random() % 2 ? "-" : "";
+            text += static_cast<char>('1' + random() % 9);
+            for (uint64_t digits = random() % most; digits > 0; digits--)
+                text += static_cast<char>('0' + random() % 10);
+            if (const uint64_t scale = random() % most; scale > 0) {
+                text += '.';
+                for (uint64_t i = 0; i < scale; i++) text += static_cast<char>('0' + random() % 10);
+            }
+            expected = Add(expected, Number::Parse(text));
+            numbers.push_back(text);
+        }
+        ASSERT_EQ(sum(numbers), expected.Text());
+    }
+}
 
 TEST_F(FunctionsTest, IntegerDivision) {
     for (const char* type : {"SMALLINT", "INTEGER", "BIGINT"}) {
