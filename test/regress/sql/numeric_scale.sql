@@ -287,6 +287,28 @@ SELECT a, b FROM parts_mir WHERE id = 5 AND (a = 1 OR a IS NULL) ORDER BY a::tex
 DROP TABLE part_1;
 SELECT (compare('parts_mir')).*;
 
+-- The ends of the range, with conditions around them
+CREATE TABLE ends (id int PRIMARY KEY, n numeric);
+INSERT INTO ends VALUES (1, 0.99999999999999999999999999999999999999), (2, -0.00000000000000000000000000000000000001), (3, 0);
+CALL mooncake.create_table('ends_38', 'ends', '{"numeric_scale": 38}');
+SET mooncake.fallback = off;
+SELECT * FROM ends_38 ORDER BY id;
+SELECT id FROM ends_38 WHERE n > 0.5;
+SELECT id FROM ends_38 WHERE n < 0;
+SELECT id FROM ends_38 WHERE n >= 1;
+SELECT id FROM ends_38 WHERE n = 0.0;
+SELECT id FROM ends_38 WHERE n > -1e20 AND n < 1e20 AND n <> 0 ORDER BY id;
+DELETE FROM ends;
+INSERT INTO ends VALUES (1, 99999999999999999999999999999999999999), (2, -99999999999999999999999999999999999999), (3, 0.000);
+CALL mooncake.create_table('ends_0', 'ends', '{"numeric_scale": 0}');
+SELECT * FROM ends_0 WHERE n >= -99999999999999999999999999999999999999 ORDER BY id;
+SELECT id FROM ends_0 WHERE n > 99999999999999999999999999999999999998.5;
+SELECT id FROM ends_0 WHERE n <= -99999999999999999999999999999999999998.0001;
+SELECT id FROM ends_0 WHERE n > 99999999999999999999999999999999999999;
+SELECT id FROM ends_0 WHERE n < -99999999999999999999999999999999999999 OR n = -99999999999999999999999999999999999999.5;
+SELECT sum(n), sum(abs(n)), avg(n) FROM ends_0;
+SET mooncake.fallback = on;
+
 -- Every option with every other: what queries say does not depend on them.
 CREATE TABLE mixed (k numeric NOT NULL, id int NOT NULL, n numeric, t text, PRIMARY KEY (k, id));
 ALTER TABLE mixed REPLICA IDENTITY FULL;
