@@ -61,7 +61,7 @@ def rows_of(table):
 
 
 def plain(value):
-    """A value without what writers differ in: maps are lists of pairs, blobs are bytes."""
+    """A value without what writers differ in: maps are lists of pairs, blobs are bytes, NaN is NaN."""
     if isinstance(value, dict):
         return {name: plain(inner) for name, inner in value.items()}
     if isinstance(value, list):
@@ -70,4 +70,6 @@ def plain(value):
         return tuple(plain(inner) for inner in value)
     if isinstance(value, bytearray):
         return bytes(value)
+    if isinstance(value, float) and value != value:
+        return "NaN"  # which equals itself here
     return value
