@@ -61,9 +61,7 @@ Column KeyColumn(const lake::IcebergSnapshot& snapshot, int id, const std::strin
 }
 
 void RequireParquet(const DataFile& file) {
-    if (file.format == "PARQUET") return;
-    ThrowSqlError(sqlstate::kFeatureNotSupported,
-                  "file \"" + file.path + "\" has format " + file.format + ", which is not supported");
+    if (file.format != "PARQUET") ThrowUnsupportedFormat("delete", file);
 }
 
 // Deleted keys, each as the bytes by which DuckDB sorts a row, with the largest sequence number that deletes it.
@@ -283,6 +281,16 @@ std::shared_ptr<const delta::RowSet> LakeDeletes::Of(duckdb::ClientContext& cont
     }
     for (State::KeyGroup* group : groups) state_->AddEqualities(context, table, file, group, deleted.get());
     return deleted;
+}
+
+void ThrowUnsupportedFormat(const char* what, const DataFile& file) {
+    ThrowSqlError(
+        sqlstate::kFeatureNotSupported,
+        std::string(what) + " file \"" + file.path + "\" has format " + file.format + ", which is not supported",
+        "Data and delete files of Iceberg tables are read in Parquet.",
+        "Set the table property write.format.default (for delete files write.delete.format.default) to parquet, and "
+        "let an engine that reads " +
+            file.format + " rewrite the files, such as Spark with rewrite_data_files.");
 }
 
 }  // namespace ivy::engine

@@ -21,6 +21,9 @@
 
 namespace ivy::engine {
 
+// Throws the error for a data or delete file ("what") that is not in Parquet.
+[[noreturn]] void ThrowUnsupportedFormat(const char* what, const iceberg::DataFile& file);
+
 class LakeDeletes {
   public:
     // "snapshot" lives as long as this.

@@ -14,6 +14,7 @@
 #include <duckdb/planner/expression_iterator.hpp>
 #include <duckdb/planner/filter/expression_filter.hpp>
 
+#include <mutex>
 #include <numeric>
 
 #include "engine/bitmap_filter.h"
@@ -31,60 +32,87 @@ using duckdb::LogicalType;
 using duckdb::LogicalTypeId;
 using TablePointer = std::shared_ptr<const LakeTable>;
 
-// Some of a table's files. Empty until the table is open: DuckDB makes the list before it looks at options.
+// Some of a table's files. Empty until the table is open: DuckDB makes the list before it looks at options. The table is
+// listed as late as can be, so that conditions may say which part of it is needed.
 class LakeFileList final : public duckdb::MultiFileList {
   public:
     LakeFileList() = default;
+    // All files of a listed table, or some of them.
+    explicit LakeFileList(TablePointer table) : table_(std::move(table)) { TakeAll(); }
     LakeFileList(TablePointer table, std::vector<uint32_t> files)
         : table_(std::move(table)), files_(std::move(files)) {}
 
-    void Open(TablePointer table) {
+    // The context is the one that the list's plan is of.
+    void Open(duckdb::ClientContext& context, TablePointer table) {
+        context_ = &context;
         table_ = std::move(table);
-        files_.resize(table_->file_count());
-        std::iota(files_.begin(), files_.end(), 0u);
+        if (table_->listed()) TakeAll();
     }
-    const LakeTable& table() const { return *table_; }
+    const LakeTable& table() const { return *Listed(); }
     // The table's file at a position of the list.
-    uint32_t file(size_t position) const { return files_.at(position); }
+    uint32_t file(size_t position) const {
+        Listed();
+        return files_.at(position);
+    }
+    // For EXPLAIN.
+    std::optional<LakeTable::Lists> lists() const {
+        const std::lock_guard guard(mutex_);
+        return table_ ? table_->lists() : std::nullopt;
+    }
 
     duckdb::unique_ptr<MultiFileList> ComplexFilterPushdown(
         duckdb::ClientContext& context, const duckdb::MultiFileOptions&, duckdb::MultiFilePushdownInfo& info,
         duckdb::vector<duckdb::unique_ptr<duckdb::Expression>>& filters) const override {
-        if (filters.empty() || files_.empty()) return nullptr;
-        auto kept = PruneFiles(context, *table_, files_, info.column_indexes, filters);
-        if (kept.size() == files_.size()) return nullptr;
+        const TablePointer before = Table();
+        if (filters.empty() || IsEmpty()) return nullptr;
+        const LakeConditions conditions(context, *before, info.column_indexes, filters);
+        if (conditions.empty()) return nullptr;
+        const auto list = Pruned(context, before, conditions);
+        const size_t total = before->listed() ? files_.size() : TotalOf(*before, list->table());
+        if (list->files_.size() == total) return before->listed() ? nullptr : list->Copy();
         // For EXPLAIN: "Scanning Files: 3/10".
-        if (!info.extra_info.total_files.IsValid()) info.extra_info.total_files = files_.size();
-        info.extra_info.filtered_files = kept.size();
+        if (!info.extra_info.total_files.IsValid()) info.extra_info.total_files = total;
+        info.extra_info.filtered_files = list->files_.size();
         for (const auto& filter : filters) {
             if (!info.extra_info.file_filters.empty()) info.extra_info.file_filters += " AND ";
             info.extra_info.file_filters += filter->ToString();
         }
-        return duckdb::make_uniq<LakeFileList>(table_, std::move(kept));
+        return list->Copy();
     }
 
     duckdb::unique_ptr<MultiFileList> DynamicFilterPushdown(duckdb::MultiFileDynamicPushdownInfo& info) const override {
-        if (files_.empty()) return nullptr;
-        auto kept = PruneFiles(info.context, *table_, files_, info.column_indexes, info.filters);
-        if (kept.size() == files_.size()) return nullptr;
-        return duckdb::make_uniq<LakeFileList>(table_, std::move(kept));
+        const TablePointer before = Table();
+        if (IsEmpty()) return nullptr;
+        const LakeConditions conditions(*before, info.column_indexes, info.filters);
+        if (conditions.empty()) return nullptr;
+        const auto list = Pruned(info.context, before, conditions);
+        return before->listed() && list->files_.size() == files_.size() ? nullptr : list->Copy();
     }
 
     duckdb::vector<duckdb::OpenFileInfo> GetAllFiles() const override {
+        Listed();
         duckdb::vector<duckdb::OpenFileInfo> all;
         for (size_t i = 0; i < files_.size(); i++) all.push_back(GetFile(i));
         return all;
     }
     // Not SINGLE_FILE, which DuckDB would read with a single thread (see file_scan).
     duckdb::FileExpandResult GetExpandResult() const override {
-        return files_.empty() ? duckdb::FileExpandResult::NO_FILES : duckdb::FileExpandResult::MULTIPLE_FILES;
+        return GetTotalFileCount() == 0 ? duckdb::FileExpandResult::NO_FILES : duckdb::FileExpandResult::MULTIPLE_FILES;
     }
-    duckdb::idx_t GetTotalFileCount() const override { return files_.size(); }
+    duckdb::idx_t GetTotalFileCount() const override {
+        if (const auto size = SizeUnlisted(); size && size->files) return static_cast<duckdb::idx_t>(*size->files);
+        Listed();
+        return files_.size();
+    }
 
     duckdb::unique_ptr<duckdb::NodeStatistics> GetCardinality(duckdb::ClientContext&) const override {
+        if (const auto size = SizeUnlisted(); size && size->rows) {
+            return duckdb::make_uniq<duckdb::NodeStatistics>(static_cast<duckdb::idx_t>(*size->rows));
+        }
+        const TablePointer table = Listed();
         int64_t rows = 0, known = 0;
         for (const uint32_t index : files_) {
-            if (const auto file_rows = table_->file(index).rows) {
+            if (const auto file_rows = table->file(index).rows) {
                 rows += *file_rows;
                 known++;
             }
@@ -94,12 +122,18 @@ class LakeFileList final : public duckdb::MultiFileList {
         if (unknown > 0) rows += rows / known * unknown;
         return duckdb::make_uniq<duckdb::NodeStatistics>(static_cast<duckdb::idx_t>(std::max<int64_t>(rows, 0)));
     }
-    duckdb::unique_ptr<MultiFileList> Copy() const override { return duckdb::make_uniq<LakeFileList>(table_, files_); }
+    duckdb::unique_ptr<MultiFileList> Copy() const override {
+        const std::lock_guard guard(mutex_);
+        auto copy = duckdb::make_uniq<LakeFileList>(table_, files_);
+        copy->context_ = context_;
+        return copy;
+    }
 
   protected:
     duckdb::OpenFileInfo GetFile(duckdb::idx_t position) const override {
+        const TablePointer table = Listed();
         if (position >= files_.size()) return duckdb::OpenFileInfo("");
-        const LakeTable::File file = table_->file(files_[position]);
+        const LakeTable::File file = table->file(files_[position]);
         duckdb::OpenFileInfo info(file.path);
         // What the metadata know need not be asked for again over the network. Data files never change.
         info.extended_info = duckdb::make_shared_ptr<duckdb::ExtendedOpenFileInfo>();
@@ -109,8 +143,52 @@ class LakeFileList final : public duckdb::MultiFileList {
     }
 
   private:
-    TablePointer table_;
-    std::vector<uint32_t> files_;
+    void TakeAll() const {
+        files_.resize(table_->file_count());
+        std::iota(files_.begin(), files_.end(), 0u);
+    }
+
+    TablePointer Table() const {
+        const std::lock_guard guard(mutex_);
+        return table_;
+    }
+
+    // The table, listed whole if it is not yet. From then on neither it nor the files change.
+    TablePointer Listed() const {
+        const std::lock_guard guard(mutex_);
+        if (table_ && !table_->listed()) {
+            table_ = table_->List(*context_, nullptr);
+            TakeAll();
+        }
+        return table_;
+    }
+
+    std::optional<LakeTable::Size> SizeUnlisted() const {
+        const TablePointer table = Table();
+        return table && !table->listed() ? std::optional(table->size()) : std::nullopt;
+    }
+
+    // The files that conditions leave, of a table that need not be listed.
+    duckdb::unique_ptr<LakeFileList> Pruned(duckdb::ClientContext& context, const TablePointer& before,
+                                            const LakeConditions& conditions) const {
+        if (before->listed()) {
+            return duckdb::make_uniq<LakeFileList>(before, conditions.Prune(context, *before, files_));
+        }
+        auto list = duckdb::make_uniq<LakeFileList>(before->List(context, &conditions));
+        list->files_ = conditions.Prune(context, *list->table_, list->files_);
+        return list;
+    }
+
+    // How many files a table has of which some are listed.
+    static size_t TotalOf(const LakeTable& unlisted, const LakeTable& listed) {
+        const auto known = unlisted.size().files;
+        return std::max(listed.file_count(), known ? static_cast<size_t>(*known) : 0);
+    }
+
+    duckdb::ClientContext* context_ = nullptr;  // of tables that are not listed
+    mutable std::mutex mutex_;                  // guards the two until the table is listed
+    mutable TablePointer table_;
+    mutable std::vector<uint32_t> files_;
 };
 
 bool IsZoned(const LogicalType& type) {
@@ -154,7 +232,7 @@ duckdb::unique_ptr<duckdb::ExpressionFilter> Opaque(const duckdb::ExpressionFilt
 class LakeReader : public duckdb::MultiFileReader {
   public:
     explicit LakeReader(TablePointer table = nullptr) : table_(std::move(table)) {}
-    const LakeTable& table() const { return *table_; }  // REQUIRES: bound
+    const std::vector<lake::Column>& columns() const { return table_->columns(); }  // REQUIRES: bound
 
     // The path is kept for Bind, which knows the options.
     duckdb::shared_ptr<duckdb::MultiFileList> CreateFileList(duckdb::ClientContext& context,
@@ -179,8 +257,8 @@ class LakeReader : public duckdb::MultiFileReader {
         options.auto_detect_hive_partitioning = false;
         options.hive_partitioning = false;
         if (!table_) table_ = OpenTable(*context_, path_, options_);
+        files.Cast<LakeFileList>().Open(*context_, table_);
         context_ = nullptr;
-        files.Cast<LakeFileList>().Open(table_);
         for (const lake::Column& column : table_->columns()) {
             bind_data.schema.push_back(LakeDefinition(column));
             names.push_back(bind_data.schema.back().name);
@@ -198,16 +276,18 @@ class LakeReader : public duckdb::MultiFileReader {
                                                   duckdb::ClientContext& context,
                                                   duckdb::MultiFileGlobalState& state) override {
         duckdb::BaseFileReader& reader = *data.reader;
-        const uint32_t file = state.file_list.Cast<LakeFileList>().file(reader.file_list_idx.GetIndex());
-        AssignIds(table_->columns(), table_->matching(), reader.GetFileName(), &reader.columns);
-        AddConstants(file, column_ids, &data);
+        const auto& list = state.file_list.Cast<LakeFileList>();
+        const LakeTable& table = list.table();
+        const uint32_t file = list.file(reader.file_list_idx.GetIndex());
+        AssignIds(table.columns(), table.matching(), reader.GetFileName(), &reader.columns);
+        AddConstants(table, file, column_ids, &data);
         const auto result =
             MultiFileReader::InitializeReader(data, bind_data, columns, column_ids, filters, context, state);
         if (result == duckdb::ReaderInitializeType::SKIP_READING_FILE) return result;
         for (auto& expression : data.expressions) KeepMoments(expression);
         for (auto& [index, expression] : reader.expression_map) KeepMoments(expression.expression);
-        HideFromStatistics(file, column_ids, &reader);
-        const auto deleted = table_->Deleted(context, file);
+        HideFromStatistics(table, file, column_ids, &reader);
+        const auto deleted = table.Deleted(context, file);
         if (deleted && !deleted->isEmpty()) reader.deletion_filter = duckdb::make_uniq<BitmapFilter>(deleted);
         return result;
     }
@@ -219,27 +299,28 @@ class LakeReader : public duckdb::MultiFileReader {
 
   private:
     // Values that the metadata give for the whole file.
-    void AddConstants(uint32_t file, const duckdb::vector<duckdb::ColumnIndex>& column_ids,
-                      duckdb::MultiFileReaderData* data) const {
+    static void AddConstants(const LakeTable& table, uint32_t file,
+                             const duckdb::vector<duckdb::ColumnIndex>& column_ids, duckdb::MultiFileReaderData* data) {
         const auto& in_file = data->reader->columns;
         for (size_t i = 0; i < column_ids.size(); i++) {
             const size_t column = column_ids[i].GetPrimaryIndex();
-            if (column >= table_->columns().size()) continue;
-            const int32_t id = table_->columns()[column].id;
+            if (column >= table.columns().size()) continue;
+            const int32_t id = table.columns()[column].id;
             const bool found = std::any_of(in_file.begin(), in_file.end(), [id](const auto& local) {
                 return !local.identifier.IsNull() && local.GetIdentifierFieldId() == id;
             });
-            auto value = table_->Constant(file, column, found);
+            auto value = table.Constant(file, column, found);
             if (value) data->constant_map.Add(duckdb::MultiFileGlobalIndex(i), std::move(*value));
         }
     }
 
     // Parquet writers leave NaN out of the bounds of row groups, and the reader believes them: where a column may have
     // NaN, conditions are only checked row by row.
-    void HideFromStatistics(uint32_t file, const duckdb::vector<duckdb::ColumnIndex>& column_ids,
-                            duckdb::BaseFileReader* reader) const {
-        const size_t columns = table_->columns().size();
-        const auto can_have_nan = [&](size_t column) { return column < columns && table_->CanHaveNan(file, column); };
+    static void HideFromStatistics(const LakeTable& table, uint32_t file,
+                                   const duckdb::vector<duckdb::ColumnIndex>& column_ids,
+                                   duckdb::BaseFileReader* reader) {
+        const size_t columns = table.columns().size();
+        const auto can_have_nan = [&](size_t column) { return column < columns && table.CanHaveNan(file, column); };
         const bool any = std::any_of(column_ids.begin(), column_ids.end(),
                                      [&](const auto& index) { return can_have_nan(index.GetPrimaryIndex()); });
         if (!reader->filters || !any) return;
@@ -313,12 +394,25 @@ class OpenTableReader final : public LakeReader {
 
 const lake::Column& ColumnOf(const duckdb::FunctionData& bind_data, duckdb::idx_t column) {
     const auto& reader = bind_data.Cast<duckdb::MultiFileBindData>().multi_file_reader;
-    return static_cast<const LakeReader&>(*reader).table().columns().at(column);
+    return static_cast<const LakeReader&>(*reader).columns().at(column);
 }
 
 // The reader would give a missing field its default in structs that are NULL, too.
 bool PushesExtract(const duckdb::FunctionData& bind_data, const duckdb::LogicalIndex& column) {
     return !lake::HasInnerDefault(ColumnOf(bind_data, column.index));
+}
+
+// What EXPLAIN shows beside the rest.
+duckdb::InsertionOrderPreservingMap<duckdb::string> ToString(duckdb::TableFunctionToStringInput& input) {
+    duckdb::InsertionOrderPreservingMap<duckdb::string> result;
+    result["Function"] = duckdb::StringUtil::Upper(input.table_function.GetName().GetIdentifierName());
+    const auto& bound = input.bind_data->Cast<duckdb::MultiFileBindData>();
+    const auto* list = dynamic_cast<const LakeFileList*>(bound.file_list.get());
+    const auto lists = list ? list->lists() : std::nullopt;
+    if (lists && lists->used < lists->total) {
+        result["Reading Manifests"] = std::to_string(lists->used) + "/" + std::to_string(lists->total);
+    }
+    return result;
 }
 
 // The Parquet reader's function with another front.
@@ -332,6 +426,7 @@ duckdb::TableFunction WithReader(const duckdb::TableFunction& parquet, const cha
     function.statistics = nullptr;
     function.statistics_extended = nullptr;
     function.supports_pushdown_extract = PushesExtract;
+    function.to_string = ToString;
     function.serialize = nullptr;
     function.deserialize = nullptr;
     return function;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // LakeTable: a foreign table at one version, as a scan sees it, whatever its format: columns, data files, and for each
-// file what its metadata say about it.
+// file what its metadata say about it. A table need not be listed, that is know its files, before it is clear which of
+// them a query is interested in.
 //
 // Threads: immutable once made, but for caches of deleted rows that guard themselves.
 #pragma once
@@ -20,6 +21,9 @@
 
 namespace ivy::engine {
 
+class LakeConditions;
+struct LakeCondition;
+
 class LakeTable {
   public:
     struct File {
@@ -28,10 +32,30 @@ class LakeTable {
         std::optional<int64_t> rows;  // that are not deleted, as far as is known without opening anything
     };
 
+    // Data files and their rows, deleted ones included, as far as they are known without listing.
+    struct Size {
+        std::optional<int64_t> files, rows;
+    };
+    // The lists of files (Iceberg's manifests) that a table has, and those that its files are from.
+    struct Lists {
+        size_t used = 0, total = 0;
+    };
+
     virtual ~LakeTable() = default;
 
     virtual const std::vector<lake::Column>& columns() const = 0;
     virtual lake::Matching matching() const = 0;
+
+    // Whether it is listed. One that is not answers columns(), matching() and size() alone.
+    virtual bool listed() const { return true; }
+    virtual Size size() const { return {}; }
+    // The table with the files that may have rows which fulfil the conditions (null: with all), and perhaps others. Reads
+    // files, through the context's file system. REQUIRES: not listed().
+    virtual std::shared_ptr<const LakeTable> List(duckdb::ClientContext&, const LakeConditions*) const {
+        return nullptr;
+    }
+    virtual std::optional<Lists> lists() const { return std::nullopt; }
+
     virtual size_t file_count() const = 0;
     virtual File file(size_t index) const = 0;
 
@@ -42,6 +66,9 @@ class LakeTable {
     // What is known about a column's values in a file, for leaving the file out; null if nothing. Bounds may be wider
     // than the values.
     virtual duckdb::unique_ptr<duckdb::BaseStatistics> Statistics(size_t file, size_t column) const = 0;
+
+    // Whether a row of a file may fulfil a condition, by the partition that the file is of.
+    virtual bool PartitionMayHold(duckdb::ClientContext&, size_t /*file*/, const LakeCondition&) const { return true; }
 
     // Whether a column, or a part of it, may have NaN in a file: only for those that have floating-point numbers.
     virtual bool CanHaveNan(size_t file, size_t column) const;

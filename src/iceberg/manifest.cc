@@ -324,6 +324,29 @@ Result<std::pair<Bytes, ManifestFile>> ManifestWriter::Finish() {
     return std::make_pair(std::move(content), summary_);
 }
 
+namespace {
+
+Status ReadPartitionSummaries(const RecordView& record, std::vector<PartitionSummary>* summaries) {
+    const avro::Type* type = nullptr;
+    const Value* value = record.Find(507, "partitions", &type);
+    if (value == nullptr) return Status::Ok();
+    const auto* list = value->Get<Value::List>();
+    if (list == nullptr || type->kind != avro::Kind::kArray)
+        return Status::Corrupt("manifest list: partitions are not a list");
+    for (const Value& item : *list) {
+        IVY_ASSIGN_OR_RETURN(const RecordView field,
+                             RecordView::Of(type->items->NonNull(), item, "a partition summary"));
+        PartitionSummary& summary = summaries->emplace_back();
+        IVY_ASSIGN_OR_RETURN(summary.contains_null, field.Required<bool>(509, "contains_null"));
+        IVY_ASSIGN_OR_RETURN(summary.contains_nan, field.Optional<bool>(518, "contains_nan"));
+        IVY_ASSIGN_OR_RETURN(summary.lower, field.Optional<std::string>(510, "lower_bound"));
+        IVY_ASSIGN_OR_RETURN(summary.upper, field.Optional<std::string>(511, "upper_bound"));
+    }
+    return Status::Ok();
+}
+
+}  // namespace
+
 Result<std::vector<ManifestFile>> ReadManifestList(const Bytes& content) {
     IVY_ASSIGN_OR_RETURN(avro::FileReader reader, avro::FileReader::Open(content));
     std::vector<ManifestFile> manifests;
@@ -354,6 +377,7 @@ Result<std::vector<ManifestFile>> ReadManifestList(const Bytes& content) {
         IVY_ASSIGN_OR_RETURN(manifest.existing_rows, record.Optional<int64_t>(513, "existing_rows_count"));
         IVY_ASSIGN_OR_RETURN(manifest.deleted_rows, record.Optional<int64_t>(514, "deleted_rows_count"));
         IVY_ASSIGN_OR_RETURN(manifest.first_row_id, record.Optional<int64_t>(520, "first_row_id"));
+        IVY_RETURN_IF_ERROR(ReadPartitionSummaries(record, &manifest.partitions));
         if (record.Find(519, "key_metadata") != nullptr) {
             return Status::Make(sqlstate::kFeatureNotSupported, "encrypted Iceberg tables are not supported");
         }

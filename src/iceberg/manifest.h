@@ -21,6 +21,15 @@
 
 namespace ivy::iceberg {
 
+// What a manifest list says of one partition field's values in a manifest's files. NULL and NaN are outside of the bounds.
+struct PartitionSummary {
+    bool contains_null = true;
+    std::optional<bool> contains_nan;  // none: not known
+    std::optional<std::string> lower,
+        upper;  // in binary form, of the field's type; none: no other values, or not known
+    bool operator==(const PartitionSummary&) const = default;
+};
+
 // A manifest as its manifest list describes it.
 struct ManifestFile {
     std::string path;
@@ -34,6 +43,8 @@ struct ManifestFile {
     std::optional<int64_t> added_files, existing_files, deleted_files;
     std::optional<int64_t> added_rows, existing_rows, deleted_rows;
     std::optional<int64_t> first_row_id;  // version 3, data manifests
+    // One for each field of the partition spec, in its order; empty if the list does not say. Read, but not written.
+    std::vector<PartitionSummary> partitions;
     bool HasLiveFiles() const { return added_files.value_or(1) + existing_files.value_or(1) > 0; }
     bool operator==(const ManifestFile&) const = default;
 };

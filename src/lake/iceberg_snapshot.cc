@@ -36,10 +36,12 @@ std::optional<std::string> OnlyDataFile(const DataFile& file) {
 
 Result<IcebergSnapshot> IcebergSnapshot::Load(TableIo* io, const std::string& path, const IcebergOptions& options) {
     IVY_ASSIGN_OR_RETURN(IcebergLocation location, FindIcebergMetadata(io, path, options.version));
-    return Load(io, std::move(location), options);
+    IVY_ASSIGN_OR_RETURN(const IcebergSnapshot snapshot, LoadList(io, std::move(location), options));
+    return snapshot.WithFiles(io, std::vector<bool>(snapshot.manifests().size(), true));
 }
 
-Result<IcebergSnapshot> IcebergSnapshot::Load(TableIo* io, IcebergLocation location, const IcebergOptions& options) {
+Result<IcebergSnapshot> IcebergSnapshot::LoadList(TableIo* io, IcebergLocation location,
+                                                  const IcebergOptions& options) {
     const std::string file = location.metadata_file;
     IcebergSnapshot snapshot(std::move(location));
     snapshot.moved_ = options.allow_moved_paths;
@@ -51,7 +53,15 @@ Result<IcebergSnapshot> IcebergSnapshot::Load(TableIo* io, IcebergLocation locat
     const Status loaded = load();
     if (!loaded.ok())
         return loaded.error().sqlstate == sqlstate::kDataCorrupted ? loaded.Prepend("\"" + file + "\"") : loaded;
-    IVY_RETURN_IF_ERROR(snapshot.ReadFiles(io));
+    IVY_RETURN_IF_ERROR(snapshot.ReadManifestList(io));
+    return snapshot;
+}
+
+Result<IcebergSnapshot> IcebergSnapshot::WithFiles(TableIo* io, const std::vector<bool>& wanted) const {
+    IcebergSnapshot snapshot(*this);
+    for (size_t i = 0; i < manifests_.size(); i++) {
+        if (wanted[i]) IVY_RETURN_IF_ERROR(snapshot.ReadFiles(io, manifests_[i]));
+    }
     IVY_RETURN_IF_ERROR(snapshot.IndexDeletes());
     return snapshot;
 }
@@ -133,7 +143,8 @@ Status IcebergSnapshot::ReadSpecs() {
             IVY_ASSIGN_OR_RETURN(const auto id, iceberg::OptionalInt(json, "field-id"));
             field.field_id = static_cast<int>(id.value_or(next_id));
             next_id = field.field_id + 1;
-            IVY_ASSIGN_OR_RETURN(field.transform, iceberg::RequiredString(json, "transform"));
+            IVY_ASSIGN_OR_RETURN(const std::string transform, iceberg::RequiredString(json, "transform"));
+            field.transform = ParseTransform(transform);
         }
         return Status::Ok();
     };
@@ -164,37 +175,38 @@ Result<std::string> IcebergSnapshot::Resolve(const std::string& path) const {
     return ResolvePath(table(), path);
 }
 
-Status IcebergSnapshot::ReadFiles(TableIo* io) {
+Status IcebergSnapshot::ReadManifestList(TableIo* io) {
     if (snapshot() == nullptr) return Status::Ok();
-    std::vector<iceberg::ManifestFile> manifests;
     if (!snapshot()->manifest_list.empty()) {
         IVY_ASSIGN_OR_RETURN(const std::string path, Resolve(snapshot()->manifest_list));
         IVY_ASSIGN_OR_RETURN(const Bytes content, io->ReadFile(path));
         Result<std::vector<iceberg::ManifestFile>> list = iceberg::ReadManifestList(content);
         if (!list.ok()) return list.status().Prepend("\"" + path + "\"");
-        manifests = std::move(*list);
+        manifests_ = std::move(*list);
     }
-    for (const std::string& path : snapshot()->manifests) manifests.emplace_back().path = path;
-    for (const iceberg::ManifestFile& manifest : manifests) {
-        if (!manifest.HasLiveFiles()) continue;
-        IVY_ASSIGN_OR_RETURN(const std::string path, Resolve(manifest.path));
-        IVY_ASSIGN_OR_RETURN(const Bytes content, io->ReadFile(path));
-        Result<std::vector<iceberg::ManifestEntry>> entries = iceberg::ReadManifest(content, manifest);
-        if (!entries.ok()) return entries.status().Prepend("\"" + path + "\"");
-        for (iceberg::ManifestEntry& entry : *entries) {
-            if (entry.status == iceberg::EntryStatus::kDeleted) continue;
-            IcebergEntry& added = (manifest.deletes ? deletes_ : data_).emplace_back();
-            added.file = std::move(entry.file);
-            added.manifest = path;
-            added.manifest_sequence_number = manifest.sequence_number;
-            added.status = entry.status;
-            if (!specs_.contains(added.file.partition_spec_id)) {
-                return Status::Corrupt("\"" + path + "\" has a partition spec that the table does not have");
-            }
-            IVY_ASSIGN_OR_RETURN(added.file.path, Resolve(added.file.path));
-            if (!added.file.referenced_data_file) continue;
-            IVY_ASSIGN_OR_RETURN(added.file.referenced_data_file, Resolve(*added.file.referenced_data_file));
+    for (const std::string& path : snapshot()->manifests) manifests_.emplace_back().path = path;
+    std::erase_if(manifests_, [](const iceberg::ManifestFile& manifest) { return !manifest.HasLiveFiles(); });
+    return Status::Ok();
+}
+
+Status IcebergSnapshot::ReadFiles(TableIo* io, const iceberg::ManifestFile& manifest) {
+    IVY_ASSIGN_OR_RETURN(const std::string path, Resolve(manifest.path));
+    IVY_ASSIGN_OR_RETURN(const Bytes content, io->ReadFile(path));
+    Result<std::vector<iceberg::ManifestEntry>> entries = iceberg::ReadManifest(content, manifest);
+    if (!entries.ok()) return entries.status().Prepend("\"" + path + "\"");
+    for (iceberg::ManifestEntry& entry : *entries) {
+        if (entry.status == iceberg::EntryStatus::kDeleted) continue;
+        IcebergEntry& added = (manifest.deletes ? deletes_ : data_).emplace_back();
+        added.file = std::move(entry.file);
+        added.manifest = path;
+        added.manifest_sequence_number = manifest.sequence_number;
+        added.status = entry.status;
+        if (!specs_.contains(added.file.partition_spec_id)) {
+            return Status::Corrupt("\"" + path + "\" has a partition spec that the table does not have");
         }
+        IVY_ASSIGN_OR_RETURN(added.file.path, Resolve(added.file.path));
+        if (!added.file.referenced_data_file) continue;
+        IVY_ASSIGN_OR_RETURN(added.file.referenced_data_file, Resolve(*added.file.referenced_data_file));
     }
     return Status::Ok();
 }

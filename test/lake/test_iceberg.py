@@ -3,6 +3,8 @@
 
 import datetime as dt
 import decimal
+import os
+import re
 import shutil
 import uuid
 
@@ -243,6 +245,79 @@ def test_files_are_left_out(engine, new_table):
     assert files("name > 'o'") == 0
     plan = engine.run(f"EXPLAIN SELECT * FROM ivy_iceberg_scan('{path}') WHERE id = 42")[0][1]
     assert "1/5" in plan, plan
+
+
+def pruning(engine, table, condition):
+    """What EXPLAIN says: (files to scan, files, manifests to read, manifests), None where it is silent."""
+    plan = engine.run(f"EXPLAIN SELECT id FROM ivy_iceberg_scan('{path_of(table)}') WHERE {condition}")[0][1]
+    plan = " ".join(plan.replace("│", " ").split())
+    found = [re.search(what + r": (\d+)/(\d+)", plan) for what in ("Scanning Files", "Reading Manifests")]
+    return tuple(int(number) for match in found for number in (match.groups() if match else (-1, -1)))
+
+
+@pytest.mark.parametrize("transform, source, conditions", [
+    (BucketTransform(16), "id", ["id = 3", "id IN (3, 60)", "id = 3 OR id = 60", "id = 3 AND name IS NOT NULL"]),
+    (BucketTransform(16), "name", ["name = 'nämé 45'", "name IS NULL"]),
+    (BucketTransform(16), "price", ["price = 0.05"]),
+    (BucketTransform(16), "day", ["day = DATE '1965-05-14'"]),
+    (BucketTransform(16), "moment", ["moment = TIMESTAMPTZ '1969-12-31 23:02:02.000014+00'"]),
+    (BucketTransform(16), "bytes", ["bytes = '\\x07\\xFF\\x00'::BLOB"]),
+    (TruncateTransform(100000), "i", ["i = -860000", "i < -900000", "i BETWEEN 150000 AND 250000", "i IS NULL"]),
+    (TruncateTransform(100), "price", ["price = 1.10", "price < -0.5"]),
+    (TruncateTransform(6), "name", ["name = 'nämé 45'", "name > 'nämé 9'"]),
+    (YearTransform(), "day", ["day = DATE '1970-03-25'", "day < DATE '1966-01-01'", "day >= DATE '1974-01-01'", "day IS NULL"]),
+    (MonthTransform(), "day", ["day = DATE '1966-05-19'"]),
+    (DayTransform(), "day", ["day = DATE '1966-05-19'"]),
+    (DayTransform(), "local", ["local = TIMESTAMP '2024-01-03 02:00:00'", "local >= TIMESTAMP '2024-01-04 00:00:00'"]),
+    (HourTransform(), "moment", ["moment = TIMESTAMPTZ '1969-12-31 23:02:02.000014+00'", "moment < TIMESTAMPTZ '1969-12-31 23:30:00+00'"]),
+    (IdentityTransform(), "part", ["part = 'p1'", "part > 'p1'", "part IS NULL"]),
+    (IdentityTransform(), "flag", ["flag", "NOT flag", "flag IS NULL"]),
+], ids=str)
+def test_pruning_by_partitions(engine, new_table, transform, source, conditions):
+    """Partition values alone, without metrics of columns, keep files out."""
+    spec = PartitionSpec(PartitionField(SCHEMA.find_field(source).field_id, 1000, transform, "p"))
+    table = new_table(spec=spec, properties={"write.metadata.metrics.default": "none"})
+    for start in range(0, 100, 25):
+        table.append(sample(25, start))
+    everything = table.scan().to_arrow()
+    assert everything.num_rows == 100
+    engine.run(f"CREATE OR REPLACE TEMP TABLE everything AS SELECT * FROM ivy_iceberg_scan('{path_of(table)}')")
+    for condition in conditions:
+        kept, files, *_ = pruning(engine, table, condition)
+        assert 0 < kept < files, condition
+        rows = engine.rows(f"SELECT id FROM ivy_iceberg_scan('{path_of(table)}') WHERE {condition}")
+        assert rows and rows == engine.rows(f"SELECT id FROM everything WHERE {condition}"), condition
+
+
+def test_pruning_of_manifests(engine, new_table, tmp_path):
+    """Manifests of other partitions are not read at all: they may be missing."""
+    table = new_table(spec=PartitionSpec(PartitionField(8, 1000, YearTransform(), "year"), PartitionField(1, 1001, BucketTransform(8), "b")))
+    for year in range(1990, 2000):
+        rows = sample(10, year).set_column(7, "day", pa.array([dt.date(year, 6, 1 + n) for n in range(10)]))
+        table.append(rows)
+    manifests = {manifest.partitions[0].lower_bound: manifest.manifest_path for manifest in table.current_snapshot().manifests(table.io)}
+    assert len(manifests) == 10
+    kept = manifests[(23).to_bytes(4, "little")]  # of 1993
+    for path in manifests.values():
+        if path != kept:
+            os.rename(path.removeprefix("file://"), path.removeprefix("file://") + ".away")
+    scan = f"ivy_iceberg_scan('{path_of(table)}')"
+    rows = engine.rows(f"SELECT id FROM {scan} WHERE day BETWEEN DATE '1993-01-01' AND DATE '1993-12-31'")
+    assert rows == [(id,) for id in range(1993, 2003)]
+    assert engine.error(f"SELECT id FROM {scan}").startswith("58P01")
+    assert engine.rows(f"SELECT id FROM {scan} WHERE day = DATE '1993-06-02'") == [(1994,)]
+    for path in manifests.values():
+        if path != kept:
+            os.rename(path.removeprefix("file://") + ".away", path.removeprefix("file://"))
+    for _ in range(2):  # the second time with all manifests in memory
+        assert pruning(engine, table, "day = DATE '1993-06-04'")[2:] == (1, 10)
+        assert pruning(engine, table, "day >= DATE '1998-01-01'")[2:] == (2, 10)
+        assert pruning(engine, table, "day >= DATE '1998-01-01' AND id = 2000")[:2] == (2, 55)
+        assert engine.rows(f"SELECT id FROM {scan} WHERE day < DATE '1980-01-01'") == []
+        assert engine.rows(f"SELECT id FROM {scan} WHERE day IS NULL") == []
+        assert pruning(engine, table, "name = 'none'")[2:] == (-1, -1)
+        assert len(engine.rows(f"SELECT id FROM {scan}")) == 100
+    assert len(engine.rows(f"SELECT id FROM {scan} WHERE year(day) = 1991")) == 10
 
 
 def test_moved_table(engine, new_table, tmp_path):
