@@ -37,6 +37,21 @@ SETTINGS = {
 }
 
 
+def pytest_addoption(parser):
+    parser.addoption("--all", action="store_true", help="also what takes long and is much like the rest")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "long: only with --all")
+
+
+def pytest_collection_modifyitems(config, items):
+    if not config.getoption("--all"):
+        left_out = [item for item in items if item.get_closest_marker("long")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
 @pytest.fixture(scope="session")
 def spark(tmp_path_factory):
     folder = tmp_path_factory.mktemp("spark")

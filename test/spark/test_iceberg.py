@@ -56,7 +56,9 @@ def check(spark, engine, h_path):
 MERGE_ON_READ = ", 'write.delete.mode' = 'merge-on-read', 'write.update.mode' = 'merge-on-read', 'write.merge.mode' = 'merge-on-read'"
 
 
-@pytest.mark.parametrize("version, how", [(1, "copy on write"), (2, "merge on read"), (3, "merge on read")])
+@pytest.mark.parametrize("version, how", [
+    (1, "copy on write"), pytest.param(2, "merge on read", marks=pytest.mark.long), (3, "merge on read"),
+    pytest.param(3, "copy on write", marks=pytest.mark.long)])
 def test_changes(run, table, check, spark, version, how):
     name = f"changes_{version}_{how[:4]}"
     t = table(name, version=version, properties=MERGE_ON_READ if how == "merge on read" else "")
@@ -105,12 +107,13 @@ TRANSFORMS = [("part", "part"), ("bucket(4, id)", "id"), ("bucket(7, name)", "na
               ("hours(local)", "local"), ("flag", "flag"), ("d", "d"), ("f", "f"), ("day", "day"), ("moment", "moment"), ("wide", "wide"), ("bytes", "bytes")]
 
 
-def test_partition_transforms(run, table, check, engine, spark, h_path):
+@pytest.mark.parametrize("step", [6, pytest.param(1, marks=pytest.mark.long)])  # each of how many
+def test_partition_transforms(run, table, check, engine, spark, h_path, step):
     """Every transform over every type that it takes: conditions find what they find without partitions."""
     columns = "id, part, i, f, d, flag, price, wide, day, moment, local, name, bytes"
     spark.sql(VALUES.format(first=0, last=40)).toDF(*[c.split()[0] for c in "id part i f d flag price wide day moment local name bytes point list points map maps".split()]).select(*columns.split(", ")).createOrReplaceTempView("sample")
     declared = TYPES[:TYPES.index("point struct")].strip().rstrip(",")
-    for number, (transform, column) in enumerate(TRANSFORMS):
+    for number, (transform, column) in list(enumerate(TRANSFORMS))[::step]:
         name = f"transform{number}"
         t = table(name, declared, version=2 + number % 2, partitioned=f"PARTITIONED BY ({transform})")
         run(f"INSERT INTO {t} SELECT * FROM sample")
