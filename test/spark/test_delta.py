@@ -121,7 +121,7 @@ def test_generated_and_defaults(run, spark, tmp_path, check):
     run(f"""CREATE TABLE delta.`{path}` (id bigint, at timestamp, year int GENERATED ALWAYS AS (year(at)), day date GENERATED ALWAYS AS (cast(at AS date)),
             twice bigint GENERATED ALWAYS AS (id * 2), number bigint GENERATED ALWAYS AS IDENTITY) USING delta PARTITIONED BY (year, day)""")
     run(f"INSERT INTO delta.`{path}` (id, at) SELECT id, timestamp'2024-01-01' + make_interval(0, 0, 0, int(id)) FROM range(8); DELETE FROM delta.`{path}` WHERE id = 3")
-    check(path, "year = 2024", "at < TIMESTAMPTZ '2024-01-05 00:00:00+00'", "twice = 10")
+    check(path, "year = 2024", "\"at\" < TIMESTAMPTZ '2024-01-05 00:00:00+00'", "twice = 10")
     path = tmp_path / "defaults"
     run(f"""CREATE TABLE delta.`{path}` (id bigint, v string DEFAULT 'none', n int NOT NULL) USING delta CLUSTER BY (id)
             TBLPROPERTIES ('delta.feature.allowColumnDefaults' = 'supported', 'delta.enableRowTracking' = 'true', 'delta.enableInCommitTimestamps' = 'true');
