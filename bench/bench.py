@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "support"))
 from ivy_server import Server, compare, wait_live  # noqa: E402
+from files import bench_files  # noqa: E402
 from pairs import DuckDb, in_turns  # noqa: E402
 
 ROWS = int(os.environ.get("IVY_BENCH_ROWS", 5_000_000))
@@ -201,9 +202,9 @@ def bench_lake(server):
 
 
 BENCHMARKS = {"queries": bench_copy_and_queries, "ingest": bench_ingest, "freshness": bench_freshness, "connection": bench_connection,
-              "lake": bench_lake}
+              "lake": bench_lake, "files": lambda server: bench_files(server, ROWS)}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or BENCHMARKS:
-        with Server(conf=CONF) as running:
+        with Server(conf=CONF + ("\nmooncake.flush_interval = '1h'\nmooncake.optimize_files = 0" if wanted == "files" else "")) as running:
             BENCHMARKS[wanted](running)

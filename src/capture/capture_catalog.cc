@@ -210,7 +210,12 @@ void CaptureWorker::Release(Oid mirror) {
 }
 
 void CaptureWorker::OpenMirror(std::unique_ptr<CapturedMirror>* wanted) {
+    uint64 order = 0;
+    if (!pg_strong_random(&order, sizeof order)) {
+        ereport(ERROR, (errcode(ERRCODE_INTERNAL_ERROR), errmsg("could not generate random values")));
+    }
     CapturedMirror* mirror = decoder_->AddMirror(wanted->release());
+    mirror->told.copy_order = order;
     link_->Queue(MessageType::kMirrorOpen, mirror->told);
     if (mirror->told.has_copy_snapshot) return;
     CopyJob* job = pg::Guard([&] {
@@ -218,6 +223,7 @@ void CaptureWorker::OpenMirror(std::unique_ptr<CapturedMirror>* wanted) {
         CopyJob* made = jobs_.back().get();
         made->mirror = mirror->id;
         made->generation = mirror->generation;
+        made->order = order;
         made->streamed.assign(decoder_->streamed().begin(), decoder_->streamed().end());
         return made;
     });
@@ -246,7 +252,11 @@ void CaptureWorker::UpdateMirror(CapturedMirror* captured, const CapturedMirror&
         if (result == ChangeResult::kBusy) WakeIn(kBusyRetryMs);
         return;
     }
-    pg::Guard([&] { told = wanted.told; });
+    pg::Guard([&] {
+        const uint64_t order = told.copy_order;
+        told = wanted.told;
+        told.copy_order = order;
+    });
     link_->Queue(MessageType::kMirrorOpen, told);
 }
 

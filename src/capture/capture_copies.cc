@@ -43,7 +43,7 @@ void CaptureWorker::StartCopy(CopyJob* job) {
     if (running >= kMaxCopies) return;
     link_->FlushAll();  // the engine must know the mirror
     MemoryContext caller = MemoryContextSwitchTo(TopMemoryContext);
-    job->handle = mooncake::StartCopyWorker(job->mirror, job->generation);
+    job->handle = mooncake::StartCopyWorker({job->mirror, job->generation, job->order});
     MemoryContextSwitchTo(caller);
     if (job->handle) {
         job->stage = CopyJob::Stage::kRunning;

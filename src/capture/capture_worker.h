@@ -58,6 +58,7 @@ struct CopyJob {
     };
     Oid mirror = InvalidOid;
     int generation = 0;
+    uint64 order = 0;  // MirrorOpen::copy_order
     Stage stage = Stage::kSettling;
     CommitsInFlight in_flight;
     std::vector<Xid> streamed;  // transactions of which parts had been sent before

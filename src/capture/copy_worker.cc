@@ -66,8 +66,7 @@ struct Range {
 
 // What all processes of a copy share.
 struct Order {
-    Oid mirror;
-    int generation;
+    mooncake::CopyOrder copy;
     pg_atomic_uint32 next;     // range to take
     pg_atomic_uint64 scanned;  // blocks read
     uint32 count;
@@ -84,9 +83,10 @@ struct Copy {
     int64 count = 0;
 };
 Copy* copy = nullptr;
+const mooncake::CopyOrder* wanted = nullptr;  // what the process is to do
 
-bool IsWanted(const mooncake::MirrorRow* row, int generation) {
-    return row && row->generation == generation && row->state == mooncake::MirrorState::kCopying;
+bool IsWanted(const mooncake::MirrorRow* row) {
+    return row && row->generation == wanted->generation && row->state == mooncake::MirrorState::kCopying;
 }
 
 // Raises the error if the engine has sent one; true if it has sent Ok.
@@ -183,6 +183,7 @@ void ScanRanges(Order* order, Relation source, bool leader) {
 
 // Connects, and announces what is to come.
 void BeginCopy(const mooncake::MirrorRow* row, Relation source, bool joins) {
+    FaultPoint("copy-connect");
     char* error = nullptr;
     const int fd =
         mooncake::Api().connect_engine(MyDatabaseId, static_cast<int>(Role::kCopy), kConnectTimeoutMs, &error);
@@ -199,6 +200,7 @@ void BeginCopy(const mooncake::MirrorRow* row, Relation source, bool joins) {
     const FullTransactionId next = ReadNextFullTransactionId();
     pg::Guard([&] {
         copy->begin.mirror = row->mirror;
+        copy->begin.order = wanted->number;
         copy->begin.snapshot = pg::ConvertSnapshot(*snapshot, next);
         copy->begin.columns = LayoutColumnIds(*layout);
         copy->begin.joins = joins;
@@ -248,8 +250,7 @@ Extent MeasureTables(List* tables) {
 Size OrderSize(uint32 ranges) { return offsetof(Order, ranges) + sizeof(Range) * ranges; }
 
 void FillOrder(Order* order, const mooncake::MirrorRow* row, const Extent& extent) {
-    order->mirror = row->mirror;
-    order->generation = row->generation;
+    order->copy = *wanted;
     pg_atomic_init_u32(&order->next, 0);
     pg_atomic_init_u64(&order->scanned, 0);
     order->count = 0;
@@ -324,18 +325,18 @@ List* TablesAsOf(Oid source, ::Snapshot snapshot) {
 }
 
 // One attempt, in a transaction of its own. False if the source's members changed under its hands.
-bool CopyUnderSnapshot(Oid mirror, int generation) {
+bool CopyUnderSnapshot() {
     bool settled = true;
     StartTransactionCommand();
     XactIsoLevel = XACT_REPEATABLE_READ;
     XactReadOnly = true;
-    const mooncake::MirrorRow* row = mooncake::FindMirror(mirror);
-    Relation source = IsWanted(row, generation) ? try_table_open(row->source, AccessShareLock) : nullptr;
+    const mooncake::MirrorRow* row = mooncake::FindMirror(wanted->mirror);
+    Relation source = IsWanted(row) ? try_table_open(row->source, AccessShareLock) : nullptr;
     if (source) {
         List* locked = find_all_inheritors(RelationGetRelid(source), AccessShareLock, nullptr);
         // Waiting for the locks may have changed what there is to do.
-        row = mooncake::FindMirror(mirror);
-        if (IsWanted(row, generation)) {
+        row = mooncake::FindMirror(wanted->mirror);
+        if (IsWanted(row)) {
             PushActiveSnapshot(GetTransactionSnapshot());
             List* seen = TablesAsOf(RelationGetRelid(source), GetActiveSnapshot());
             settled = list_difference_oid(seen, locked) == NIL && list_difference_oid(locked, seen) == NIL;
@@ -348,8 +349,8 @@ bool CopyUnderSnapshot(Oid mirror, int generation) {
     return settled;
 }
 
-void CopyUntilSettled(Oid mirror, int generation) {
-    for (int attempt = 0; !CopyUnderSnapshot(mirror, generation); attempt++) {
+void CopyUntilSettled() {
+    for (int attempt = 0; !CopyUnderSnapshot(); attempt++) {
         if (attempt == kMemberAttempts) {
             ereport(ERROR, (errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
                             errmsg("the tables below the source change all the time")));
@@ -367,7 +368,7 @@ bool IsPermanent(int sqlerrcode) {
 }
 
 // With the error's data still in place: notes it in the catalog, for whoever waits for the copy.
-[[noreturn]] void NoteFailure(Oid mirror, int generation) {
+[[noreturn]] void NoteFailure() {
     MemoryContextSwitchTo(TopMemoryContext);
     const ErrorData* error = CopyErrorData();
     EmitErrorReport();
@@ -377,9 +378,10 @@ bool IsPermanent(int sqlerrcode) {
     PushActiveSnapshot(GetTransactionSnapshot());
     const bool cancelled = error->sqlerrcode == ERRCODE_QUERY_CANCELED;
     const bool failed = cancelled || IsPermanent(error->sqlerrcode);
-    while (mooncake::FailMirror(
-               mirror, generation, failed ? mooncake::MirrorState::kError : mooncake::MirrorState::kCopying,
-               cancelled ? "its copy was cancelled" : error->message, !cancelled) == mooncake::ChangeResult::kBusy) {
+    while (mooncake::FailCopy(wanted->mirror, wanted->generation,
+                              failed ? mooncake::MirrorState::kError : mooncake::MirrorState::kCopying,
+                              cancelled ? "its copy was cancelled" : error->message,
+                              !cancelled) == mooncake::ChangeResult::kBusy) {
         // Somebody has locked the mirror. The other failures come again.
         if (!cancelled) break;
         WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, kLockedPauseMs, PG_WAIT_EXTENSION);
@@ -393,23 +395,25 @@ bool IsPermanent(int sqlerrcode) {
 
 }  // namespace
 
-void CopyMain(Oid mirror, int generation) {
+void CopyMain(const mooncake::CopyOrder& order) {
+    wanted = &order;
     PinWorkerSettings();
     PG_TRY();
     {
-        CopyUntilSettled(mirror, generation);
+        CopyUntilSettled();
     }
     PG_CATCH();
     {
-        NoteFailure(mirror, generation);
+        NoteFailure();
     }
     PG_END_TRY();
 }
 
 void CopyParallelMain(shm_toc* toc) {
     auto* order = static_cast<Order*>(shm_toc_lookup(toc, kToc, false));
-    const mooncake::MirrorRow* row = mooncake::FindMirror(order->mirror);
-    if (!IsWanted(row, order->generation)) return;
+    wanted = &order->copy;
+    const mooncake::MirrorRow* row = mooncake::FindMirror(wanted->mirror);
+    if (!IsWanted(row)) return;
     Relation source = table_open(row->source, AccessShareLock);
     BeginCopy(row, source, true);
     copy->link->Queue(MessageType::kCopyBegin, copy->begin);

@@ -412,6 +412,8 @@ void Decoder::TruncateMirror(CapturedMirror* mirror, int count, Relation relatio
         whole = whole || (relid == mirror->source && relations[i]->rd_rel->relkind == RELKIND_PARTITIONED_TABLE);
         if (!list_member_oid(mooncake::SourcesAbove(relid), mirror->source)) continue;
         part = true;
+        // Of a partitioned table the WAL names the partitions as well.
+        if (relations[i]->rd_rel->relkind == RELKIND_PARTITIONED_TABLE) continue;
         unknown = unknown || !pg::Guard([&] { return removed_.count({current_xid_, mirror->id, relid}) > 0; });
     }
     if (!part) return;

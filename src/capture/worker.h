@@ -13,6 +13,8 @@
 
 #include "pg/postgres_api.h"
 
+#include "pg_mooncake/src/worker.h"
+
 struct shm_toc;
 
 namespace ivy::capture {
@@ -22,7 +24,7 @@ namespace ivy::capture {
 [[noreturn]] void CaptureMain(Oid database);
 
 // Copies the source of "mirror" if it still is to be copied in this generation. Returns when the engine has all of it.
-void CopyMain(Oid mirror, int generation);
+void CopyMain(const mooncake::CopyOrder& order);
 
 // In a parallel worker of a copy worker.
 void CopyParallelMain(::shm_toc* toc);

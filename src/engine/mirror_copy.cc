@@ -19,6 +19,9 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
     if (closed_ || state_ != State::kCopying || publication_) {
         return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" does not wait for a copy");
     }
+    if (begin.order != open_.copy_order) {
+        return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" waits for another copy");
+    }
     std::vector<uint32_t> ids;
     for (const MirrorColumn& column : open_.columns) ids.push_back(column.id);
     if (begin.columns != ids) {

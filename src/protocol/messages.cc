@@ -259,6 +259,7 @@ void MirrorOpen::Write(ByteWriter* out) const {
     out->U64(flush_rows);
     out->U64(flush_bytes);
     WriteIds(sort, out);
+    out->U64(copy_order);
 }
 
 Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
@@ -282,6 +283,7 @@ Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
     message.flush_rows = in.U64();
     message.flush_bytes = in.U64();
     message.sort = ReadIds(&in);
+    message.copy_order = in.U64();
     return Finished(in, std::move(message), "mirror-open message");
 }
 
@@ -469,6 +471,7 @@ Result<Persisted> Persisted::Read(const Frame& frame) {
 
 void CopyBegin::Write(ByteWriter* out) const {
     out->U32(mirror);
+    out->U64(order);
     snapshot.Write(out);
     out->U64(estimated_rows);
     out->U64(estimated_bytes);
@@ -480,6 +483,7 @@ Result<CopyBegin> CopyBegin::Read(const Frame& frame) {
     ByteReader in = frame.reader();
     CopyBegin message;
     message.mirror = in.U32();
+    message.order = in.U64();
     message.snapshot = Snapshot::Read(&in);
     message.estimated_rows = in.U64();
     message.estimated_bytes = in.U64();

@@ -178,6 +178,7 @@ struct MirrorOpen {
     std::vector<uint32_t> inexact;                           // column ids already known to hold unstorable values
     uint64_t flush_ms = 0, flush_rows = 0, flush_bytes = 0;  // when to flush; 0: as the engine is set
     std::vector<uint32_t> sort;  // column ids by which files are sorted, ascending, NULLs last; empty: they are not
+    uint64_t copy_order = 0;  // of the initial copy that is still to come: the CopyBegin that has it is meant for this
     void Write(ByteWriter* out) const;
     static Result<MirrorOpen> Read(const Frame& frame);
 };
@@ -307,6 +308,9 @@ struct Persisted {
 
 struct CopyBegin {
     uint32_t mirror = 0;
+    // MirrorOpen::copy_order. A process that was started for an earlier capture session, or another generation, has a snapshot
+    // from before what the present one began to send: it is refused.
+    uint64_t order = 0;
     Snapshot snapshot;                                 // the rows that follow are what it sees
     uint64_t estimated_rows = 0, estimated_bytes = 0;  // for progress
     // One of several processes that copy: its rows go to the copy with this snapshot that another one has begun, which

@@ -170,7 +170,7 @@ TEST(Messages, RoundTrips) {
     ExpectRoundTrip(MessageType::kPublished, Published{1, "a"});
     ExpectRoundTrip(MessageType::kMirrorFailed, MirrorFailed{1, 7, {"XX000", "m", "", ""}, {2}});
     ExpectRoundTrip(MessageType::kPersisted, Persisted{4});
-    ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, snapshot, 100, 8192, true, {1, 3}});
+    ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, 9, snapshot, 100, 8192, true, {1, 3}});
     ExpectRoundTrip(MessageType::kCopyScanned, CopyScanned{1ull << 40});
     ExpectRoundTrip(MessageType::kControl, Control{"flush", 1, 5});
 }

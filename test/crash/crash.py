@@ -121,7 +121,7 @@ class Load:
             while not self.stopping.wait(rnd.random() * 0.2):
                 mirror, (source, _, columns) = rnd.choice(list(self.options.mirrors.items()))
                 try:
-                    compare(connection, source, mirror, columns=columns, context="seed %d, at any moment" % self.seed, lock=True)
+                    compare(connection, source, mirror, columns=columns, context="seed %d, at any moment" % self.seed)
                     self.checks += 1
                 except psycopg.Error:
                     if connection.closed:
@@ -275,7 +275,12 @@ def check_all(server, context):
         except TimeoutError as error:
             state = eventually(server, lambda c: c.execute("SELECT state, engine_state, error, failures, retry_at FROM mooncake.mirror_status WHERE table_name = %s", (mirror,)).fetchone())  # noqa: B023
             raise AssertionError("%s: mirror %s does not come back: %s" % (context, mirror, state)) from error
-        counts[mirror] = eventually(server, lambda c: compare(c, source, mirror, columns=columns, context=context)[0])  # noqa: B023
+        try:
+            counts[mirror] = eventually(server, lambda c: compare(c, source, mirror, columns=columns, context=context)[0])  # noqa: B023
+        except AssertionError:
+            print(eventually(server, lambda c: c.execute("SELECT m::text FROM mooncake.mirrors m WHERE source = %s::regclass", (source,)).fetchall()))  # noqa: B023
+            print(eventually(server, lambda c: c.execute("SELECT mooncake.engine_status()").fetchone()[0]))
+            raise
     return counts
 
 

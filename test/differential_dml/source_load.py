@@ -192,7 +192,7 @@ CHANGES = [
     ["ALTER TABLE tally SET SCHEMA aside", "UPDATE aside.tally SET rows = rows + 1", "ALTER TABLE aside.tally SET SCHEMA public"],
     ["ALTER TABLE m_bag RENAME TO m_sack", "ALTER TABLE m_sack SET SCHEMA aside", "ALTER TABLE aside.m_sack SET SCHEMA public", "ALTER TABLE m_sack RENAME TO m_bag"],
     ["ALTER TABLE tally OWNER TO somebody", "GRANT SELECT ON tally TO PUBLIC"], ["ALTER TABLE tally OWNER TO postgres", "REVOKE SELECT ON tally FROM PUBLIC"],
-    ["ALTER TABLE bag ENABLE ROW LEVEL SECURITY", "CREATE POLICY some ON bag USING (a > 1)", "DROP POLICY some ON bag", "ALTER TABLE bag DISABLE ROW LEVEL SECURITY"],
+    ["ALTER TABLE bag ENABLE ROW LEVEL SECURITY", "CREATE POLICY few ON bag USING (a > 1)", "DROP POLICY few ON bag", "ALTER TABLE bag DISABLE ROW LEVEL SECURITY"],
     ["DROP TABLE m_master", "DELETE FROM master WHERE id % 5 = 0", "CALL mooncake.create_table('m_master', 'master', identity => 'primary_key')"],
     ["CALL mooncake.rebuild_table('m_tally')", "UPDATE tally SET rows = 0"],
 ]

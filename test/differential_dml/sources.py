@@ -69,7 +69,7 @@ def check(c, mirror, context):
     deadline = time.monotonic() + 90
     while True:
         try:
-            return compare(c, source, mirror, columns=columns, context=context, lock=True)
+            return compare(c, source, mirror, columns=columns, context=context)
         except psycopg.Error as error:
             row = c.execute("SELECT state, error FROM mooncake.mirrors WHERE mirror = to_regclass(%s)", (mirror,)).fetchone()
             state, why = row or (None, None)

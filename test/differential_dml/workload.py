@@ -257,6 +257,8 @@ def alter(connection, rnd):
     except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected, psycopg.errors.QueryCanceled,
             psycopg.errors.ObjectInUse, psycopg.errors.UndefinedColumn):
         pass
+    except psycopg.Rollback as error:  # could not be sent
+        raise psycopg.OperationalError("the connection is lost") from error
 
 
 def connect(make, seed, **options):

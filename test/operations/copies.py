@@ -181,6 +181,25 @@ def cancelled_creation():
         assert one(server, "SELECT to_regclass('m') IS NULL AND NOT EXISTS (SELECT FROM mooncake.mirrors)")
 
 
+def late_copy_worker():
+    """A copy worker that outlives engine and capture worker brings rows of a snapshot from before the slot's position."""
+    server = Server(conf="mooncake.copy_workers = 0\nmax_wal_size = 4GB\n")
+    server.env["IVY_FAULT"] = "copy-connect:sleep-6000"
+    with server:
+        run(server, "CREATE TABLE t (id int PRIMARY KEY, n int)", "INSERT INTO t SELECT i, 0 FROM generate_series(1, 1000) i", "CREATE TABLE idle (id int PRIMARY KEY)",
+            "CALL mooncake.create_table('o', 'idle')", "CALL mooncake.create_table('m', 't', wait => false)")
+        wait_until(lambda: one(server, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_mooncake copy'"), "a copy worker")
+        time.sleep(1)
+        run(server, "UPDATE t SET n = 1 WHERE id <= 3", "DELETE FROM t WHERE id = 1000", "INSERT INTO t VALUES (2000, 2)")
+        changed = one(server, "SELECT pg_current_wal_lsn()")
+        with server.connect(autocommit=True) as c:
+            write_wal(c, 40)
+        wait_until(lambda: one(server, "SELECT confirmed_flush_lsn > %s::pg_lsn FROM pg_replication_slots", (changed,)), "a slot that has advanced")
+        server.kill("ivy_engine")
+        exact(server, "t", "m")
+        assert generation(server, "m") == 1
+
+
 if __name__ == "__main__":
-    sys.exit(main([slower_than_the_limit, killed_at_the_end, truncated_and_altered_while_copied, too_many_changes,
+    sys.exit(main([late_copy_worker, slower_than_the_limit, killed_at_the_end, truncated_and_altered_while_copied, too_many_changes,
                    cancelled_by_procedure, cancelled_by_signal, cancelled_creation]))

@@ -3,6 +3,8 @@
 row table and its mirror must give the same rows.
 
     with Server(conf="...") as server, server.connect() as connection: ...
+
+With IVY_KEEP_FAILED in the environment, the folder of a failed test's server stays.
 """
 
 import os
@@ -52,7 +54,10 @@ class Server:
         if kind or crashed:
             lines = [line for line in self.log().splitlines() if "the database system is" not in line]
             print("\n".join(lines)[-12000:], file=sys.stderr)
-        shutil.rmtree(self.dir, ignore_errors=True)
+        if kind and os.environ.get("IVY_KEEP_FAILED"):
+            print("the server's folder stays: %s" % self.dir, file=sys.stderr)
+        else:
+            shutil.rmtree(self.dir, ignore_errors=True)
         if crashed and not kind:
             raise AssertionError("a server process crashed: " + crashed[0])
 
@@ -80,7 +85,7 @@ class Server:
 
     def crashes(self):
         """Log lines that tell of a server process that crashed, those killed on purpose (signal 9) aside."""
-        return [line for line in self.log().splitlines() if re.search(r"terminated by signal (?!9\b)|PANIC|TRAP:", line)]
+        return [line for line in self.log().splitlines() if re.search(r"\(PID \d+\) was terminated by signal (?!9\b)|PANIC|TRAP:", line)]
 
     def postmaster_pid(self):
         with open(os.path.join(self.dir, "data/postmaster.pid")) as file:
@@ -116,13 +121,12 @@ def rows_of(connection, query):
         return cursor.fetchall()
 
 
-def compare(connection, source, mirror, columns=None, context="", lock=False):
+def compare(connection, source, mirror, columns=None, context=""):
     """Raises unless the row table and the mirror have the same rows, compared by content in one snapshot.
 
     The query runs on an idle connection. Sorting and hashing is Postgres's on both sides; the mirror's rows come from
-    the engine. mooncake.fallback is off, so the row table can't stand in for its mirror. "lock": others alter the source
-    meanwhile. It is locked before the snapshot is taken, because a table that was truncated or rewritten after a snapshot
-    looks empty to it.
+    the engine. mooncake.fallback is off, so the row table can't stand in for its mirror. The source is
+    locked before the snapshot is taken: a table that others truncate or rewrite after it looks empty to the snapshot.
     """
     text = "t::text" if columns is None else "(%s)::text" % ", ".join(columns)
     if columns is None:
@@ -135,8 +139,7 @@ def compare(connection, source, mirror, columns=None, context="", lock=False):
     connection.execute("BEGIN ISOLATION LEVEL REPEATABLE READ" if connection.autocommit
                        else "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
     try:
-        if lock:
-            connection.execute("LOCK TABLE %s IN ACCESS SHARE MODE" % source)
+        connection.execute("LOCK TABLE %s IN ACCESS SHARE MODE" % source)
         connection.execute("SET LOCAL mooncake.fallback = off")
         got = connection.execute(query % (text, mirror)).fetchone()
         want = connection.execute(query % (text, source)).fetchone()

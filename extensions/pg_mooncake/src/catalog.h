@@ -128,6 +128,9 @@ ChangeResult PublishMirror(const Publication& publication);
 // The mirror is told not to serve (kError, kStale), with the reason in words. "generation" is the one that failed.
 // kError is retried, unless not "retry": by a new copy after a pause that grows with each failure in a row, a few times.
 ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const char* error, bool retry = true);
+// The same for a copy that failed; kCopying if it will be tried again. Nothing happens if the mirror has become live or failed
+// meanwhile: an earlier copy worker may outlive the one that took its place.
+ChangeResult FailCopy(Oid mirror, int generation, MirrorState state, const char* error, bool retry);
 
 // The mirror is to be copied anew: state copying, next generation with a location of its own, nothing published; the
 // old location goes to mooncake.dropped (not if it belongs to another server or database: see OwnsLocation). "reason"

@@ -206,11 +206,11 @@ ChangeResult PublishMirror(const Publication& publication) {
     return ChangeResult::kDone;
 }
 
-ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const char* error, bool retry) {
+static ChangeResult FailIf(Oid mirror, int generation, bool copying, MirrorState state, const char* error, bool retry) {
     LockedMirror locked;
     ChangeResult result = LockMirror(mirror, &locked);
     if (result != ChangeResult::kDone) return result;
-    if (locked.row->generation == generation) {
+    if (locked.row->generation == generation && (!copying || locked.row->state == MirrorState::kCopying)) {
         Fail(locked.mirrors, locked.tuple, locked.row, state, error, retry);
         WakeWorkerAtCommit();
     } else {
@@ -218,6 +218,14 @@ ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const cha
     }
     table_close(locked.mirrors, RowExclusiveLock);
     return result;
+}
+
+ChangeResult FailMirror(Oid mirror, int generation, MirrorState state, const char* error, bool retry) {
+    return FailIf(mirror, generation, false, state, error, retry);
+}
+
+ChangeResult FailCopy(Oid mirror, int generation, MirrorState state, const char* error, bool retry) {
+    return FailIf(mirror, generation, true, state, error, retry);
 }
 
 ChangeResult RestartCopy(Oid mirror, const char* reason) {

@@ -12,6 +12,7 @@ extern "C" {
 #include "access/xact.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
+#include "catalog/pg_inherits.h"
 #include "catalog/pg_type.h"
 #include "commands/tablecmds.h"
 #include "nodes/makefuncs.h"
@@ -164,26 +165,43 @@ void FollowRowSecurity(const AlterTableStmt* statement) {
     table_close(source, NoLock);
 }
 
-// A table that comes below others brings its rows, one that leaves takes its own. The command has locked it.
+// A table that comes below others brings its rows, one that leaves takes its own. The command has locked it; those below it
+// (DETACH does not lock them) are locked here against writers.
 void FinishAlterTable(const AlterTableStmt* statement) {
     ListCell* cell;
     foreach (cell, statement->cmds) {
         const Membership change = MembershipChange(statement, static_cast<const AlterTableCmd*>(lfirst(cell)));
         if (!OidIsValid(change.child) || !OidIsValid(change.parent)) continue;
         Touch(change.parent);  // DETACH ... CONCURRENTLY has had transactions of its own
-        if (!HasMirrorAbove(change.parent) || !HasRows(change.child)) continue;
-        List* sources = MirroredAbove(change.parent);
-        if (HasMirrorOfSource(change.parent)) sources = lappend_oid(sources, change.parent);
-        if (!TellMemberRows(change.child, sources, change.comes)) TouchContent(change.parent);
+        if (!HasMirrorAbove(change.parent)) continue;
+        SourceMembers(change.child, ShareLock);
+        if (!HasRows(change.child)) continue;
+        List* sources = NIL;
+        ListCell* above;
+        foreach (above, SourcesAbove(change.parent)) {
+            const Oid source = lfirst_oid(above);
+            if (!HasMirrorOfSource(source) || IsBelowOtherwise(change.child, change.parent, source)) continue;
+            sources = lappend_oid(sources, source);
+        }
+        if (sources != NIL && !TellMemberRows(change.child, sources, change.comes)) TouchContent(change.parent);
     }
 }
 
-// A table below sources is about to go, or its rows are: locks it as the command will, and tells their mirrors.
+// A table below sources is about to go, or its rows are: locks it, and its partitions, as the command will, and tells their
+// mirrors.
 void TellBeforeGoing(Oid relid, List* sources) {
     if (sources == NIL) return;
     LockRelationOid(relid, AccessExclusiveLock);
     if (!SearchSysCacheExists1(RELOID, ObjectIdGetDatum(relid))) return;
-    if (TellMemberRows(relid, sources, false)) NoteTold(relid);
+    find_all_inheritors(relid, AccessExclusiveLock, nullptr);
+    if (!TellMemberRows(relid, sources, false)) return;
+    ListCell* cell;
+    foreach (cell, SourceMembers(relid, NoLock)) NoteTold(lfirst_oid(cell));
+}
+
+bool IsTableOrPartitioned(Oid relid) {
+    const char kind = get_rel_relkind(relid);
+    return kind == RELKIND_RELATION || kind == RELKIND_PARTITIONED_TABLE;
 }
 
 // Partitions and child tables that go one by one, while what is above them stays.
@@ -195,7 +213,7 @@ void TellBeforeDrop(const DropStmt* statement) {
     }
     foreach (cell, dropped) {
         const Oid relid = lfirst_oid(cell);
-        if (!OidIsValid(relid) || get_rel_relkind(relid) != RELKIND_RELATION || !IsOwned(relid)) continue;
+        if (!OidIsValid(relid) || !IsTableOrPartitioned(relid) || !IsOwned(relid)) continue;
         List* sources = MirroredAbove(relid);
         List* above = list_delete_oid(SourcesAbove(relid), relid);
         if (sources == NIL || list_length(list_difference_oid(above, dropped)) < list_length(above)) continue;
@@ -209,15 +227,19 @@ void TellBeforeTruncate(const TruncateStmt* statement) {
     List* truncated = NIL;
     ListCell* cell;
     foreach (cell, statement->relations) {
-        const Oid relid = ResolveRelation(static_cast<RangeVar*>(lfirst(cell)));
+        const auto* name = static_cast<const RangeVar*>(lfirst(cell));
+        const Oid relid = ResolveRelation(name);
         if (!OidIsValid(relid) || pg_class_aclcheck(relid, GetUserId(), ACL_TRUNCATE) != ACLCHECK_OK) continue;
-        if (get_rel_relkind(relid) == RELKIND_RELATION || get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE) {
-            truncated = list_concat_unique_oid(truncated, SourceMembers(relid, NoLock));
+        if (!IsTableOrPartitioned(relid)) continue;
+        // In the command's order, the upper one first, if it comes to telling.
+        if (get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE && MirroredAbove(relid) != NIL) {
+            LockRelationOid(relid, AccessExclusiveLock);
         }
+        List* members = name->inh ? SourceMembers(relid, NoLock) : list_make1_oid(relid);
+        truncated = list_concat_unique_oid(truncated, members);
     }
-    foreach (cell, statement->relations) {
-        const Oid relid = ResolveRelation(static_cast<RangeVar*>(lfirst(cell)));
-        if (!list_member_oid(truncated, relid)) continue;
+    foreach (cell, truncated) {
+        const Oid relid = lfirst_oid(cell);
         List* sources = NIL;
         ListCell* above;
         foreach (above, MirroredAbove(relid)) {

@@ -34,16 +34,17 @@ uint64 TableBytes(Oid relid) {
     return bytes;
 }
 
-// Whether a new copy of what the table comes to or leaves would cost less.
-bool IsLarge(Oid table, const List* sources) {
-    const uint64 bytes = TableBytes(table);
-    if (bytes > kMaxBytes) return true;
+// Whether a new copy of what the tables come to or leave would cost less.
+bool AreLarge(const List* tables, const List* sources) {
+    uint64 bytes = 0;
     ListCell* cell;
+    foreach (cell, tables) bytes += TableBytes(lfirst_oid(cell));
+    if (bytes > kMaxBytes) return true;
     foreach (cell, sources) {
         uint64 others = 0;
         ListCell* member;
         foreach (member, SourceMembers(lfirst_oid(cell), NoLock)) {
-            if (lfirst_oid(member) != table) others += TableBytes(lfirst_oid(member));
+            if (!list_member_oid(tables, lfirst_oid(member))) others += TableBytes(lfirst_oid(member));
         }
         if (bytes > Max(others, static_cast<uint64>(1) << 20)) return true;
     }
@@ -145,6 +146,24 @@ void TellRows(Relation table, const Bitmapset* key, Message* message) {
     UnregisterSnapshot(snapshot);
 }
 
+bool CanTell(Oid relid) {
+    Relation table = table_open(relid, NoLock);
+    const bool can =
+        table->rd_rel->relam == HEAP_TABLE_AM_OID && table->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT;
+    table_close(table, NoLock);
+    return can;
+}
+
+void TellTable(Oid relid, Message* message) {
+    Relation table = table_open(relid, NoLock);
+    message->head.table = relid;
+    message->sent = false;
+    Begin(message);
+    TellRows(table, message->head.come ? nullptr : KeyAttributes(table, message->mirrors), message);
+    if (message->head.row_count > 0 || (!message->head.come && !message->sent)) Send(message);
+    table_close(table, NoLock);
+}
+
 }  // namespace
 
 bool ReadMessageKey(pg_uuid_t* key) {
@@ -169,26 +188,24 @@ bool TellMemberRows(Oid relid, const List* sources, bool come) {
     List* mirrors = NIL;
     if (!FindMirrors(sources, come, &mirrors)) return false;
     if (mirrors == NIL) return true;
-    Relation table = table_open(relid, NoLock);
-    const bool tells = table->rd_rel->relkind == RELKIND_RELATION && table->rd_rel->relam == HEAP_TABLE_AM_OID &&
-                       table->rd_rel->relpersistence == RELPERSISTENCE_PERMANENT && !HasMembers(table) &&
-                       !IsLarge(relid, sources);
-    Message message = {};
-    if (tells && ReadMessageKey(&message.head.key)) {
-        initStringInfo(&message.text);
-        message.mirrors = mirrors;
-        message.head.version = kMemberRowsVersion;
-        message.head.table = relid;
-        message.head.xid = GetCurrentTransactionId();
-        message.head.mirror_count = static_cast<uint32>(list_length(mirrors));
-        message.head.come = come;
-        Begin(&message);
-        TellRows(table, come ? nullptr : KeyAttributes(table, mirrors), &message);
-        if (message.head.row_count > 0 || (!come && !message.sent)) Send(&message);
-        pfree(message.text.data);
+    List* tables = SourceMembers(relid, NoLock);
+    if (get_rel_relkind(relid) != RELKIND_PARTITIONED_TABLE && list_length(tables) != 1) return false;
+    ListCell* cell;
+    foreach (cell, tables) {
+        if (!CanTell(lfirst_oid(cell))) return false;
     }
-    table_close(table, NoLock);
-    return tells;
+    if (AreLarge(tables, sources)) return false;
+    Message message = {};
+    if (!ReadMessageKey(&message.head.key)) return true;  // the extension is about to go
+    initStringInfo(&message.text);
+    message.mirrors = mirrors;
+    message.head.version = kMemberRowsVersion;
+    message.head.xid = GetCurrentTransactionId();
+    message.head.mirror_count = static_cast<uint32>(list_length(mirrors));
+    message.head.come = come;
+    foreach (cell, tables) TellTable(lfirst_oid(cell), &message);
+    pfree(message.text.data);
+    return true;
 }
 
 }  // namespace ivy::mooncake

@@ -37,9 +37,9 @@ struct MemberRowsHead {
 // Reads the key. False if the extension does not exist.
 bool ReadMessageKey(pg_uuid_t* key);
 
-// Tells the mirrors of "sources", which are above the table, that its rows come or leave. The caller holds
-// AccessExclusiveLock on the table until the end of the transaction. False if nothing was told: it is too large, has
-// members itself, or some mirror does not follow deletes; the mirrors must be copied anew then.
+// Tells the mirrors of "sources", which are above the table, that its rows, and those of all its partitions, come or leave.
+// The caller holds locks on all of them that keep their rows as they are until the end of the transaction. False if nothing was
+// told: it is too large, others inherit from it, or some mirror does not follow deletes; the mirrors must be copied anew then.
 bool TellMemberRows(Oid table, const List* sources, bool come);
 
 }  // namespace ivy::mooncake

@@ -165,6 +165,18 @@ SourceCheck CheckStored(Relation source, const SourceCheck& wanted, const Mirror
     return wanted;
 }
 
+// A list with the tables that a table is a partition of, or inherits from.
+List* AddParents(List* list, Relation inherits, Oid child) {
+    ScanKeyData key;
+    ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(child));
+    SysScanDesc scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
+    while (HeapTuple tuple = systable_getnext(scan)) {
+        list = list_append_unique_oid(list, reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent);
+    }
+    systable_endscan(scan);
+    return list;
+}
+
 }  // namespace
 
 AttrNumber SameNamedAttribute(TupleDesc from, AttrNumber attribute, TupleDesc to) {
@@ -201,18 +213,20 @@ List* SourceMembers(Oid source, LOCKMODE lockmode) {
 List* SourcesAbove(Oid relid) {
     List* above = list_make1_oid(relid);
     Relation inherits = table_open(InheritsRelationId, AccessShareLock);
-    for (int i = 0; i < list_length(above); i++) {
-        ScanKeyData key;
-        ScanKeyInit(&key, Anum_pg_inherits_inhrelid, BTEqualStrategyNumber, F_OIDEQ,
-                    ObjectIdGetDatum(list_nth_oid(above, i)));
-        SysScanDesc scan = systable_beginscan(inherits, InheritsRelidSeqnoIndexId, true, nullptr, 1, &key);
-        while (HeapTuple tuple = systable_getnext(scan)) {
-            above = list_append_unique_oid(above, reinterpret_cast<Form_pg_inherits>(GETSTRUCT(tuple))->inhparent);
-        }
-        systable_endscan(scan);
-    }
+    for (int i = 0; i < list_length(above); i++) above = AddParents(above, inherits, list_nth_oid(above, i));
     table_close(inherits, AccessShareLock);
     return above;
+}
+
+bool IsBelowOtherwise(Oid child, Oid parent, Oid source) {
+    Relation inherits = table_open(InheritsRelationId, AccessShareLock);
+    List* parents = AddParents(NIL, inherits, child);
+    table_close(inherits, AccessShareLock);
+    ListCell* cell;
+    foreach (cell, parents) {
+        if (lfirst_oid(cell) != parent && list_member_oid(SourcesAbove(lfirst_oid(cell)), source)) return true;
+    }
+    return false;
 }
 
 List* MirroredAbove(Oid relid) {

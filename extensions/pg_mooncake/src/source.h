@@ -49,6 +49,9 @@ List* MirroredAbove(Oid relid);
 // Whether some table above "relid", or it itself, has a mirror.
 bool HasMirrorAbove(Oid relid);
 
+// Whether a source shows the rows of "child" by way of another parent than this one (tables may inherit from several).
+bool IsBelowOtherwise(Oid child, Oid parent, Oid source);
+
 // The attribute of "to" that has the name of an attribute of "from", or 0.
 AttrNumber SameNamedAttribute(TupleDesc from, AttrNumber attribute, TupleDesc to);
 

@@ -21,11 +21,6 @@ PGDLLEXPORT void mooncake_copy_parallel(dsm_segment* segment, shm_toc* toc);
 namespace ivy::mooncake {
 namespace {
 
-// What a copy worker is to do, in BackgroundWorker::bgw_extra.
-struct CopyOrder {
-    Oid mirror;
-    int generation;
-};
 static_assert(sizeof(CopyOrder) <= BGW_EXTRALEN);
 
 void Connect(Oid database) {
@@ -39,10 +34,10 @@ void Connect(Oid database) {
 
 void SlotName(Oid database, char* name) { pg_snprintf(name, NAMEDATALEN, "ivy_mooncake_%u", database); }
 
-BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation) {
+BackgroundWorkerHandle* StartCopyWorker(const CopyOrder& order) {
     BackgroundWorker worker;
     memset(&worker, 0, sizeof worker);
-    pg_snprintf(worker.bgw_name, BGW_MAXLEN, "pg_mooncake copy of mirror %u", mirror);
+    pg_snprintf(worker.bgw_name, BGW_MAXLEN, "pg_mooncake copy of mirror %u", order.mirror);
     strlcpy(worker.bgw_type, "pg_mooncake copy", BGW_MAXLEN);
     strlcpy(worker.bgw_library_name, "pg_mooncake", MAXPGPATH);
     strlcpy(worker.bgw_function_name, "mooncake_copy_main", BGW_MAXLEN);
@@ -51,7 +46,6 @@ BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation) {
     worker.bgw_restart_time = BGW_NEVER_RESTART;
     worker.bgw_notify_pid = MyProcPid;
     worker.bgw_main_arg = ObjectIdGetDatum(MyDatabaseId);
-    const CopyOrder order = {mirror, generation};
     memcpy(worker.bgw_extra, &order, sizeof order);
     BackgroundWorkerHandle* handle = nullptr;
     return RegisterDynamicBackgroundWorker(&worker, &handle) ? handle : nullptr;
@@ -73,7 +67,7 @@ void mooncake_copy_main(Datum database) {
     ivy::mooncake::CopyOrder order;
     memcpy(&order, MyBgworkerEntry->bgw_extra, sizeof order);
     ivy::mooncake::Connect(DatumGetObjectId(database));
-    ivy::capture::CopyMain(order.mirror, order.generation);
+    ivy::capture::CopyMain(order);
     proc_exit(0);
 }
 }

@@ -36,9 +36,16 @@ uint64 CatalogVersion(void);
 // How often the capture worker of this process's database has failed in a row before this run.
 int WorkerFailures(void);
 
+// What a copy worker is to do.
+struct CopyOrder {
+    Oid mirror;
+    int generation;
+    uint64 number;  // MirrorOpen::copy_order: an order of this capture session, not of an earlier one
+};
+
 // Starts a copy worker, a process of its own in this database. The handle is palloc'ed; null if no background worker is
 // free. The caller is notified (SIGUSR1, its latch) when it starts and ends.
-BackgroundWorkerHandle* StartCopyWorker(Oid mirror, int generation);
+BackgroundWorkerHandle* StartCopyWorker(const CopyOrder& order);
 
 // Settings (see module.cc).
 extern int max_retained_wal_mb;  // mooncake.max_retained_wal: the slot may hold back this much; -1 is no limit
