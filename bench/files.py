@@ -22,8 +22,8 @@ def best(connection, query, repeat=7):
 
 def rows(first, last):
     """Events in the order of their keys, whose times have nothing to do with it, as when many devices report late."""
-    return ("SELECT i, timestamp '2022-01-01' + (i * 7919 %% 63072000) * interval '1 second', (i * 104729 %% 50000)::int, (i * 31 %% 99990) / 100.0, "
-            "'device ' || i %% 1000 FROM generate_series(%d::bigint, %d) i" % (first, last)).replace("%%", "%")
+    return ("SELECT i, timestamp '2022-01-01' + abs(hashint8(i) %% 63072000) * interval '1 second', abs(hashint8(i + 7) %% 50000), "
+            "abs(hashint8(i + 13) %% 99990) / 100.0, 'device ' || abs(hashint8(i + 31) %% 1000) FROM generate_series(%d::bigint, %d) i" % (first, last))
 
 
 def megabytes(connection, mirror):
