@@ -36,6 +36,7 @@ bool PrepareWalker(Node* node, void* context) {
 
 struct KnownTable {
     const char* key;
+    ErrorData* error;  // or null; not asked for again, as a server that doesn't answer takes its time
     const LakeTable* table;
     translate::EngineFunction function;
 };
@@ -125,10 +126,22 @@ bool FindLakeTable(RangeTblEntry* rte, translate::EngineFunction* out, const Lak
         CheckLakeCall(call->function, call->paths);
         known = static_cast<KnownTable*>(palloc0(sizeof(KnownTable)));
         known->key = key;
-        known->table = BindLakeTable(call, declared);
-        known->function = FunctionOf(known->table);
         current->tables = lappend(current->tables, known);
+        MemoryContext context = CurrentMemoryContext;
+        PG_TRY();
+        {
+            known->table = BindLakeTable(call, declared);
+        }
+        PG_CATCH();
+        {
+            MemoryContextSwitchTo(context);
+            known->error = CopyErrorData();
+            PG_RE_THROW();
+        }
+        PG_END_TRY();
+        known->function = FunctionOf(known->table);
     }
+    if (known->error) ReThrowError(known->error);
     *out = known->function;
     *table = known->table;
     return true;
