@@ -201,8 +201,32 @@ def bench_lake(server):
         duck.close()
 
 
+def bench_copy(server):
+    """COPY of a mirror to Parquet: by the engine itself, of rows that the server sends, and by the duckdb command line of a
+    native table with the same rows; in turns."""
+    with server.connect(autocommit=True) as connection:
+        load(connection, "items", ROWS)
+        connection.execute("CALL mooncake.create_table('items_mirror', 'items')")
+        wait_live(connection, "items_mirror")
+        folder = os.path.join(server.dir, "data")
+        engine = next(pid for pid, args in server.descendants() if "ivy_engine" in args)
+        duck = DuckDb(int(connection.execute("SHOW duckdb.threads").fetchone()[0]))
+        connection.execute("COPY items_mirror TO '%s/items.parquet'" % folder)
+        duck.run("CREATE TABLE items AS SELECT * FROM '%s/items.parquet'" % folder)
+
+        def copy(execution, query):
+            connection.execute("SET mooncake.execution = '%s'" % execution)
+            connection.execute("COPY (%s) TO '%s/out.parquet'" % (query.format(t="items_mirror"), folder))
+
+        for what, query in (("table", "SELECT * FROM {t}"), ("sorted", "SELECT * FROM {t} ORDER BY price, id"),
+                            ("group by", "SELECT product_id, sum(quantity) AS q, max(price) AS p FROM {t} GROUP BY product_id")):
+            in_turns("copy %-10s" % what, 5, duck.pid, lambda: duck.run("COPY (%s) TO '%s/cli.parquet'" % (query.format(t="items"), folder)),
+                     [("engine", engine, lambda: copy("whole", query)), ("rows", engine, lambda: copy("split", query))])
+        duck.close()
+
+
 BENCHMARKS = {"queries": bench_copy_and_queries, "ingest": bench_ingest, "freshness": bench_freshness, "connection": bench_connection,
-              "lake": bench_lake, "files": lambda server: bench_files(server, ROWS)}
+              "lake": bench_lake, "files": lambda server: bench_files(server, ROWS), "copy": bench_copy}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or BENCHMARKS:

@@ -128,6 +128,9 @@ Error ErrorFromDuck(const duckdb::ErrorData& data) {
         error.detail.clear();
         error.hint = "Raise \"duckdb.max_memory\", or lower \"duckdb.threads\".";
     }
+    if (error.detail.find("unterminated quote") != std::string::npos) {
+        error.hint = "A value whose line is longer than \"max_line_size\" is taken for one without an end.";
+    }
     error.detail = Shortened(error.detail);
     message = Shortened(message);
     while (!message.empty() && (message.back() == '.' || message.back() == '!')) message.pop_back();

@@ -13,7 +13,7 @@
 #include <duckdb/main/extension/extension_loader.hpp>
 
 #include "delta/chunk_convert.h"
-#include "engine/bitmap_filter.h"
+#include "engine/parquet_front.h"
 #include "engine/query_inputs.h"
 #include "engine/stored_numeric.h"
 
@@ -47,13 +47,7 @@ class ViewFileList final : public duckdb::SimpleMultiFileList {
     static duckdb::vector<duckdb::OpenFileInfo> Paths(const ReadView& view) {
         duckdb::vector<duckdb::OpenFileInfo> paths;
         paths.reserve(view.files().size());
-        // Data files never change: what is cached of them is good for ever.
-        const auto unchanging = duckdb::make_shared_ptr<duckdb::ExtendedOpenFileInfo>();
-        unchanging->options["validate_external_file_cache"] = duckdb::Value::BOOLEAN(false);
-        for (const FileView& file : view.files()) {
-            paths.emplace_back(file.path);
-            paths.back().extended_info = unchanging;
-        }
+        for (const FileView& file : view.files()) paths.push_back(UnchangingFile(file.path));
         return paths;
     }
 
@@ -105,9 +99,7 @@ class ViewFileReader final : public duckdb::MultiFileReader {
         if (index >= view_->files().size() || view_->files()[index].path != reader.GetFileName()) {
             throw duckdb::InternalException("file \"" + reader.GetFileName() + "\" is not in the read view");
         }
-        if (const auto& deleted = view_->files()[index].deleted; deleted && !deleted->isEmpty()) {
-            reader.deletion_filter = duckdb::make_uniq<BitmapFilter>(deleted);
-        }
+        LeaveOut(view_->files()[index].deleted, &reader);
         return MultiFileReader::InitializeReader(data, bind_data, columns, column_ids, filters, context, state);
     }
 
@@ -119,16 +111,8 @@ class ViewFileReader final : public duckdb::MultiFileReader {
 
 void RegisterFileScan(duckdb::ExtensionLoader& loader) {
     const auto& parquet = loader.GetTableFunction(duckdb::Identifier("parquet_scan"));
-    duckdb::TableFunction function = *parquet.functions.GetFunctionByOffset(0);  // the overload for one path
-    function.name = duckdb::Identifier("ivy_files");
-    function.get_multi_file_reader = ViewFileReader::Make;
-    // Counts and bounds in footers include deleted rows: nothing may be answered or skipped from them alone.
-    function.get_partition_stats = nullptr;
-    function.statistics = nullptr;
-    function.statistics_extended = nullptr;
-    function.serialize = nullptr;
-    function.deserialize = nullptr;
-    loader.RegisterFunction(function);
+    // The overload for one path.
+    loader.RegisterFunction(ParquetFront(*parquet.functions.GetFunctionByOffset(0), "ivy_files", ViewFileReader::Make));
 }
 
 }  // namespace ivy::engine

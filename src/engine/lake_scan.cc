@@ -17,13 +17,13 @@
 #include <mutex>
 #include <numeric>
 
-#include "engine/bitmap_filter.h"
 #include "engine/error_map.h"
 #include "engine/lake_io.h"
 #include "engine/lake_options.h"
 #include "engine/lake_pruning.h"
 #include "engine/lake_tables.h"
 #include "engine/lake_types.h"
+#include "engine/parquet_front.h"
 
 namespace ivy::engine {
 namespace {
@@ -134,12 +134,8 @@ class LakeFileList final : public duckdb::MultiFileList {
         const TablePointer table = Listed();
         if (position >= files_.size()) return duckdb::OpenFileInfo("");
         const LakeTable::File file = table->file(files_[position]);
-        duckdb::OpenFileInfo info(file.path);
-        // What the metadata know need not be asked for again over the network. Data files never change.
-        info.extended_info = duckdb::make_shared_ptr<duckdb::ExtendedOpenFileInfo>();
-        info.extended_info->options["validate_external_file_cache"] = duckdb::Value::BOOLEAN(false);
-        if (file.size > 0) info.extended_info->options["file_size"] = duckdb::Value::UBIGINT(file.size);
-        return info;
+        // What the metadata know need not be asked for again over the network.
+        return UnchangingFile(file.path, file.size);
     }
 
   private:
@@ -287,8 +283,7 @@ class LakeReader : public duckdb::MultiFileReader {
         for (auto& expression : data.expressions) KeepMoments(expression);
         for (auto& [index, expression] : reader.expression_map) KeepMoments(expression.expression);
         HideFromStatistics(table, file, column_ids, &reader);
-        const auto deleted = table.Deleted(context, file);
-        if (deleted && !deleted->isEmpty()) reader.deletion_filter = duckdb::make_uniq<BitmapFilter>(deleted);
+        LeaveOut(table.Deleted(context, file), &reader);
         return result;
     }
 
@@ -418,17 +413,9 @@ duckdb::InsertionOrderPreservingMap<duckdb::string> ToString(duckdb::TableFuncti
 // The Parquet reader's function with another front.
 duckdb::TableFunction WithReader(const duckdb::TableFunction& parquet, const char* name,
                                  duckdb::table_function_get_multi_file_reader_t reader) {
-    duckdb::TableFunction function = parquet;
-    function.name = duckdb::Identifier(name);
-    function.get_multi_file_reader = reader;
-    // Counts and bounds in footers include deleted rows: nothing may be answered or skipped from them alone.
-    function.get_partition_stats = nullptr;
-    function.statistics = nullptr;
-    function.statistics_extended = nullptr;
+    duckdb::TableFunction function = ParquetFront(parquet, name, reader);
     function.supports_pushdown_extract = PushesExtract;
     function.to_string = ToString;
-    function.serialize = nullptr;
-    function.deserialize = nullptr;
     return function;
 }
 

@@ -268,7 +268,28 @@ def test_without_httpfs(c):
         expect(connection.execute("SELECT x FROM mooncake.read_parquet('%s') e" % c.path("bare.parquet")).fetchall(), [(1,)])
 
 
-TESTS = [test_same_as_the_servers, test_targets, test_bad_values, test_servers_that_hang, test_without_httpfs]
+def test_huge_values(c):
+    """Values beyond the readers' limits are refused with the limit's name, and read if it is raised."""
+    size = 40 * 1024 * 1024
+    with open(c.path("huge.csv"), "wb") as file:
+        file.write(b"1,x\n2,\"" + b"y" * size + b"\"\n3,z\n")
+    with open(c.path("huge.json"), "wb") as file:
+        file.write(b'{"a":1,"b":"x"}\n{"a":2,"b":"' + b"y" * size + b'"}\n{"a":3,"b":"z"}\n')
+    for call, option in (("read_csv('%s', columns => '{\"a\": \"INTEGER\", \"b\": \"VARCHAR\"}', auto_detect => false%%s)" % c.path("huge.csv"), "max_line_size"),
+                         ("read_json('%s'%%s)" % c.path("huge.json"), "maximum_object_size")):
+        error = c.error("SELECT * FROM mooncake.%s AS e(a int, b text)" % (call % ""))
+        expect((error.sqlstate[:2], option in "%s %s" % (error, error.diag.message_hint), len(str(error)) < 3000), ("22", True, True), str(error)[:3000])
+        raised = "mooncake.%s AS e(a int, b text)" % (call % (", %s => 100000000" % option))
+        expect(c.rows("SELECT a, length(b) FROM %s ORDER BY a" % raised), [(1, 1), (2, size), (3, 1)], option)
+    c.connection.execute("CREATE TABLE huge (a int, b text)")
+    c.connection.execute("COPY huge FROM '%s' (FORMAT 'json', maximum_object_size 100000000)" % c.path("huge.json"))
+    expect(c.one("SELECT sum(length(b)) FROM huge"), size + 2)
+    c.connection.execute("COPY huge TO '%s'" % c.path("huge.parquet"))
+    expect(c.one("SELECT max(length(b)) FROM mooncake.read_parquet('%s') AS e(b text)" % c.path("huge.parquet")), size)
+    c.connection.execute("DROP TABLE huge")
+
+
+TESTS = [test_same_as_the_servers, test_targets, test_bad_values, test_huge_values, test_servers_that_hang, test_without_httpfs]
 
 if __name__ == "__main__":
     run_tests(TESTS, __doc__, lambda c: None)
