@@ -268,12 +268,13 @@ Status QuerySession::Answer(const Query& query) {
     services_.queries_done++;
     if (failure) {
         services_.queries_failed++;
-        if (!query.renamed.empty()) unlink(query.written.c_str());  // complete, perhaps, but too late
         for (const uint32_t id : query.mirrors) {
             const auto mirror = services_.mirrors->Find(id);
             if (mirror && MayBeDamage(failure->error, mirror->location())) mirror->RequestCheck();
         }
     }
+    // Complete, perhaps, but too late.
+    if ((failure || !sent.ok()) && !query.renamed.empty()) unlink(query.written.c_str());
     services_.instance->ExitIfBroken();
     IVY_RETURN_IF_ERROR(sent);
     if (failure) return channel_.SendError(failure->error, failure->unavailable);
