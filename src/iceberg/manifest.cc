@@ -396,6 +396,10 @@ Result<Bytes> WriteManifestList(const ManifestListHeader& header, const std::vec
     IVY_ASSIGN_OR_RETURN(avro::FileWriter file,
                          avro::FileWriter::Make(ManifestListAvroSchema(header.format_version), metadata));
     for (const ManifestFile& m : manifests) {
+        Value::List partitions;
+        for (const PartitionSummary& p : m.partitions) {
+            partitions.push_back(Value::List{p.contains_null, p.contains_nan, p.lower, p.upper});
+        }
         Value::List list{
             m.path,
             m.length,
@@ -410,7 +414,7 @@ Result<Bytes> WriteManifestList(const ManifestListHeader& header, const std::vec
             m.added_rows.value_or(0),
             m.existing_rows.value_or(0),
             m.deleted_rows.value_or(0),
-            Value::List{},
+            std::move(partitions),
             Value(),
         };
         if (header.format_version >= 3) list.push_back(m.first_row_id);

@@ -43,7 +43,7 @@ struct ManifestFile {
     std::optional<int64_t> added_files, existing_files, deleted_files;
     std::optional<int64_t> added_rows, existing_rows, deleted_rows;
     std::optional<int64_t> first_row_id;  // version 3, data manifests
-    // One for each field of the partition spec, in its order; empty if the list does not say. Read, but not written.
+    // One for each field of the partition spec, in its order; empty if the list does not say.
     std::vector<PartitionSummary> partitions;
     bool HasLiveFiles() const { return added_files.value_or(1) + existing_files.value_or(1) > 0; }
     bool operator==(const ManifestFile&) const = default;

@@ -46,6 +46,8 @@ class IcebergSnapshotTest : public testing::Test {
             auto [content, manifest] = writer.Finish().value();
             manifest.path = "/t/metadata/m" + std::to_string(id) + "-" + std::to_string(i) + ".avro";
             manifest.length = static_cast<int64_t>(content.size());
+            if (files[i].partition_spec_id == 1)
+                manifest.partitions = {{false, true, std::string("\x05\0\0\0\0\0\0\0", 8), {}}};
             io_.files[manifest.path] = content;
             manifests.push_back(manifest);
         }
@@ -233,10 +235,33 @@ TEST_F(IcebergSnapshotTest, TimeTravel) {
     EXPECT_EQ(chosen({.ref = "x"}), -1);
 }
 
+// Manifests that are not wanted are not read, nor are their deletes known.
+TEST_F(IcebergSnapshotTest, SomeManifests) {
+    Put(7, {File("/t/a.parquet", Content::kData, 4, 1), File("/t/b.parquet", Content::kData, 4, 1),
+            File("/t/e.parquet", Content::kEqualityDeletes, 5)});
+    auto location = FindIcebergMetadata(&io_, "/t", "");
+    ASSERT_TRUE(location.ok());
+    const auto list = IcebergSnapshot::LoadList(&io_, std::move(*location), {});
+    ASSERT_TRUE(list.ok()) << list.error().message;
+    EXPECT_TRUE(list->data().empty());
+    ASSERT_EQ(list->manifests().size(), 3u);
+    ASSERT_EQ(list->manifests()[0].partitions.size(), 1u);
+    EXPECT_FALSE(list->manifests()[0].partitions[0].contains_null);
+    EXPECT_EQ(list->manifests()[0].partitions[0].contains_nan, true);
+    EXPECT_EQ(list->manifests()[0].partitions[0].lower->size(), 8u);
+    EXPECT_FALSE(list->manifests()[0].partitions[0].upper);
+    io_.files.erase("/t/metadata/m7-0.avro");
+    EXPECT_FALSE(list->WithFiles(&io_, {true, true, true}).ok());
+    const auto some = list->WithFiles(&io_, {false, true, true});
+    ASSERT_TRUE(some.ok()) << some.error().message;
+    ASSERT_EQ(some->data().size(), 1u);
+    EXPECT_EQ(Applied(*some, "/t/b.parquet"), ";; /t/e.parquet");
+}
+
 // Damaged metadata, manifest lists and manifests give errors or tables, never anything worse.
 TEST_F(IcebergSnapshotTest, DamagedFiles) {
     Put(7,
-        {File("/t/a.parquet", Content::kData, 4), File("/t/p.parquet", Content::kPositionDeletes, 5),
+        {File("/t/a.parquet", Content::kData, 4, 1), File("/t/p.parquet", Content::kPositionDeletes, 5, 1),
          File("/t/e.parquet", Content::kEqualityDeletes, 5)},
         R"(,"properties":{"schema.name-mapping.default":"[{\"field-id\":1,\"names\":[\"id\"]}]"})");
     ASSERT_TRUE(Load().ok());
