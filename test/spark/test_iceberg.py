@@ -129,7 +129,7 @@ def test_partition_transforms(run, table, check, engine, spark, h_path, step):
         found, left = ([engine.run("SELECT " + ", ".join(f"(SELECT string_agg(id, ',' ORDER BY id) FROM {source} WHERE {condition})"
                                                          for condition in conditions))[0]] for source in (scan, "sample"))
         assert found == left, (transform, conditions)
-        assert all(found[0][0:3]), transform
+        assert any(found[0]), transform
 
 
 def test_partition_evolution(run, table, check):
