@@ -7,6 +7,7 @@
 
 #include "capture/row_layout.h"
 #include "capture/session.h"
+#include "pg_duckdb/src/secret_message.h"
 #include "pg_mooncake/src/location.h"
 #include "pg_mooncake/src/member_rows.h"
 #include "pg_mooncake/src/source.h"
@@ -15,7 +16,8 @@ namespace ivy::capture {
 
 namespace {
 
-constexpr int kDropPollMs = 1000;  // folders that the engine is deleting
+constexpr int kDropPollMs = 1000;          // folders that the engine is deleting
+constexpr int kSecretsPollMs = 30 * 1000;  // whether mirrors on the network have other secrets
 
 // Whether chunks with the columns "from" can become rows with the columns "to" without looking at the source again.
 bool CanFollow(const std::vector<MirrorColumn>& from, const std::vector<MirrorColumn>& to) {
@@ -27,6 +29,14 @@ bool CanFollow(const std::vector<MirrorColumn>& from, const std::vector<MirrorCo
         if ((!(old->type == column.type) && !wider) || old->numeric_scale != column.numeric_scale) return false;
     }
     return true;
+}
+
+Oid OwnerOf(Oid relation) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    if (!HeapTupleIsValid(tuple)) return InvalidOid;
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return owner;
 }
 
 // The ids of the columns by which a mirror's files are sorted: those of its option, up to one that can't serve any more
@@ -78,17 +88,20 @@ bool CaptureWorker::ReadCatalog() {
     if (mooncake::ReadMessageKey(&key)) decoder_->set_message_key(key);
     bool complete = true;
     bool restarted = false;
-    retry_due_ = 0;
+    retry_due_ = secrets_due_ = 0;
     ListCell* cell;
     foreach (cell, mooncake::ListMirrors()) {
         const auto* row = static_cast<const MirrorRow*>(lfirst(cell));
         const char* reason = nullptr;
+        const bool other_secrets = NoteSecrets(row);
         if (!mooncake::OwnsLocation(row->location)) {
             reason = "its files belong to another server or database";
         } else if (row->state == MirrorState::kStale) {
             reason = "changes were given up";
         } else if (row->state == MirrorState::kError && row->retry_at != 0) {
-            if (row->retry_at <= GetCurrentTimestamp()) {
+            if (other_secrets) {
+                reason = "its owner has other secrets now";
+            } else if (row->retry_at <= GetCurrentTimestamp()) {
                 reason = "another attempt after a failure";
             } else {
                 retry_due_ = retry_due_ == 0 ? row->retry_at : std::min(retry_due_, row->retry_at);
@@ -110,9 +123,34 @@ bool CaptureWorker::ReadCatalog() {
     }
     foreach (cell, mooncake::ListDropped()) {
         const auto* dropped = static_cast<const mooncake::DroppedLocation*>(lfirst(cell));
-        pg::Guard([&] { dropped_.emplace_back(dropped->mirror, dropped->location); });
+        const List* secrets = mooncake::LocationSecrets(dropped->location, dropped->owner);
+        const bool network = mooncake::IsNetworkLocation(dropped->location);
+        if (network) secrets_due_ = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kSecretsPollMs);
+        pg::Guard([&] { dropped_.push_back({dropped->mirror, dropped->location, SecretMessages(secrets), network}); });
     }
     return complete;
+}
+
+// In a transaction: whether the secrets for a mirror's location are others than at the last look.
+bool CaptureWorker::NoteSecrets(const MirrorRow* row) {
+    if (!mooncake::IsNetworkLocation(row->location)) return false;
+    secrets_due_ = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kSecretsPollMs);
+    const List* secrets = mooncake::LocationSecrets(row->location, OwnerOf(row->mirror));
+    return pg::Guard([&] {
+        std::vector<Secret> now = SecretMessages(secrets);
+        const auto [known, first] = secrets_.try_emplace(row->mirror, now);
+        if (first || known->second == now) return false;
+        known->second = std::move(now);
+        return true;
+    });
+}
+
+// Memberships of roles, and owners, are changed without a word to us.
+bool CaptureWorker::SecretsAreDue() {
+    if (secrets_due_ == 0) return false;
+    const long left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), secrets_due_);
+    if (left > 0) WakeIn(static_cast<int>(std::min<long>(left, kIdleMs)));
+    return left <= 0;
 }
 
 bool CaptureWorker::RetryIsDue() {
@@ -142,6 +180,7 @@ void CaptureWorker::ReadMirror(const MirrorRow* row) {
     RowLayout* layout =
         MakeRowLayout(CurrentMemoryContext, RelationGetDescr(source), RelationGetDescr(source), made->shape);
     // A child table may have NULLs where its parent has none.
+    const List* secrets = mooncake::LocationSecrets(row->location, OwnerOf(row->mirror));
     const bool nullable = source->rd_rel->relkind != RELKIND_PARTITIONED_TABLE && mooncake::HasMembers(source);
     pg::Guard([&]() -> Status {
         auto mirror = std::move(reading_);
@@ -170,6 +209,7 @@ void CaptureWorker::ReadMirror(const MirrorRow* row) {
         open.flush_rows = static_cast<uint64_t>(row->options.flush_rows);
         open.flush_bytes = static_cast<uint64_t>(row->options.flush_bytes);
         open.sort = SortColumns(*row, *layout);
+        open.secrets = SecretMessages(secrets);
         for (int i = 0; i < row->inexact_count; i++) open.inexact.push_back(static_cast<uint32_t>(row->inexact[i]));
         wanted_.push_back(std::move(mirror));
         return Status::Ok();
@@ -239,7 +279,7 @@ void CaptureWorker::UpdateMirror(CapturedMirror* captured, const CapturedMirror&
                    a.numeric_scale == b.numeric_scale;
         };
         return told.schema_name == wanted.told.schema_name && told.table_name == wanted.told.table_name &&
-               told.sort == wanted.told.sort &&
+               told.sort == wanted.told.sort && told.secrets == wanted.told.secrets &&
                std::equal(told.columns.begin(), told.columns.end(), wanted.told.columns.begin(),
                           wanted.told.columns.end(), equal);
     });
@@ -261,42 +301,51 @@ void CaptureWorker::UpdateMirror(CapturedMirror* captured, const CapturedMirror&
 }
 
 void CaptureWorker::DeleteDroppedFiles() {
-    for (const auto& [mirror, location] : dropped_) {
-        const bool fresh = pg::Guard([&] { return deleting_.insert(location).second; });
+    for (const DroppedFiles& files : dropped_) {
+        const TimestampTz now = GetCurrentTimestamp();
+        const bool fresh = pg::Guard([&] {
+            const auto [removal, first] = deleting_.try_emplace(files.location);
+            const bool failed = removal->second.retry_at != 0;
+            if (!first && !(failed && (removal->second.retry_at <= now || removal->second.secrets != files.secrets)))
+                return false;
+            removal->second = {files.secrets, 0};
+            return true;
+        });
         if (!fresh) continue;
-        MirrorClose* close = pg::Guard([&] { return new MirrorClose{mirror, true, location}; });
+        MirrorClose* close =
+            pg::Guard([&] { return new MirrorClose{files.mirror, true, files.location, files.secrets}; });
         link_->Queue(MessageType::kMirrorClose, *close);
         delete close;
     }
     if (!dropped_.empty()) forget_due_ = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kDropPollMs);
 }
 
-// Rows of mooncake.dropped whose folder is gone, or is not where this process could look.
+// Rows of mooncake.dropped whose local folder is gone; and those on the network that are to be tried again.
 void CaptureWorker::ForgetDeletedFiles() {
     if (dropped_.empty()) return;
     if (GetCurrentTimestamp() < forget_due_) {
         WakeIn(kDropPollMs);
         return;
     }
-    bool left = false;
-    InTransaction([&] {
-        for (const auto& [mirror, location] : dropped_) {
-            struct stat status;
-            if (strstr(location.c_str(), "://") == nullptr && stat(location.c_str(), &status) == 0) {
-                left = true;
-            } else {
-                mooncake::ForgetDropped(location.c_str());
-                mooncake::RemoveEmptyWarehouse(location.c_str());
+    const auto gone = [](const DroppedFiles& files) {
+        struct stat status;
+        return !files.network && stat(files.location.c_str(), &status) != 0;
+    };
+    if (std::any_of(dropped_.begin(), dropped_.end(), gone)) {
+        InTransaction([&] {
+            for (const DroppedFiles& files : dropped_) {
+                if (!gone(files)) continue;
+                mooncake::ForgetDropped(files.location.c_str());
+                mooncake::RemoveEmptyWarehouse(files.location.c_str());
             }
-        }
-    });
-    pg::Guard([&] {
-        std::erase_if(dropped_, [](const auto& entry) {
-            struct stat status;
-            return entry.second.find("://") != std::string::npos || stat(entry.second.c_str(), &status) != 0;
         });
-    });
-    forget_due_ = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), left ? kIdleMs : kDropPollMs);
+        pg::Guard([&] { std::erase_if(dropped_, gone); });
+    }
+    const TimestampTz now = GetCurrentTimestamp();
+    for (const auto& [location, removal] : deleting_) {
+        if (removal.retry_at != 0 && removal.retry_at <= now) refresh_ = true;
+    }
+    forget_due_ = TimestampTzPlusMilliseconds(now, dropped_.empty() ? kDropPollMs : kIdleMs);
 }
 
 }  // namespace ivy::capture

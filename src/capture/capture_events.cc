@@ -8,6 +8,10 @@
 
 namespace ivy::capture {
 
+namespace {
+constexpr int kRemovalRetryMs = 5 * 60 * 1000;
+}
+
 // An event whose mirror is locked by somebody waits, and with it the later ones of the same mirror.
 void CaptureWorker::HandleEvents() {
     while (const Frame* event = link_->FirstEvent()) {
@@ -33,6 +37,7 @@ bool CaptureWorker::HandleEvent(const Frame& event) {
         case MessageType::kFlushReady: return HandleFlushReady(event);
         case MessageType::kMirrorFailed: return HandleMirrorFailed(event);
         case MessageType::kPersisted: HandlePersisted(event); return true;
+        case MessageType::kFilesRemoved: HandleFilesRemoved(event); return true;
         case MessageType::kError: RaiseEngineError(event);
         default:
             ereport(ERROR, (errcode(ERRCODE_PROTOCOL_VIOLATION),
@@ -120,6 +125,38 @@ bool CaptureWorker::HandleMirrorFailed(const Frame& frame) {
     }
     delete failed;
     return result != ChangeResult::kBusy;
+}
+
+// Of a location on the network. What can't be deleted is tried again, at once with other secrets.
+void CaptureWorker::HandleFilesRemoved(const Frame& frame) {
+    const FilesRemoved* removed = pg::Guard([&]() -> Result<const FilesRemoved*> {
+        auto message = FilesRemoved::Read(frame);
+        if (!message.ok()) return message.status();
+        return static_cast<const FilesRemoved*>(new FilesRemoved(std::move(*message)));
+    });
+    const char* location = removed->location.c_str();
+    const char* error = removed->error.message.c_str();
+    InTransaction([&] {
+        if (*error == '\0') {
+            mooncake::ForgetDropped(location);
+        } else {
+            mooncake::NoteDroppedError(location, error);
+        }
+    });
+    if (*error != '\0') {
+        ereport(LOG, (errmsg("could not delete the files under \"%s\": %s", location, error),
+                      errhint("It is tried again, at once when a secret changes. To give up, delete the row from "
+                              "mooncake.dropped.")));
+    }
+    pg::Guard([&] {
+        if (*error == '\0') {
+            std::erase_if(dropped_, [&](const DroppedFiles& files) { return files.location == removed->location; });
+            deleting_.erase(removed->location);
+        } else {
+            deleting_[removed->location].retry_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kRemovalRetryMs);
+        }
+    });
+    delete removed;
 }
 
 void CaptureWorker::HandlePersisted(const Frame& frame) {

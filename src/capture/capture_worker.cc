@@ -117,7 +117,7 @@ void CaptureWorker::Run(Oid database) {
         link_->Receive();
         HandleEvents();
         if (mooncake::CatalogVersion() != catalog_version_) refresh_ = true;
-        if (RetryIsDue()) refresh_ = true;
+        if (RetryIsDue() || SecretsAreDue()) refresh_ = true;
         if (refresh_) RefreshCatalog();
         AdvanceCopies();
         const bool caught_up = Decode();

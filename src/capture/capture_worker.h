@@ -14,6 +14,7 @@ extern "C" {
 }
 
 #include <deque>
+#include <map>
 #include <set>
 
 #include "capture/decoder.h"
@@ -67,6 +68,19 @@ struct CopyJob {
     TimestampTz due = 0;  // end of kEnded or kPaused
 };
 
+// A folder that is to be deleted.
+struct DroppedFiles {
+    Oid mirror;
+    std::string location;
+    std::vector<Secret> secrets;
+    bool network;  // the engine tells when it is done
+};
+// That the engine was told so, with these secrets; and when it is to be told again because it could not do it.
+struct Removal {
+    std::vector<Secret> secrets;
+    TimestampTz retry_at = 0;
+};
+
 class CaptureWorker {
   public:
     explicit CaptureWorker(bool streaming) : streaming_(streaming) {}
@@ -98,6 +112,8 @@ class CaptureWorker {
     void ForgetDeletedFiles();
     void Release(Oid mirror);
     bool RetryIsDue();
+    bool NoteSecrets(const MirrorRow* row);
+    bool SecretsAreDue();
 
     // events
     void HandleEvents();
@@ -105,6 +121,7 @@ class CaptureWorker {
     bool HandleFlushReady(const Frame& frame);
     bool HandleMirrorFailed(const Frame& frame);
     void HandlePersisted(const Frame& frame);
+    void HandleFilesRemoved(const Frame& frame);
 
     // copies
     void AdvanceCopies();
@@ -139,10 +156,12 @@ class CaptureWorker {
     bool extension_gone_ = false;
     std::vector<std::unique_ptr<CapturedMirror>> wanted_;  // of the last ReadCatalog
     std::unique_ptr<CapturedMirror> reading_;              // that is being added to them
-    std::vector<std::pair<Oid, std::string>> dropped_;     // mirror and location, of the last ReadCatalog
-    std::set<std::string> deleting_;                       // locations that this engine was told to delete
+    std::vector<DroppedFiles> dropped_;                    // of the last ReadCatalog
+    std::map<std::string, Removal> deleting_;              // by location: that this engine was told to delete
     TimestampTz forget_due_ = 0;
-    TimestampTz retry_due_ = 0;  // when a mirror that has failed is to be copied anew; 0: none
+    std::map<Oid, std::vector<Secret>> secrets_;  // of mirrors on the network, at the last ReadCatalog
+    TimestampTz secrets_due_ = 0;                 // when to look at them again; 0: there are no such mirrors
+    TimestampTz retry_due_ = 0;                   // when a mirror that has failed is to be copied anew; 0: none
 
     std::deque<Frame> waiting_;     // events that could not be handled yet, in order...
     std::vector<uint32_t> locked_;  // ...and, during a pass over them, whose mirrors are locked

@@ -3,7 +3,9 @@
 
 #include "engine/channel.h"
 #include "engine/error_map.h"
+#include "engine/instance.h"
 #include "engine/log.h"
+#include "engine/mirror_storage.h"
 
 namespace ivy::engine {
 
@@ -99,10 +101,14 @@ void CaptureSession::TakeSettings(const FlushSettings& settings) {
 }
 
 Status CaptureSession::Open(const MirrorOpen& open) {
+    MirrorStorage& storage = context_.instance.storage();
+    const Status usable = storage.Use(context_.instance, open.location, open.secrets);
+    if (!usable.ok()) LogError(LogLevel::kWarning, "mirror \"" + open.table_name + "\"", usable.error());
     if (const std::shared_ptr<Mirror> known = mirrors_.Find(open.id)) {
         const bool new_session = !open_.contains(open.id);
         if (known->Reopen(open, new_session)) {
             open_[open.id] = known;
+            known->RetryNow();
             if (known->hidden_until() != kInvalidLsn) hidden_.insert(open.id);
             flusher_.Wake();
             return Status::Ok();
@@ -110,6 +116,7 @@ Status CaptureSession::Open(const MirrorOpen& open) {
         Drop(open.id);
     }
     auto mirror = std::make_shared<Mirror>(context_, open);
+    // Without what network locations need, files can't be opened either: the flusher says why, and tries again.
     const Status loaded = mirror->Load();
     if (!loaded.ok()) mirror->FailForGood(loaded.error());
     if (oldest_xmin_ != kInvalidXid) mirror->SetOldestXmin(oldest_xmin_);
@@ -136,7 +143,15 @@ void CaptureSession::Close(const MirrorClose& close) {
     // A folder that is to be removed may be that of an earlier copy of a mirror which is open.
     if (mirror && (!close.remove_files || close.location == mirror->location())) Drop(close.id);
     if (!close.remove_files || close.location.empty()) return;
-    flusher_.RemoveFiles(close.location, Mirror::IndexRoot(context_.options.folder, close.id, close.location));
+    if (!IsLocalPath(close.location)) {
+        const Status usable = context_.instance.storage().Use(context_.instance, close.location, close.secrets);
+        if (!usable.ok()) {
+            context_.events.Send(FilesRemoved{close.id, close.location, usable.error()});
+            return;
+        }
+    }
+    flusher_.RemoveFiles(close.id, close.location,
+                         Mirror::IndexRoot(context_.options.folder, close.id, close.location));
 }
 
 void CaptureSession::HandleCommit(const Commit& commit) {

@@ -7,16 +7,32 @@
 #include <nlohmann/json.hpp>
 
 #include "base/fault_point.h"
+#include "engine/duck_file_io.h"
+#include "engine/error_map.h"
 #include "engine/ingest.h"
 #include "engine/instance.h"
+#include "engine/mirror_storage.h"
 #include "engine/mirrors.h"
 #include "engine/watcher.h"
+#include "iceberg/metadata.h"
 
 namespace ivy::engine {
 
 namespace {
 constexpr std::string_view kFaultCommand = "fault ";  // tests only: then a specification, see base/fault_point.h
+
+// Everything that a mirror does to its files.
+Status ProbeFolder(iceberg::FileIo& io, const std::string& folder) {
+    const std::string file = folder + "/metadata/probe";
+    const Bytes content = {'i', 'v', 'y'};
+    IVY_RETURN_IF_ERROR(io.WriteFile(file, content, false));
+    IVY_ASSIGN_OR_RETURN(const Bytes read, io.ReadFile(file));
+    if (read != content) return Status::Make(sqlstate::kIoError, "what was written is not what is read");
+    IVY_ASSIGN_OR_RETURN(const std::vector<std::string> files, io.List(folder + "/metadata"));
+    if (files != std::vector{file}) return Status::Make(sqlstate::kIoError, "what was written is not listed");
+    return io.DeleteFile(file);
 }
+}  // namespace
 
 void ControlSession::Serve() {
     Watcher::Watch watch(services_.watcher, channel_.fd(), [this] { hung_up_ = true; });
@@ -58,11 +74,34 @@ Result<std::string> ControlSession::Answer(const Control& control) {
             services_.ingest->Optimize(control.mirror, control.lsn, [this] { return hung_up_.load(); }));
         return std::string();
     }
+    if (control.command == "probe") {
+        IVY_RETURN_IF_ERROR(Probe(control));
+        return std::string();
+    }
     if (control.command.starts_with(kFaultCommand)) {
         IVY_RETURN_IF_ERROR(SetFaults(control.command.substr(kFaultCommand.size())));
         return std::string();
     }
     return Status::Make(sqlstate::kProtocolViolation, "unknown control command \"" + control.command + "\"");
+}
+
+Status ControlSession::Probe(const Control& control) {
+    // A folder of its own, of which nobody else takes the credentials away.
+    const std::string folder = control.location + "/probe-" + iceberg::NewFileId();
+    MirrorStorage& storage = services_.instance->storage();
+    IVY_RETURN_IF_ERROR(storage.Use(*services_.instance, folder, control.secrets));
+    Status status = ProbeFolder(*MakeDuckFileIo(services_.instance->database()), folder);
+    storage.Forget(folder);
+    if (status.ok()) return status;
+    Error error = status.error();
+    error.detail = error.message + (error.detail.empty() ? "" : "\n" + error.detail);
+    error.message = "files of mirrors can't be kept under \"" + control.location + "\"";
+    if (error.sqlstate == sqlstate::kInsufficientPrivilege) {
+        error.hint =
+            "The secrets of the source table's owner are used: see mooncake.create_secret, mooncake.grant_secret "
+            "and the view mooncake.secrets. They must allow to list, read, write and delete objects.";
+    }
+    return Status(error);
 }
 
 std::string ControlSession::StatusJson() {

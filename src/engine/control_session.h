@@ -22,6 +22,7 @@ class ControlSession {
 
   private:
     Result<std::string> Answer(const Control& control);
+    Status Probe(const Control& control);
     std::string StatusJson();
 
     Channel& channel_;

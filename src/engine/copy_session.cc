@@ -27,6 +27,7 @@ void CopySession::Serve() {
     } catch (const std::exception& exception) {
         status = StatusFromException(exception);
     }
+    if (mirror_) mirror_->NoteCopy(status);
     if (status.ok()) {
         (void)channel_.SendOk();
         return;
@@ -76,7 +77,19 @@ Status CopySession::Begin(const Frame& frame) {
         }
         std::this_thread::sleep_for(kOpenPoll);
     }
-    IVY_ASSIGN_OR_RETURN(ticket_, mirror->BeginCopy(begin));
+    // The one that it joins may still be removing what an earlier attempt left behind.
+    bool beginning = begin.joins && mirror->CopyIsBeginning();
+    Result<Mirror::CopyTicket> ticket = mirror->BeginCopy(begin);
+    while (!ticket.ok() && beginning) {
+        std::this_thread::sleep_for(kOpenPoll);
+        beginning = mirror->CopyIsBeginning();
+        ticket = mirror->BeginCopy(begin);
+    }
+    if (!ticket.ok()) {
+        mirror->NoteCopy(ticket.status());
+        return ticket.status();
+    }
+    ticket_ = std::move(ticket).value();
     mirror_ = std::move(mirror);
     joins_ = begin.joins;
     std::vector<ColumnType> types;

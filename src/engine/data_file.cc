@@ -9,6 +9,7 @@
 
 #include "delta/chunk_convert.h"
 #include "engine/error_map.h"
+#include "engine/mirror_storage.h"
 #include "engine/query_inputs.h"
 #include "engine/stored_numeric.h"
 #include "iceberg/metadata.h"
@@ -63,8 +64,8 @@ std::string SelectFrom(const std::string& path, const std::vector<MirrorColumn>&
                   column.type.DuckName() + "', default_value: NULL}";
     }
     for (const MirrorColumn& column : columns) list += StoredColumnSql(column) + ", ";
-    return "SELECT " + list + "file_row_number FROM read_parquet(" + Quoted(path) + ", schema = MAP {" + schema +
-           "}, file_row_number = true)";
+    return "SELECT " + list + "file_row_number FROM read_parquet(" + Quoted(OpenName(path)) + ", schema = MAP {" +
+           schema + "}, file_row_number = true)";
 }
 
 // Gives the chunks of a query of SelectFrom without their last column.

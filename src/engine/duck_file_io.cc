@@ -14,6 +14,7 @@
 
 #include "base/fault_point.h"
 #include "engine/error_map.h"
+#include "engine/mirror_storage.h"
 
 namespace ivy::engine {
 namespace {
@@ -41,7 +42,7 @@ class DuckFileIo : public iceberg::FileIo {
 
     Result<Bytes> ReadFile(const std::string& path) override {
         return Guarded<Bytes>([&]() -> Result<Bytes> {
-            auto handle = files_.OpenFile(path, duckdb::FileFlags::FILE_FLAGS_READ);
+            auto handle = files_.OpenFile(OpenName(path), duckdb::FileFlags::FILE_FLAGS_READ);
             Bytes bytes(handle->GetFileSize());
             handle->Read(bytes.data(), bytes.size(), 0);
             return bytes;
@@ -50,7 +51,7 @@ class DuckFileIo : public iceberg::FileIo {
 
     Result<Bytes> ReadRange(const std::string& path, int64_t offset, int64_t size) override {
         return Guarded<Bytes>([&]() -> Result<Bytes> {
-            auto handle = files_.OpenFile(path, duckdb::FileFlags::FILE_FLAGS_READ);
+            auto handle = files_.OpenFile(OpenName(path), duckdb::FileFlags::FILE_FLAGS_READ);
             const auto total = static_cast<int64_t>(handle->GetFileSize());
             if (offset < 0 || size < 0 || offset > total || size > total - offset) {
                 return Status::Corrupt("file \"" + path + "\" is shorter than its metadata says");
@@ -70,7 +71,7 @@ class DuckFileIo : public iceberg::FileIo {
             if (exists) return Status::Make(sqlstate::kIoError, "file \"" + path + "\" exists already");
         }
         static std::atomic<uint64_t> counter{0};
-        const std::string target = local ? FolderOf(path) + "/.tmp" + std::to_string(counter++) : path;
+        const std::string target = local ? FolderOf(path) + "/.tmp" + std::to_string(counter++) : OpenName(path);
         Result<bool> written = Guarded<bool>([&]() -> Result<bool> {
             auto handle = files_.OpenFile(
                 target, duckdb::FileFlags::FILE_FLAGS_WRITE | duckdb::FileFlags::FILE_FLAGS_FILE_CREATE_NEW);
@@ -94,23 +95,22 @@ class DuckFileIo : public iceberg::FileIo {
 
     Status DeleteFile(const std::string& path) override {
         return Guarded<bool>([&]() -> Result<bool> {
-                   files_.TryRemoveFile(path);
+                   files_.TryRemoveFile(OpenName(path));
                    return true;
                })
             .status();
     }
 
     Result<bool> Exists(const std::string& path) override {
-        return Guarded<bool>([&]() -> Result<bool> { return files_.FileExists(path); });
+        return Guarded<bool>([&]() -> Result<bool> { return files_.FileExists(OpenName(path)); });
     }
 
     Result<std::vector<std::string>> List(const std::string& folder) override {
         return Guarded<std::vector<std::string>>([&]() -> Result<std::vector<std::string>> {
             std::vector<std::string> found;
             if (IsLocalPath(folder) && !files_.DirectoryExists(folder)) return found;
-            files_.ListFiles(folder, [&](const duckdb::string& name, bool is_folder) {
-                if (is_folder) return;
-                found.push_back(IsLocalPath(folder) && !name.starts_with('/') ? folder + "/" + name : name);
+            files_.ListFiles(OpenName(folder), [&](const duckdb::string& name, bool is_folder) {
+                if (!is_folder) found.push_back(folder + "/" + name.substr(name.find_last_of('/') + 1));
             });
             return found;
         });
@@ -118,7 +118,8 @@ class DuckFileIo : public iceberg::FileIo {
 
     Result<int64_t> FileSize(const std::string& path) override {
         return Guarded<int64_t>([&]() -> Result<int64_t> {
-            return static_cast<int64_t>(files_.OpenFile(path, duckdb::FileFlags::FILE_FLAGS_READ)->GetFileSize());
+            return static_cast<int64_t>(
+                files_.OpenFile(OpenName(path), duckdb::FileFlags::FILE_FLAGS_READ)->GetFileSize());
         });
     }
 
@@ -140,8 +141,6 @@ class DuckFileIo : public iceberg::FileIo {
 std::unique_ptr<iceberg::FileIo> MakeDuckFileIo(duckdb::DatabaseInstance& database) {
     return std::make_unique<DuckFileIo>(database);
 }
-
-bool IsLocalPath(const std::string& path) { return path.find("://") == std::string::npos; }
 
 Status MakeFolder(const std::string& folder) {
     if (!IsLocalPath(folder)) return Status::Ok();

@@ -21,9 +21,6 @@ namespace ivy::engine {
 
 std::unique_ptr<iceberg::FileIo> MakeDuckFileIo(duckdb::DatabaseInstance& database);
 
-// Whether a path is on a local disk, not an object store.
-bool IsLocalPath(const std::string& path);
-
 // Makes a local folder and those above it, durably; does nothing for object stores, which have none.
 Status MakeFolder(const std::string& folder);
 

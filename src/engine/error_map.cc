@@ -7,6 +7,8 @@
 #include <cctype>
 #include <new>
 
+#include "engine/mirror_storage.h"
+
 namespace ivy::engine {
 namespace {
 
@@ -101,7 +103,7 @@ std::string Shortened(const std::string& text) {
 
 Error ErrorFromDuck(const duckdb::ErrorData& data) {
     Error error;
-    std::string message = data.RawMessage();
+    std::string message = TrueNames(data.RawMessage());
     const auto own = data.ExtraInfo().find(kSqlstateKey);
     error.sqlstate = own != data.ExtraInfo().end() ? own->second : StateOf(data.Type(), message);
     // The SQL that DuckDB points into is the engine's own, not the user's.

@@ -30,6 +30,7 @@ class Events {
     void Send(const FlushReady& event) { Push(MessageType::kFlushReady, event); }
     void Send(const MirrorFailed& event) { Push(MessageType::kMirrorFailed, event); }
     void Send(const Persisted& event) { Push(MessageType::kPersisted, event); }
+    void Send(const FilesRemoved& event) { Push(MessageType::kFilesRemoved, event); }
     // Ends the session: the worker starts another one.
     void Send(const ErrorMessage& event) { Push(MessageType::kError, event); }
 

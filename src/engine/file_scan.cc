@@ -13,6 +13,7 @@
 #include <duckdb/main/extension/extension_loader.hpp>
 
 #include "delta/chunk_convert.h"
+#include "engine/mirror_storage.h"
 #include "engine/parquet_front.h"
 #include "engine/query_inputs.h"
 #include "engine/stored_numeric.h"
@@ -47,7 +48,7 @@ class ViewFileList final : public duckdb::SimpleMultiFileList {
     static duckdb::vector<duckdb::OpenFileInfo> Paths(const ReadView& view) {
         duckdb::vector<duckdb::OpenFileInfo> paths;
         paths.reserve(view.files().size());
-        for (const FileView& file : view.files()) paths.push_back(UnchangingFile(file.path));
+        for (const FileView& file : view.files()) paths.push_back(OpenMirrorFile(file.path));
         return paths;
     }
 
@@ -96,7 +97,7 @@ class ViewFileReader final : public duckdb::MultiFileReader {
                                                   duckdb::MultiFileGlobalState& state) override {
         duckdb::BaseFileReader& reader = *data.reader;
         const size_t index = reader.file_list_idx.GetIndex();
-        if (index >= view_->files().size() || view_->files()[index].path != reader.GetFileName()) {
+        if (index >= view_->files().size() || OpenName(view_->files()[index].path) != reader.GetFileName()) {
             throw duckdb::InternalException("file \"" + reader.GetFileName() + "\" is not in the read view");
         }
         LeaveOut(view_->files()[index].deleted, &reader);

@@ -6,7 +6,9 @@
 
 #include "engine/duck_file_io.h"
 #include "engine/error_map.h"
+#include "engine/instance.h"
 #include "engine/log.h"
+#include "engine/mirror_storage.h"
 
 namespace ivy::engine {
 
@@ -15,7 +17,7 @@ constexpr std::chrono::milliseconds kTick{100};
 }
 
 Flusher::Flusher(Mirrors& mirrors, MirrorContext& context)
-    : mirrors_(mirrors), context_(context), thread_([this] { Run(); }) {}
+    : mirrors_(mirrors), context_(context), remover_([this] { RunRemover(); }), thread_([this] { Run(); }) {}
 
 Flusher::~Flusher() {
     {
@@ -24,11 +26,14 @@ Flusher::~Flusher() {
         changed_.notify_all();
     }
     thread_.join();
+    remover_.join();
+    for (Lane& lane : lanes_) lane.thread.join();
 }
 
 void Flusher::Wake() {
     std::lock_guard guard(mutex_);
     awake_ = true;
+    wakes_++;
     changed_.notify_all();
 }
 
@@ -42,9 +47,9 @@ void Flusher::Bury(std::shared_ptr<Mirror> mirror) {
     graves_.push_back({mirror, mirror->readers(), mirror->location()});
 }
 
-void Flusher::RemoveFiles(std::string location, std::string index_folder) {
+void Flusher::RemoveFiles(uint32_t mirror, std::string location, std::string index_folder) {
     std::lock_guard guard(mutex_);
-    removals_.push_back({std::move(location), std::move(index_folder)});
+    removals_.push_back({mirror, std::move(location), std::move(index_folder)});
     awake_ = true;
     changed_.notify_all();
 }
@@ -58,22 +63,107 @@ void Flusher::Run() {
         awake_ = false;
         lock.unlock();
         more = false;
-        const Xid oldest_xmin = mirrors_.oldest_xmin();
-        const bool may_flush = mirrors_.capture_connected();
-        const Lsn session_lsn = mirrors_.session_lsn();
         for (const auto& mirror : mirrors_.All()) {
-            try {
-                more = mirror->Work(oldest_xmin, may_flush, session_lsn) || more;
-                if (mirror->SweepIsDue() && !HasReaders(mirror->location())) mirror->Sweep();
-            } catch (const std::exception& exception) {
-                mirror->Fail(StatusFromException(exception).error());
+            if (IsLocalPath(mirror->location())) {
+                more = WorkOn(*mirror) || more;
+            } else {
+                mirror->GiveUpIfDue(mirrors_.session_lsn());
             }
         }
+        TendLanes();
         SendPersisted();
         RemoveDueFiles();
         lock.lock();
     }
 }
+
+bool Flusher::WorkOn(Mirror& mirror) {
+    try {
+        const bool more = mirror.Work(mirrors_.oldest_xmin(), mirrors_.capture_connected(), mirrors_.session_lsn());
+        if (mirror.SweepIsDue() && !HasReaders(mirror.location())) mirror.Sweep();
+        return more;
+    } catch (const std::exception& exception) {
+        mirror.Fail(StatusFromException(exception).error());
+        return false;
+    }
+}
+
+// --- mirrors on the network ------------------------------------------------------------------------------------------
+
+// Ends lanes of mirrors that were closed and begins those of new ones. A mirror that is opened again waits for the end of
+// the earlier one's lane: only one thread works on a location.
+void Flusher::TendLanes() {
+    std::vector<std::thread> ended;
+    {
+        std::lock_guard guard(mutex_);
+        std::erase_if(lanes_, [&](Lane& lane) {
+            if (lane.ended) ended.push_back(std::move(lane.thread));
+            return lane.ended;
+        });
+    }
+    for (std::thread& thread : ended) thread.join();
+    for (const auto& mirror : mirrors_.All()) {
+        if (IsLocalPath(mirror->location())) continue;
+        std::lock_guard guard(mutex_);
+        const bool busy = std::any_of(lanes_.begin(), lanes_.end(),
+                                      [&](const Lane& lane) { return lane.mirror->id() == mirror->id(); });
+        if (busy || stop_) continue;
+        Lane& lane = lanes_.emplace_back();
+        lane.mirror = mirror;
+        lane.thread = std::thread([this, &lane] { RunLane(&lane); });
+    }
+}
+
+void Flusher::RunLane(Lane* lane) {
+    Mirror& mirror = *lane->mirror;
+    std::unique_lock lock(mutex_);
+    uint64_t seen = 0;
+    for (bool more = true; !stop_;) {
+        if (!more) changed_.wait_for(lock, kTick, [&] { return wakes_ != seen || stop_; });
+        seen = wakes_;
+        lock.unlock();
+        const bool closed = mirror.closed();
+        more = !closed && WorkOn(mirror);
+        lock.lock();
+        if (closed) break;
+    }
+    lane->ended = true;
+}
+
+void Flusher::RunRemover() {
+    std::unique_lock lock(mutex_);
+    while (true) {
+        changed_.wait(lock, [this] { return stop_ || !remote_removals_.empty(); });
+        if (stop_) return;
+        std::vector<Removal> due;
+        due.swap(remote_removals_);
+        lock.unlock();
+        for (const Removal& removal : due) Remove(removal);
+        lock.lock();
+    }
+}
+
+void Flusher::Remove(const Removal& removal) {
+    const bool local = IsLocalPath(removal.location);
+    Status removed;
+    try {
+        removed = RemoveTableFiles(context_.io, removal.location);
+    } catch (const std::exception& exception) {
+        removed = StatusFromException(exception);
+    }
+    if (!removed.ok() && local) {
+        LogError(LogLevel::kWarning, "could not delete the files under \"" + removal.location + "\"", removed.error());
+    }
+    if (!local) {
+        if (removed.ok()) context_.instance.storage().Forget(removal.location);
+        context_.events.Send(
+            FilesRemoved{removal.mirror, removal.location, removed.ok() ? Error{"", "", "", ""} : removed.error()});
+    }
+    std::error_code error;
+    if (!removal.index_folder.empty()) std::filesystem::remove_all(removal.index_folder, error);
+}
+
+// --- the slot --------------------------------------------------------------------------------------------------------
 
 Lsn Flusher::PersistedLsn() const {
     // First how far the session has come, then what is missing from files: what is applied in between lies behind the
@@ -119,13 +209,13 @@ void Flusher::RemoveDueFiles() {
         });
     }
     for (const Removal& removal : due) {
-        const Status removed = RemoveTableFiles(context_.io, removal.location);
-        if (!removed.ok()) {
-            LogError(LogLevel::kWarning, "could not delete the files under \"" + removal.location + "\"",
-                     removed.error());
+        if (IsLocalPath(removal.location)) {
+            Remove(removal);
+            continue;
         }
-        std::error_code error;
-        if (!removal.index_folder.empty()) std::filesystem::remove_all(removal.index_folder, error);
+        std::lock_guard guard(mutex_);
+        remote_removals_.push_back(removal);
+        changed_.notify_all();
     }
 }
 

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <condition_variable>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -30,8 +31,8 @@ class Flusher {
     // A mirror that is in the registry no more, and is closed: its readers may go on.
     void Bury(std::shared_ptr<Mirror> mirror);
     // Deletes the table under "location" when no buried mirror of that location has readers any more; and, if
-    // "index_folder" is not empty, that local folder.
-    void RemoveFiles(std::string location, std::string index_folder);
+    // "index_folder" is not empty, that local folder. The worker is told of the end if the location is on the network.
+    void RemoveFiles(uint32_t mirror, std::string location, std::string index_folder);
 
     // What may go from the slot: every commit before it is in published files of all mirrors that need it.
     Lsn PersistedLsn() const;
@@ -44,10 +45,23 @@ class Flusher {
         bool Empty() const { return mirror.expired() && readers.expired(); }
     };
     struct Removal {
+        uint32_t mirror;
         std::string location, index_folder;
     };
 
+    // A mirror on the network has a thread of its own: its server may take its time, or not answer at all.
+    struct Lane {
+        std::shared_ptr<Mirror> mirror;
+        std::thread thread;
+        bool ended = false;
+    };
+
     void Run();
+    bool WorkOn(Mirror& mirror);
+    void TendLanes();
+    void RunLane(Lane* lane);
+    void RunRemover();
+    void Remove(const Removal& removal);
     void SendPersisted();
     bool HasReaders(const std::string& location);
     void RemoveDueFiles();
@@ -57,10 +71,13 @@ class Flusher {
     std::mutex mutex_;
     std::condition_variable changed_;
     bool awake_ = false, stop_ = false, forget_persisted_ = false;
+    uint64_t wakes_ = 0;  // calls of Wake, for the lanes
+    std::list<Lane> lanes_;
+    std::vector<Removal> remote_removals_;  // due, for the remover
     std::vector<Grave> graves_;
     std::vector<Removal> removals_;
     Lsn persisted_ = kInvalidLsn;  // last sent
-    std::thread thread_;
+    std::thread remover_, thread_;
 };
 
 }  // namespace ivy::engine

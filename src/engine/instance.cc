@@ -22,6 +22,7 @@
 #include "engine/lake_metadata.h"
 #include "engine/lake_scan.h"
 #include "engine/log.h"
+#include "engine/mirror_storage.h"
 #include "engine/row_source.h"
 #include "engine/stored_numeric.h"
 #include "engine/stored_numeric_filter.h"
@@ -73,7 +74,10 @@ void Lock(duckdb::DatabaseInstance& database) {
 
 }  // namespace
 
-Instance::Instance(std::unique_ptr<duckdb::DuckDB> database) : database_(std::move(database)) {}
+Instance::Instance(std::unique_ptr<duckdb::DuckDB> database)
+    : storage_(std::make_unique<MirrorStorage>()), database_(std::move(database)) {
+    storage_->Register(*database_->instance);
+}
 
 Instance::~Instance() = default;
 

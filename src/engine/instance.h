@@ -22,6 +22,8 @@ class DuckDB;
 
 namespace ivy::engine {
 
+class MirrorStorage;
+
 class Instance {
   public:
     struct Config {
@@ -34,6 +36,7 @@ class Instance {
     ~Instance();
 
     duckdb::DatabaseInstance& database();
+    MirrorStorage& storage() { return *storage_; }  // of mirrors in object stores
     // A connection with its own settings and transaction, for one thread at a time. Throws only if out of memory.
     std::unique_ptr<duckdb::Connection> Connect();
 
@@ -57,6 +60,7 @@ class Instance {
   private:
     explicit Instance(std::unique_ptr<duckdb::DuckDB> database);
 
+    const std::unique_ptr<MirrorStorage> storage_;  // outlives the database, whose file system looks into it
     std::unique_ptr<duckdb::DuckDB> database_;
     std::mutex httpfs_mutex_;
     bool httpfs_loaded_ = false;

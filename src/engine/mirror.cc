@@ -10,6 +10,7 @@
 #include "engine/change_mapping.h"
 #include "engine/error_map.h"
 #include "engine/log.h"
+#include "engine/mirror_storage.h"
 #include "engine/mirror_summary.h"
 
 namespace ivy::engine {
@@ -24,6 +25,7 @@ constexpr uint64_t kSizeCheckBytes = 64ull << 20;  // applied between two looks 
 const char* StateName(Mirror::State state) {
     switch (state) {
         case Mirror::State::kCopying: return "copying";
+        case Mirror::State::kLoading: return "loading";
         case Mirror::State::kLive: return "live";
         case Mirror::State::kReorganizing: return "reorganizing";
         case Mirror::State::kFailed: return "failed";
@@ -57,6 +59,7 @@ Mirror::Mirror(MirrorContext& context, MirrorOpen open)
       generation_(open.generation),
       name_(open.schema_name + "." + open.table_name),
       location_(open.location),
+      network_(!IsLocalPath(open.location)),
       index_folder_(IndexRoot(context.options.folder, open.id, open.location)),
       local_io_(iceberg::MakeLocalFileIo()),
       open_(std::move(open)),
@@ -93,10 +96,12 @@ void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
         return;
     }
     Keep({xid, lsn, std::move(changes)});
-    if (state_ == State::kCopying && backlog_bytes_ > context_.policy.copy_bytes) {
-        FailLocked({kConfigurationLimitExceeded,
-                    "the changes that wait for the end of its copy exceed \"mooncake.max_retained_wal\"", "", ""},
-                   true);
+    if ((state_ == State::kCopying || state_ == State::kLoading) && backlog_bytes_ > context_.policy.copy_bytes) {
+        const char* until = state_ == State::kCopying ? "the end of its copy" : "its files";
+        FailLocked(
+            {kConfigurationLimitExceeded,
+             "the changes that wait for " + std::string(until) + " exceed \"mooncake.max_retained_wal\"", "", ""},
+            true);
         return;
     }
     if (backlog_memory_ > kBacklogMemory) {
@@ -222,6 +227,7 @@ bool Mirror::Reopen(const MirrorOpen& open, bool new_session) {
     }
     const bool offered = publication_ && !publication_->published;
     if (new_session) {
+        if (state_ == State::kLoading) return false;  // changes may be missing from the backlog
         if (offered && open.has_copy_snapshot && open.metadata_location == publication_->ready.metadata_location &&
             open.flushed_lsn == publication_->ready.flushed_lsn) {
             publication_->published = true;
@@ -254,7 +260,7 @@ void Mirror::TakeColumns(const MirrorOpen& open) {
     }
     if (!unknown.empty()) context_.events.Send(MirrorFailed{id_, generation_, {}, unknown});
     if (state_ == State::kCopying && open.key != open_.key) copy_active_ = false;
-    if (state_ == State::kCopying || (state_ == State::kLive && SameLayout(open, open_))) {
+    if (state_ == State::kCopying || state_ == State::kLoading || (state_ == State::kLive && SameLayout(open, open_))) {
         open_.columns = open.columns;
         open_.key = open.key;
         open_.sort = open.sort;
@@ -342,13 +348,28 @@ std::vector<uint32_t> Mirror::Inexact() const {
 void Mirror::SetState(State state) {
     std::lock_guard guard(state_mutex_);
     state_ = state;
-    readable_ = state == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn;
+    readable_ = state == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn &&
+                unreadable_.message.empty();
+}
+
+// Queries are refused with this reason, or null: they may read again.
+void Mirror::SetUnreadable(const Error* error) {
+    std::lock_guard ingest(ingest_mutex_);
+    {
+        std::lock_guard guard(state_mutex_);
+        const bool news = error ? unreadable_.message != error->message : !unreadable_.message.empty();
+        if (news && error) LogError(LogLevel::kWarning, "files of mirror \"" + name_ + "\" can't be read", *error);
+        if (news && !error) Log(LogLevel::kLog, "files of mirror \"" + name_ + "\" can be read again");
+        unreadable_ = error ? *error : Error{"", "", "", ""};
+    }
+    UpdateReadable();
 }
 
 void Mirror::UpdateReadable() {
     backlog_size_ = backlog_.size();
     std::lock_guard guard(state_mutex_);
-    readable_ = state_ == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn;
+    readable_ = state_ == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn &&
+                unreadable_.message.empty();
 }
 
 // --- queries ---------------------------------------------------------------------------------------------------------
@@ -364,7 +385,12 @@ Result<MirrorRead> Mirror::Read(const Snapshot& snapshot, Unavailable* why) {
             return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" has failed: " + error_.message);
         }
         if (!readable_) {
-            const std::string doing = state_ == State::kLive ? "catching up" : StateName(state_);
+            if (!unreadable_.message.empty()) {
+                return Status::Make(sqlstate::kObjectNotInState,
+                                    "files of mirror \"" + name_ + "\" can't be read: " + unreadable_.message);
+            }
+            std::string doing = state_ == State::kLive ? "catching up" : StateName(state_);
+            if (state_ == State::kLoading && !flush_error_.message.empty()) doing += ": " + flush_error_.message;
             return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" is " + doing);
         }
         if (!snapshot.SeesAllOf(copy_snapshot_)) {
@@ -472,9 +498,11 @@ nlohmann::json Mirror::StatusJson() const {
         json["id"] = id_;
         json["name"] = name_;
         json["location"] = location_;
-        json["state"] = state_ == State::kLive && !readable_ ? "catching up" : StateName(state_);
+        json["state"] = state_ == State::kLive && !unreadable_.message.empty() ? "unreadable"
+                        : state_ == State::kLive && !readable_                 ? "catching up"
+                                                                               : StateName(state_);
         json["error"] = error_.message;
-        json["flush_error"] = flush_error_.message;
+        json["flush_error"] = unreadable_.message.empty() ? flush_error_.message : unreadable_.message;
         json["inexact"] = inexact_;
         table = table_;
     }

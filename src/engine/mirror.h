@@ -3,14 +3,18 @@
 // Mirror: one mirror's life in the engine: its Iceberg table, its MirrorTable, and what waits between them.
 //
 //   copying ──copy published──► live ◄──files reopened── reorganizing
-//                                │  ──columns changed──►
+//   loading ──files opened────►  │  ──columns changed──►
 //   any state ──error──► failed
 //
 // The slot is not held back for a copy: should it end early, the next one sees what was committed meanwhile. So what had
 // come by the time when the last row was copied goes to files with the copy, before it is offered (CatchUp); only what
 // comes later will be sent again after a crash.
 //
-// While a mirror is copying or reorganizing, committed transactions wait in its backlog, in commit order, and queries
+// Files on the network are opened by the flusher's side (loading), which tries again as long as the storage fails: the
+// stream of changes does not wait for a server, and nothing is given up because one is away. If one can't be read when a
+// query asks for it, queries are refused until all can be opened again.
+//
+// While a mirror is copying, loading or reorganizing, committed transactions wait in its backlog, in commit order, and queries
 // are refused. A change of columns empties the delta into files first (flushing even what some running snapshot does
 // not see yet) and then opens the files again under the new columns: field ids make old files readable, so nothing is
 // rewritten.
@@ -73,7 +77,7 @@ std::string LsnText(Lsn lsn);
 
 class Mirror {
   public:
-    enum class State { kCopying, kLive, kReorganizing, kFailed };
+    enum class State { kCopying, kLoading, kLive, kReorganizing, kFailed };
 
     // The local folder of a mirror's key index segments. Each copy of a source, having a location of its own, has its
     // own.
@@ -89,8 +93,11 @@ class Mirror {
 
     // --- capture session's thread ---
 
-    // Loads what "open" names and makes the mirror live, or leaves it copying.
+    // Loads what "open" names and makes the mirror live, or leaves it copying. Of a mirror on the network the files are
+    // left to the flusher.
     Status Load();
+    // The credentials have changed: what failed is tried again at once.
+    void RetryNow() { retry_now_ = true; }
     // A committed transaction's changes: applied, kept for later, or skipped if the mirror has them already.
     void Commit(ChangeSpool changes, Xid xid, Lsn lsn);
     void SetOldestXmin(Xid oldest_xmin);
@@ -125,9 +132,12 @@ class Mirror {
     };
     // Begins a copy, or joins the one that has begun with this snapshot.
     Result<CopyTicket> BeginCopy(const CopyBegin& begin);
+    bool CopyIsBeginning() const { return beginning_copies_ > 0; }
     // Whether the copy still is what the mirror waits for; counts rows that have come.
     Status CopyProgress(const CopyTicket& ticket, uint64_t added_rows);
     void CopyScanned(const CopyTicket& ticket, uint64_t bytes);
+    // How the copy ended, for the status.
+    void NoteCopy(const Status& status);
     // Takes the files of one that has joined.
     Status AddCopyFiles(const CopyTicket& ticket, std::vector<DataFileWriter::Written> files,
                         const std::vector<uint32_t>& inexact);
@@ -145,6 +155,8 @@ class Mirror {
     // while an earlier object of the same location has readers, whose files are in no list.
     bool SweepIsDue() const { return sweep_due_; }
     void Sweep();
+    // Any thread: fails a mirror on the network that is about to hold back too much WAL.
+    void GiveUpIfDue(Lsn session_lsn);
     // Wants everything that committed at or before "lsn" in files soon, whatever became of earlier flushes.
     void RequestFlush(Lsn lsn);
     // Wants the files rewritten that there are now, as far as it is worth anything. Returns a ticket for the two below.
@@ -152,8 +164,9 @@ class Mirror {
     // Whether that is done, or has failed: then *error says why.
     bool Optimized(uint64_t ticket, Error* error) const;
     void CancelOptimize(uint64_t ticket);
-    // A query could not read a file: all of them are looked at, and the mirror fails if one is damaged or gone.
-    void RequestCheck() { check_requested_ = true; }
+    // A query could not read a file: all of them are looked at, and the mirror fails if one is damaged or gone. If that
+    // was the storage's failure, it is enough that they are there.
+    void RequestCheck(const Error& error);
 
     // --- compactor's thread ---
 
@@ -245,7 +258,11 @@ class Mirror {
     Status ApplyToFiles(const CopyTicket& ticket, const std::deque<Waiting>& waiting, const MirrorOpen& open,
                         Xid oldest_xmin, iceberg::Table& files, FlushReady* ready);
     void RemoveWritten(const Written& written);
-    void NoteFlush(const Status& status);
+    void NoteFlush(const Status& status, const char* what = "could not flush mirror");
+    Status LoadFiles();
+    bool WorkOnLoading();
+    bool MayRetry(const Status& status) const;
+    void SetUnreadable(const Error* error);
     Status FinishPublication();
     Status TakeRewritten(Publication* publication, delta::MirrorTable& table, const MirrorOpen& open);
     Status SwitchColumns();
@@ -265,6 +282,7 @@ class Mirror {
     static void AddDeletes(const iceberg::Table& table, const std::vector<iceberg::DataFile>& deletes,
                            iceberg::Change* change);
     void CheckFiles();
+    Status CheckFile(const iceberg::DataFile& file, const std::vector<MirrorColumn>& columns, bool whole);
     void Retire(iceberg::Expired files);
     void DeleteRetired();
 
@@ -276,6 +294,7 @@ class Mirror {
     const uint32_t generation_;
     const std::string name_;
     const std::string location_;
+    const bool network_;  // the location is
     const std::string index_folder_;
     const std::unique_ptr<iceberg::FileIo> local_io_;
 
@@ -322,6 +341,7 @@ class Mirror {
     std::vector<uint32_t> inexact_;
     std::vector<MirrorColumn> columns_;
     Error error_, flush_error_;
+    Error unreadable_;        // why files can't be read for now; without a message: they can
     int failed_flushes_ = 0;  // in a row
     Error rewrite_error_;     // of the last rewrite
     uint64_t rewrites_done_ = 0;
@@ -329,12 +349,13 @@ class Mirror {
     std::shared_ptr<const void> readers_;  // held by every view; changed when files are retired
     std::atomic<uint64_t> copied_rows_{0};
     std::atomic<uint64_t> estimated_rows_{0};
+    std::atomic<int> beginning_copies_{0};  // that BeginCopy is at work for
     enum class CopyPhase { kWaiting, kCopying, kPublishing };
     std::atomic<CopyPhase> copy_phase_{CopyPhase::kWaiting};
     std::atomic<uint64_t> scanned_bytes_{0};
     std::atomic<uint64_t> estimated_bytes_{0};
     std::atomic<uint64_t> backlog_size_{0};
-    std::atomic<bool> check_requested_{false}, sweep_due_{false};
+    std::atomic<bool> check_requested_{false}, check_whole_{false}, sweep_due_{false}, retry_now_{false};
     mutable std::atomic<bool> flush_at_once_{false};  // a new request does not wait for next_flush_
 
     // Used by the flusher's thread, and by the others only before it can know the mirror (Load) or while it leaves the

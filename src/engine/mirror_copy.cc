@@ -15,7 +15,18 @@
 namespace ivy::engine {
 
 Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
-    std::lock_guard ingest(ingest_mutex_);
+    std::unique_lock ingest(ingest_mutex_);
+    if (!begin.joins && !closed_ && state_ == State::kCopying && !publication_ && current_metadata_.empty()) {
+        // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
+        copy_active_ = false;
+        copy_number_++;
+        beginning_copies_++;
+        ingest.unlock();
+        const Status removed = RemoveTableFiles(context_.io, location_);
+        ingest.lock();
+        beginning_copies_--;
+        IVY_RETURN_IF_ERROR(removed);
+    }
     if (closed_ || state_ != State::kCopying || publication_) {
         return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" does not wait for a copy");
     }
@@ -44,8 +55,6 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
         ticket.number = copy_number_;
         return ticket;
     }
-    // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
-    if (current_metadata_.empty()) IVY_RETURN_IF_ERROR(RemoveTableFiles(context_.io, location_));
     copy_active_ = true;
     catching_up_ = false;
     copying_snapshot_ = begin.snapshot;
@@ -87,15 +96,23 @@ Status Mirror::CopyProgress(const CopyTicket& ticket, uint64_t added_rows) {
 }
 
 void Mirror::AbandonCopy(const CopyTicket& ticket) {
-    std::lock_guard ingest(ingest_mutex_);
-    if (ticket.number != copy_number_) return;
-    copy_active_ = catching_up_ = false;
-    copy_phase_ = CopyPhase::kWaiting;
-    for (const DataFileWriter::Written& written : joined_files_) {
+    std::vector<DataFileWriter::Written> files;
+    {
+        std::lock_guard ingest(ingest_mutex_);
+        if (ticket.number != copy_number_) return;
+        copy_active_ = catching_up_ = false;
+        copy_phase_ = CopyPhase::kWaiting;
+        files.swap(joined_files_);
+    }
+    for (const DataFileWriter::Written& written : files) {
         (void)context_.io.DeleteFile(written.file.path);
         if (!written.entry.index_path.empty()) unlink(written.entry.index_path.c_str());
     }
-    joined_files_.clear();
+}
+
+void Mirror::NoteCopy(const Status& status) {
+    std::lock_guard state(state_mutex_);
+    flush_error_ = status.ok() ? Error{"", "", "", ""} : status.error();
 }
 
 Status Mirror::FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWriter::Written>& own_files,

@@ -14,6 +14,7 @@
 #include "engine/iceberg_schema.h"
 #include "engine/log.h"
 #include "engine/mirror.h"
+#include "engine/mirror_storage.h"
 #include "engine/mirror_summary.h"
 #include "engine/position_deletes.h"
 #include "iceberg/deletion_vector.h"
@@ -25,7 +26,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto kCheckPause = 60s;  // between two checks of all files
+constexpr auto kCheckPause = 60s;      // between two checks of all files
+constexpr auto kUnreadablePause = 2s;  // ...on the network, which only ask whether they are there
 
 // A MirrorTable with what has to outlive it.
 struct OpenTable {
@@ -48,24 +50,47 @@ Status Mirror::Load() {
     IVY_RETURN_IF_ERROR(KeyOrdinals(open_.columns, open_.key).status());
     IVY_RETURN_IF_ERROR(MakeFolder(index_folder_));
     if (!open_.has_copy_snapshot) return Status::Ok();
-    if (open_.metadata_location.empty()) {
-        IVY_ASSIGN_OR_RETURN(
-            iceberg_, iceberg::Table::Create(&context_.io, location_, MakeIcebergSchema(open_.columns, open_.key),
-                                             open_.format_version, {}));
+    if (!network_) return LoadFiles();
+    std::lock_guard ingest(ingest_mutex_);
+    SetState(State::kLoading);
+    return Status::Ok();
+}
+
+Status Mirror::LoadFiles() {
+    const MirrorOpen open = Description();
+    if (open.metadata_location.empty()) {
+        IVY_ASSIGN_OR_RETURN(iceberg_,
+                             iceberg::Table::Create(&context_.io, location_, MakeIcebergSchema(open.columns, open.key),
+                                                    open.format_version, {}));
     } else {
-        IVY_ASSIGN_OR_RETURN(iceberg_, iceberg::Table::Load(&context_.io, open_.metadata_location));
+        IVY_ASSIGN_OR_RETURN(iceberg_, iceberg::Table::Load(&context_.io, open.metadata_location));
         // A crash may have come before this the last time.
         const Status published = iceberg_->Publish();
         if (!published.ok())
             LogError(LogLevel::kWarning, "could not write version hint of \"" + name_ + "\"", published.error());
     }
-    IVY_RETURN_IF_ERROR(MakeTable(open_));
+    IVY_RETURN_IF_ERROR(MakeTable(open));
     RemoveUnpublishedFiles();
     RemoveStaleIndexes();
     sweep_due_ = true;
     std::lock_guard ingest(ingest_mutex_);
+    if (closed_) return Status::Ok();
+    if (!SameLayout(open, open_)) {
+        next_open_ = open_;  // the source was altered meanwhile
+        SetState(State::kReorganizing);
+        return Status::Ok();
+    }
     SetState(State::kLive);
     return Status::Ok();
+}
+
+// By the flusher: opens files on the network, again and again while the storage fails.
+bool Mirror::WorkOnLoading() {
+    if (Clock::now() < next_flush_) return false;
+    const Status loaded = LoadFiles();
+    NoteFlush(loaded, "could not load mirror");
+    if (!loaded.ok() && !IsStorageFailure(loaded.error())) FailForGood(loaded.error());
+    return loaded.ok();
 }
 
 MirrorOpen Mirror::Description() const {
@@ -261,33 +286,54 @@ Status Mirror::MakeTable(const MirrorOpen& open) {
 
 // --- files that nobody needs, or that are damaged --------------------------------------------------------------------
 
+void Mirror::RequestCheck(const Error& error) {
+    const bool storage = network_ && IsStorageFailure(error);
+    if (!storage) check_whole_ = true;
+    // Other queries need not wait for the same server.
+    if (storage && error.message.find(location_) != std::string::npos) SetUnreadable(&error);
+    check_requested_ = true;
+}
+
+Status Mirror::CheckFile(const iceberg::DataFile& file, const std::vector<MirrorColumn>& columns, bool whole) {
+    IVY_ASSIGN_OR_RETURN(const int64_t size, context_.io.FileSize(file.path));
+    if (size != file.file_size) return Status::Corrupt("it does not have what was written");
+    if (!whole) return Status::Ok();
+    int64_t rows = 0;
+    IVY_RETURN_IF_ERROR(
+        DataFileReader(context_.instance).Scan(file.path, columns, [&](uint64_t, duckdb::DataChunk& chunk) {
+            rows += static_cast<int64_t>(chunk.size());
+            return closed() ? Status::Internal("closed") : Status::Ok();
+        }));
+    if (rows != file.record_count) return Status::Corrupt("it does not have what was written");
+    return Status::Ok();
+}
+
 // Whoever asked has read what is damaged, if something is; the row table has answered meanwhile.
 void Mirror::CheckFiles() {
     if (Clock::now() < next_check_) return;
     check_requested_ = false;
+    const bool whole = check_whole_.exchange(false);
     next_check_ = Clock::now() + kCheckPause;
     (void)PassFaultPoint("mirror-check");  // takes long where a test says so
-    Log(LogLevel::kLog, "checking the files of mirror \"" + name_ + "\"");
+    if (whole) Log(LogLevel::kLog, "checking the files of mirror \"" + name_ + "\"");
     const std::vector<MirrorColumn> columns = Description().columns;
-    const DataFileReader reader(context_.instance);
     for (const iceberg::DataFile& file : iceberg_->data_files()) {
-        int64_t rows = 0;
-        Status status;
-        const Result<int64_t> size = context_.io.FileSize(file.path);
-        if (!size.ok()) {
-            status = size.status();
-        } else if (*size == file.file_size) {
-            status = reader.Scan(file.path, columns, [&](uint64_t, duckdb::DataChunk& chunk) {
-                rows += static_cast<int64_t>(chunk.size());
-                return closed() ? Status::Internal("closed") : Status::Ok();
-            });
-        }
+        const Status status = CheckFile(file, columns, whole);
         if (closed()) return;
-        if (status.ok() && rows != file.record_count) status = Status::Corrupt("it does not have what was written");
         if (status.ok()) continue;
+        if (MayRetry(status)) {
+            SetUnreadable(&status.error());
+            next_check_ = Clock::now() + kUnreadablePause;
+            if (whole) check_whole_ = true;
+            check_requested_ = true;
+            return;
+        }
         FailForGood(status.Prepend("data file \"" + file.path + "\" is damaged").error());
         return;
     }
+    if (!network_) return;
+    SetUnreadable(nullptr);
+    next_check_ = Clock::now() + kUnreadablePause;
 }
 
 void Mirror::Retire(iceberg::Expired files) {

@@ -11,6 +11,7 @@
 #include "engine/error_map.h"
 #include "engine/log.h"
 #include "engine/mirror.h"
+#include "engine/mirror_storage.h"
 #include "engine/mirror_summary.h"
 
 namespace ivy::engine {
@@ -18,6 +19,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
+constexpr char kConfigurationLimitExceeded[] = "53400";
 constexpr auto kDrainSlice = 50ms;
 constexpr auto kBlockedRetry = 250ms;  // a running snapshot keeps everything in memory
 constexpr auto kRequestRetry = 20ms;
@@ -28,8 +30,9 @@ constexpr auto kLongestBackoff = 60s;
 // --- what is due -----------------------------------------------------------------------------------------------------
 
 bool Mirror::Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn) {
+    if (retry_now_.exchange(false)) next_flush_ = next_check_ = {};
     DeleteRetired();
-    bool waiting = false, published = false, reorganizing = false;
+    bool waiting = false, published = false, reorganizing = false, loading = false;
     std::shared_ptr<delta::MirrorTable> table;
     {
         std::lock_guard ingest(ingest_mutex_);
@@ -37,11 +40,18 @@ bool Mirror::Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn) {
         waiting = publication_ && !publication_->published;
         published = publication_ && publication_->published;
         reorganizing = state_ == State::kReorganizing;
+        loading = state_ == State::kLoading;
         table = table_;
     }
+    if (loading) return WorkOnLoading();
     if (published) {
+        if (network_ && Clock::now() < next_flush_) return false;
         const Status finished = FinishPublication();
-        if (!finished.ok()) Fail(finished.error());
+        if (MayRetry(finished)) {
+            NoteFlush(finished, "could not open the files of mirror");
+        } else if (!finished.ok()) {
+            Fail(finished.error());
+        }
         return finished.ok();
     }
     const bool more = DrainBacklog();
@@ -50,8 +60,13 @@ bool Mirror::Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn) {
     if (FinishRewriting()) return true;
     const delta::MirrorTable::Stats stats = table->GetStats();
     if (reorganizing && stats.oldest_unflushed_lsn == kInvalidLsn) {
+        if (network_ && Clock::now() < next_flush_) return more;
         const Status switched = SwitchColumns();
-        if (!switched.ok()) Fail(switched.error());
+        if (MayRetry(switched)) {
+            NoteFlush(switched, "could not open the files of mirror");
+        } else if (!switched.ok()) {
+            Fail(switched.error());
+        }
         return switched.ok();
     }
     bool force = false;
@@ -61,6 +76,27 @@ bool Mirror::Work(Xid oldest_xmin, bool may_flush, Lsn session_lsn) {
     }
     NoteFlush(Flush(oldest_xmin, force));
     return more;
+}
+
+// Whether the storage may well take it later, so that nothing is to be given up.
+bool Mirror::MayRetry(const Status& status) const {
+    return network_ && !status.ok() && IsStorageFailure(status.error());
+}
+
+// A mirror whose storage fails, or does not answer, keeps the slot from advancing. Before all mirrors would be given up for
+// that it is this one.
+void Mirror::GiveUpIfDue(Lsn session_lsn) {
+    const Lsn oldest = OldestNeeded();
+    const uint64_t limit = context_.policy.copy_bytes;
+    if (oldest == kInvalidLsn || limit == UINT64_MAX || session_lsn < oldest || closed()) return;
+    Error failed;
+    const bool fails = FailedFlushes(&failed) > 0;
+    if (session_lsn - oldest < (fails ? limit / 2 : limit / 4 * 3)) return;
+    Error reason{kConfigurationLimitExceeded,
+                 "the WAL of changes that are not in its files yet would soon exceed \"mooncake.max_retained_wal\"", "",
+                 ""};
+    if (fails) reason.message += ": " + failed.message;
+    FailForGood(reason);
 }
 
 bool Mirror::FlushIsDue(const delta::MirrorTable::Stats& stats, Lsn session_lsn, bool* force) const {
@@ -92,7 +128,7 @@ void Mirror::RequestFlush(Lsn lsn) {
     flush_at_once_ = true;
 }
 
-void Mirror::NoteFlush(const Status& status) {
+void Mirror::NoteFlush(const Status& status, const char* what) {
     std::lock_guard state(state_mutex_);
     if (status.ok()) {
         failed_flushes_ = 0;
@@ -101,7 +137,7 @@ void Mirror::NoteFlush(const Status& status) {
         return;
     }
     if (failed_flushes_ == 0 || flush_error_.message != status.error().message) {
-        LogError(LogLevel::kWarning, "could not flush mirror \"" + name_ + "\"", status.error());
+        LogError(LogLevel::kWarning, std::string(what) + " \"" + name_ + "\"", status.error());
     }
     flush_error_ = status.error();
     const auto backoff = std::chrono::seconds(1) * (1 << std::min(failed_flushes_, 6));

@@ -101,8 +101,12 @@ Status Mirror::SwitchColumns() {
         open = open_;
     }
     IVY_FAULT_POINT("mirror-switch-columns");
-    IVY_RETURN_IF_ERROR(MakeTable(open));
+    const Status made = MakeTable(open);
     std::lock_guard ingest(ingest_mutex_);
+    if (!made.ok()) {
+        if (!next_open_) next_open_ = open;  // should it be tried again
+        return made;
+    }
     if (!next_open_) SetState(State::kLive);
     UpdateReadable();
     return Status::Ok();

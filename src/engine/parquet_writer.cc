@@ -15,6 +15,7 @@
 #include "engine/duck_file_io.h"
 #include "engine/error_map.h"
 #include "engine/iceberg_schema.h"
+#include "engine/mirror_storage.h"
 #include "engine/stored_numeric.h"
 
 namespace ivy::engine {
@@ -116,7 +117,7 @@ void ParquetWriter::Start(Instance& instance) {
                                duckdb::Value::INTEGER(static_cast<int32_t>(file_columns_[i].id)));
     }
     state.info.is_from = false;
-    state.info.file_path = path_;
+    state.info.file_path = OpenName(path_);
     state.info.format = "parquet";
     state.info.options["field_ids"] = {duckdb::Value::STRUCT(std::move(field_ids))};
     state.info.options["compression"] = {duckdb::Value("zstd")};
@@ -124,7 +125,7 @@ void ParquetWriter::Start(Instance& instance) {
     duckdb::CopyFunctionBindInput input(state.info);
     input.file_extension = "parquet";
     state.bind = state.function->copy_to_bind(context, input, names, state.types);
-    state.global = state.function->copy_to_initialize_global(context, *state.bind, path_);
+    state.global = state.function->copy_to_initialize_global(context, *state.bind, OpenName(path_));
     state.function->copy_to_get_written_statistics(context, *state.bind, *state.global, state.statistics);
     state.stored.InitializeEmpty(state.types);
     state.NewRowGroup();

@@ -20,6 +20,7 @@
 #include "engine/error_map.h"
 #include "engine/instance.h"
 #include "engine/mirror.h"
+#include "engine/mirror_storage.h"
 #include "engine/mirrors.h"
 #include "engine/query_inputs.h"
 #include "engine/row_source.h"
@@ -78,19 +79,6 @@ std::string QuoteIdentifier(const std::string& value) {
 }
 
 bool IsRemote(const std::string& path) { return path.find("://") != std::string::npos; }
-
-// CREATE SECRET for a connection of its own.
-std::string CreateSecretSql(const Secret& secret) {
-    std::string sql =
-        "CREATE SECRET " + QuoteIdentifier(secret.name) + " IN connection (TYPE " + QuoteIdentifier(secret.type);
-    if (!secret.scope.empty()) {
-        sql += ", SCOPE [";
-        for (size_t i = 0; i < secret.scope.size(); i++) sql += (i == 0 ? "" : ", ") + QuoteLiteral(secret.scope[i]);
-        sql += "]";
-    }
-    for (const auto& [name, value] : secret.options) sql += ", " + QuoteIdentifier(name) + " " + QuoteLiteral(value);
-    return sql + ")";
-}
 
 // The statement in "sql", which must be a single one of that type: nothing else is ever sent, or safe to run.
 duckdb::unique_ptr<duckdb::SQLStatement> ParseOne(
@@ -155,7 +143,8 @@ Status AppendChunk(const duckdb::DataChunk& chunk, size_t offset, size_t count, 
 // Whether a damaged file below "location" may be the reason.
 bool MayBeDamage(const Error& error, const std::string& location) {
     return error.message.find(location) != std::string::npos || error.sqlstate == sqlstate::kIoError ||
-           error.sqlstate == sqlstate::kDataCorrupted || error.sqlstate == sqlstate::kInternalError;
+           error.sqlstate == sqlstate::kConnectionFailure || error.sqlstate == sqlstate::kDataCorrupted ||
+           error.sqlstate == sqlstate::kInternalError;
 }
 
 // Profiling of one connection, for the time of one query.
@@ -270,7 +259,7 @@ Status QuerySession::Answer(const Query& query) {
         services_.queries_failed++;
         for (const uint32_t id : query.mirrors) {
             const auto mirror = services_.mirrors->Find(id);
-            if (mirror && MayBeDamage(failure->error, mirror->location())) mirror->RequestCheck();
+            if (mirror && MayBeDamage(failure->error, mirror->location())) mirror->RequestCheck(failure->error);
         }
     }
     // Complete, perhaps, but too late.

@@ -90,6 +90,18 @@ Bytes ReadBlob(ByteReader* in) {
     return Bytes(from, from + view.size());
 }
 
+void WriteSecrets(const std::vector<Secret>& secrets, ByteWriter* out) {
+    out->U32(static_cast<uint32_t>(secrets.size()));
+    for (const Secret& secret : secrets) secret.Write(out);
+}
+
+std::vector<Secret> ReadSecrets(ByteReader* in) {
+    std::vector<Secret> secrets;
+    const uint32_t count = in->Count(16);
+    for (uint32_t i = 0; i < count; i++) secrets.push_back(Secret::Read(in));
+    return secrets;
+}
+
 // A message that was read whole, or the reader's error.
 template <typename Message>
 Result<Message> Finished(const ByteReader& in, Message message, const char* what) {
@@ -140,6 +152,22 @@ Result<ErrorMessage> ErrorMessage::Read(const Frame& frame) {
     return Finished(in, message, "error message");
 }
 
+void Secret::Write(ByteWriter* out) const {
+    out->String(name);
+    out->String(type);
+    WriteTexts(scope, out);
+    WriteStrings(options, out);
+}
+
+Secret Secret::Read(ByteReader* in) {
+    Secret secret;
+    secret.name = in->String();
+    secret.type = in->String();
+    secret.scope = ReadTexts(in);
+    secret.options = ReadStrings(in);
+    return secret;
+}
+
 void RowSource::Write(ByteWriter* out) const { WriteTypes(columns, out); }
 
 Result<RowSource> RowSource::Read(const Frame& frame) {
@@ -159,13 +187,7 @@ void Query::Write(ByteWriter* out) const {
     out->U32(freshness_timeout_ms);
     out->U8(static_cast<uint8_t>(mode));
     WriteTexts(files, out);
-    out->U32(static_cast<uint32_t>(secrets.size()));
-    for (const Secret& secret : secrets) {
-        out->String(secret.name);
-        out->String(secret.type);
-        WriteTexts(secret.scope, out);
-        WriteStrings(secret.options, out);
-    }
+    WriteSecrets(secrets, out);
     out->String(written);
     out->String(renamed);
     out->U32(permissions);
@@ -183,15 +205,7 @@ Result<Query> Query::Read(const Frame& frame) {
     message.freshness_timeout_ms = in.U32();
     message.mode = static_cast<QueryMode>(std::min<uint8_t>(in.U8(), 3));
     message.files = ReadTexts(&in);
-    const uint32_t secrets = in.Count(16);
-    for (uint32_t i = 0; i < secrets; i++) {
-        Secret secret;
-        secret.name = in.String();
-        secret.type = in.String();
-        secret.scope = ReadTexts(&in);
-        secret.options = ReadStrings(&in);
-        message.secrets.push_back(std::move(secret));
-    }
+    message.secrets = ReadSecrets(&in);
     message.written = in.String();
     message.renamed = in.String();
     message.permissions = in.U32();
@@ -260,6 +274,7 @@ void MirrorOpen::Write(ByteWriter* out) const {
     out->U64(flush_bytes);
     WriteIds(sort, out);
     out->U64(copy_order);
+    WriteSecrets(secrets, out);
 }
 
 Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
@@ -284,6 +299,7 @@ Result<MirrorOpen> MirrorOpen::Read(const Frame& frame) {
     message.flush_bytes = in.U64();
     message.sort = ReadIds(&in);
     message.copy_order = in.U64();
+    message.secrets = ReadSecrets(&in);
     return Finished(in, std::move(message), "mirror-open message");
 }
 
@@ -291,6 +307,7 @@ void MirrorClose::Write(ByteWriter* out) const {
     out->U32(id);
     out->Bool(remove_files);
     out->String(location);
+    WriteSecrets(secrets, out);
 }
 
 Result<MirrorClose> MirrorClose::Read(const Frame& frame) {
@@ -299,6 +316,7 @@ Result<MirrorClose> MirrorClose::Read(const Frame& frame) {
     message.id = in.U32();
     message.remove_files = in.Bool();
     message.location = in.String();
+    message.secrets = ReadSecrets(&in);
     return Finished(in, std::move(message), "mirror-close message");
 }
 
@@ -469,6 +487,21 @@ Result<Persisted> Persisted::Read(const Frame& frame) {
     return Finished(in, std::move(message), "persisted message");
 }
 
+void FilesRemoved::Write(ByteWriter* out) const {
+    out->U32(mirror);
+    out->String(location);
+    WriteError(error, out);
+}
+
+Result<FilesRemoved> FilesRemoved::Read(const Frame& frame) {
+    ByteReader in = frame.reader();
+    FilesRemoved message;
+    message.mirror = in.U32();
+    message.location = in.String();
+    message.error = ReadError(&in);
+    return Finished(in, std::move(message), "files-removed message");
+}
+
 void CopyBegin::Write(ByteWriter* out) const {
     out->U32(mirror);
     out->U64(order);
@@ -514,6 +547,8 @@ void Control::Write(ByteWriter* out) const {
     out->String(command);
     out->U32(mirror);
     out->U64(lsn);
+    out->String(location);
+    WriteSecrets(secrets, out);
 }
 
 Result<Control> Control::Read(const Frame& frame) {
@@ -522,6 +557,8 @@ Result<Control> Control::Read(const Frame& frame) {
     message.command = in.String();
     message.mirror = in.U32();
     message.lsn = in.U64();
+    message.location = in.String();
+    message.secrets = ReadSecrets(&in);
     return Finished(in, std::move(message), "control message");
 }
 

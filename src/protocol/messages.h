@@ -8,7 +8,7 @@
 //            or Error. A client cancels, or stops early, by closing the connection; the engine then interrupts the query.
 //            Flow control is the socket's: the engine produces no faster than the client reads.
 //   capture  the capture worker; at most one. A one-way stream of changes in commit order, with the engine's events
-//            (FlushReady, CopyReady, MirrorFailed, Persisted) coming back at any time.
+//            (FlushReady, MirrorFailed, Persisted, FilesRemoved) coming back at any time.
 //   copy     an initial copy. CopyBegin, [Chunk | CopyScanned]*, CopyEnd; answered by Ok or Error.
 //   control  any process. Control, answered by ControlReply or Error.
 //
@@ -54,6 +54,7 @@ enum class MessageType : uint8_t {
     kFlushReady = 30,
     kMirrorFailed = 32,
     kPersisted = 33,
+    kFilesRemoved = 34,
     // copy
     kCopyBegin = 40,
     kCopyEnd = 41,
@@ -89,6 +90,17 @@ struct ErrorMessage {
     static Result<ErrorMessage> Read(const Frame& frame);
 };
 
+// Credentials for network locations: for the time of one query, or those of a mirror's files.
+struct Secret {
+    std::string name;
+    std::string type;                                          // s3, gcs, r2, http
+    std::vector<std::string> scope;                            // URL prefixes; empty: all that the type is for
+    std::vector<std::pair<std::string, std::string>> options;  // of DuckDB's CREATE SECRET, by name
+    void Write(ByteWriter* out) const;
+    static Secret Read(ByteReader* in);
+    bool operator==(const Secret&) const = default;
+};
+
 // --- query -----------------------------------------------------------------------------------------------------------
 
 // Announces rows that the backend has read for this query. Its chunks follow, then the next source or the query.
@@ -103,15 +115,6 @@ enum class QueryMode : uint8_t {
     kExplain = 1,  // no rows: the plan's text in QueryDone
     kProfile = 2,  // rows, and the plan with times and row counts in QueryDone
     kCopy = 3,     // "sql" is one COPY (SELECT ...) TO; its result is the number of rows
-};
-
-// Credentials for network locations, for the time of one query.
-struct Secret {
-    std::string name;
-    std::string type;                                          // s3, gcs, r2, http
-    std::vector<std::string> scope;                            // URL prefixes; empty: all that the type is for
-    std::vector<std::pair<std::string, std::string>> options;  // of DuckDB's CREATE SECRET, by name
-    bool operator==(const Secret&) const = default;
 };
 
 struct Query {
@@ -179,6 +182,7 @@ struct MirrorOpen {
     uint64_t flush_ms = 0, flush_rows = 0, flush_bytes = 0;  // when to flush; 0: as the engine is set
     std::vector<uint32_t> sort;  // column ids by which files are sorted, ascending, NULLs last; empty: they are not
     uint64_t copy_order = 0;  // of the initial copy that is still to come: the CopyBegin that has it is meant for this
+    std::vector<Secret> secrets;  // with which files are opened, if "location" is on the network
     void Write(ByteWriter* out) const;
     static Result<MirrorOpen> Read(const Frame& frame);
 };
@@ -187,6 +191,7 @@ struct MirrorClose {
     uint32_t id = 0;
     bool remove_files = false;  // the mirror was dropped: delete everything under "location"
     std::string location;
+    std::vector<Secret> secrets;  // with which files are opened, if "location" is on the network
     void Write(ByteWriter* out) const;
     static Result<MirrorClose> Read(const Frame& frame);
 };
@@ -304,6 +309,15 @@ struct Persisted {
     static Result<Persisted> Read(const Frame& frame);
 };
 
+// Engine: whether all files under a location on the network, whose mirror was dropped, are deleted.
+struct FilesRemoved {
+    uint32_t mirror = 0;
+    std::string location;
+    Error error;  // why some are left; without a message: none are
+    void Write(ByteWriter* out) const;
+    static Result<FilesRemoved> Read(const Frame& frame);
+};
+
 // --- copy ------------------------------------------------------------------------------------------------------------
 
 struct CopyBegin {
@@ -343,10 +357,13 @@ struct CopyEnd {
 // "status": reply is a JSON object with the engine's state and one of each mirror.
 // "flush": mirror names one; the reply comes when what was applied at the call is published.
 // "optimize": as "flush", and then the mirror's files are rewritten where that is worth anything.
+// "probe": whether files can be written, read, listed and deleted below a location on the network.
 struct Control {
     std::string command;
     uint32_t mirror = 0;
     Lsn lsn = kInvalidLsn;  // flush: apply up to here first
+    std::string location;
+    std::vector<Secret> secrets;
     void Write(ByteWriter* out) const;
     static Result<Control> Read(const Frame& frame);
 };

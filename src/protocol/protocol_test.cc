@@ -145,6 +145,7 @@ TEST(Messages, RoundTrips) {
     MirrorOpen open{16400,    7,    "public", "t", {{1, "id", kInt, true}, {3, "x", kText, false}},
                     {1},      "/w", "/w/m",   88,  true,
                     snapshot, 3,    {3}};
+    open.secrets = {{"k", "s3", {"s3://b"}, {{"KEY_ID", "x"}}}};
     open.columns[1].numeric_scale = 38;
     ExpectRoundTrip(MessageType::kMirrorOpen, open);
     auto opened = MirrorOpen::Read(ToFrame(MessageType::kMirrorOpen, open));
@@ -158,7 +159,8 @@ TEST(Messages, RoundTrips) {
     open.columns[1].numeric_scale.reset();
     open.columns[0].numeric_scale = 2;  // an int
     EXPECT_FALSE(MirrorOpen::Read(ToFrame(MessageType::kMirrorOpen, open)).ok());
-    ExpectRoundTrip(MessageType::kMirrorClose, MirrorClose{1, true, "/w"});
+    ExpectRoundTrip(MessageType::kMirrorClose, MirrorClose{1, true, "/w", open.secrets});
+    ExpectRoundTrip(MessageType::kFilesRemoved, FilesRemoved{1, "s3://b/w", {"58030", "m", "d", ""}});
     ExpectRoundTrip(MessageType::kChanges,
                     Changes{1, 2, 3, {'I', 'U'}, {{0, 1}}, {3}, SampleChunk(), {1, 2, 3}, {1, 2}});
     ExpectRoundTrip(MessageType::kCopyEnd, CopyEnd{{2, 5}});
@@ -172,7 +174,7 @@ TEST(Messages, RoundTrips) {
     ExpectRoundTrip(MessageType::kPersisted, Persisted{4});
     ExpectRoundTrip(MessageType::kCopyBegin, CopyBegin{1, 9, snapshot, 100, 8192, true, {1, 3}});
     ExpectRoundTrip(MessageType::kCopyScanned, CopyScanned{1ull << 40});
-    ExpectRoundTrip(MessageType::kControl, Control{"flush", 1, 5});
+    ExpectRoundTrip(MessageType::kControl, Control{"probe", 1, 5, "s3://b", open.secrets});
 }
 
 TEST(Messages, ForeignHelloIsRefused) {

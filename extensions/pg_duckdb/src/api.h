@@ -20,7 +20,7 @@ extern "C" {
 namespace ivy {
 
 inline constexpr char kDuckdbApiName[] = "pg_duckdb_api";
-inline constexpr int kDuckdbApiVersion = 1;
+inline constexpr int kDuckdbApiVersion = 2;
 
 // What the planner needs to know of a relation that lives in the engine.
 struct ColumnRelation {
@@ -31,6 +31,14 @@ struct ColumnRelation {
     Bitmapset* row_only;  // attribute numbers of the columns that only the row table has; palloc'ed, or null
 };
 
+// A secret: credentials for network locations. Plain data.
+struct LakeSecret {
+    const char* name;
+    const char* type;
+    List* scope;    // char*
+    List* options;  // char*: name, value, name, value...
+};
+
 // Implemented by pg_mooncake. Called in a transaction; may ereport.
 struct ColumnRelationProvider {
     // True and *out filled if "relid" (a relation whose access method is "mooncake") is a mirror.
@@ -39,6 +47,8 @@ struct ColumnRelationProvider {
     bool (*ready)(Oid relid, const char** reason);
     // OID of the table access method, or InvalidOid if the extension is not created in this database.
     Oid (*access_method)(void);
+    // A secret was made, changed or dropped in this transaction.
+    void (*secrets_changed)(void);
 };
 
 struct DuckdbApi {
@@ -60,6 +70,13 @@ struct DuckdbApi {
     struct ColumnarTableScan* (*begin_table_scan)(Relation mirror, ::Snapshot snapshot);
     bool (*next_table_row)(struct ColumnarTableScan* scan, TupleTableSlot* slot);
     void (*end_table_scan)(struct ColumnarTableScan* scan);
+
+    // ereports unless the current user may use a network location (lake_access.h).
+    void (*check_network_access)(const char* location);
+    // The secrets that a role may use (LakeSecret*): its own, and those granted to it.
+    List* (*secrets_of)(Oid role);
+    // Has the engine write, read, list and delete an object below a network location; ereports if it can't.
+    void (*probe_location)(Oid database, const char* location, const List* secrets, int timeout_ms);
 };
 
 }  // namespace ivy

@@ -4,6 +4,7 @@
 
 #include "pg/engine_client.h"
 #include "pg/guard.h"
+#include "secret_message.h"
 
 namespace ivy::duck {
 
@@ -21,7 +22,11 @@ int ConnectEngine(Oid database, int role, int timeout_ms, char** error) {
     return fd;
 }
 
-char* Control(Oid database, const char* command, Oid mirror, uint64 lsn, int timeout_ms) {
+namespace {
+
+// One exchange; "fill" completes the message.
+template <typename Fill>
+char* Exchange(Oid database, const char* command, int timeout_ms, Fill fill) {
     MemoryContext outer = CurrentMemoryContext;
     MemoryContext context = AllocSetContextCreate(outer, "engine control", ALLOCSET_SMALL_SIZES);
     MemoryContextSwitchTo(context);
@@ -31,8 +36,7 @@ char* Control(Oid database, const char* command, Oid mirror, uint64 lsn, int tim
         pg::Guard([&] {
             ivy::Control message;
             message.command = command;
-            message.mirror = mirror;
-            message.lsn = lsn;
+            fill(&message);
             AppendMessage(MessageType::kControl, message, &pg::EngineOut(lease));
         });
         pg::SendToEngine(lease);
@@ -61,6 +65,22 @@ char* Control(Oid database, const char* command, Oid mirror, uint64 lsn, int tim
     MemoryContextSwitchTo(outer);
     MemoryContextDelete(context);
     return text;
+}
+
+}  // namespace
+
+char* Control(Oid database, const char* command, Oid mirror, uint64 lsn, int timeout_ms) {
+    return Exchange(database, command, timeout_ms, [&](ivy::Control* message) {
+        message->mirror = mirror;
+        message->lsn = lsn;
+    });
+}
+
+void ProbeLocation(Oid database, const char* location, const List* secrets, int timeout_ms) {
+    Exchange(database, "probe", timeout_ms, [&](ivy::Control* message) {
+        message->location = location;
+        message->secrets = SecretMessages(secrets);
+    });
 }
 
 }  // namespace ivy::duck

@@ -7,6 +7,7 @@
 #include "columnar_plan.h"
 #include "lake_access.h"
 #include "pg/xid.h"
+#include "secret_message.h"
 #include "settings.h"
 #include "translate/time_zone.h"
 
@@ -87,20 +88,6 @@ bool ReceiveChunk(EngineQuery* query, long timeout_ms, bool* timed_out) {
     }
 }
 
-Secret ConvertSecret(const LakeSecret* from) {
-    Secret secret;
-    secret.name = from->name;
-    secret.type = from->type;
-    for (int i = 0; i < list_length(from->scope); i++) {
-        secret.scope.emplace_back(static_cast<const char*>(list_nth(from->scope, i)));
-    }
-    for (int i = 0; i + 1 < list_length(from->options); i += 2) {
-        secret.options.emplace_back(static_cast<const char*>(list_nth(from->options, i)),
-                                    static_cast<const char*>(list_nth(from->options, i + 1)));
-    }
-    return secret;
-}
-
 }  // namespace
 
 void SetFailure(EngineQuery* query, Unavailable unavailable, const char* message) {
@@ -148,9 +135,7 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
         for (int i = 0; i < list_length(text.files); i++) {
             message.files.emplace_back(static_cast<const char*>(list_nth(text.files, i)));
         }
-        for (int i = 0; i < list_length(secrets); i++) {
-            message.secrets.push_back(ConvertSecret(static_cast<const LakeSecret*>(list_nth(secrets, i))));
-        }
+        message.secrets = SecretMessages(secrets);
         if (text.finished) {
             message.written = text.finished->written;
             message.renamed = text.finished->renamed;

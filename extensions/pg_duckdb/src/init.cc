@@ -4,6 +4,7 @@
 #include "api.h"
 #include "columnar_scan.h"
 #include "control.h"
+#include "lake_access.h"
 #include "lake_analysis.h"
 #include "lake_arguments.h"
 #include "lake_copy.h"
@@ -35,6 +36,9 @@ const DuckdbApi kApi = {
     .begin_table_scan = BeginTableScan,
     .next_table_row = NextTableRow,
     .end_table_scan = EndTableScan,
+    .check_network_access = CheckNetworkAccess,
+    .secrets_of = SecretsOf,
+    .probe_location = ProbeLocation,
 };
 
 }  // namespace

@@ -60,6 +60,8 @@ bool IsNetworkPath(const char* path) {
     return false;
 }
 
+void CheckNetworkAccess(const char* location) { CheckNetwork(location); }
+
 void CheckLakeAccess(const List* paths, LakeAccess access) {
     ListCell* cell;
     foreach (cell, paths) {

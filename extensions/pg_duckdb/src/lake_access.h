@@ -8,6 +8,7 @@
 // function does.
 #pragma once
 
+#include "api.h"
 #include "pg/postgres_api.h"
 
 extern "C" {
@@ -27,16 +28,14 @@ void CheckLakeAccess(const List* paths, LakeAccess access);
 // The same for a call of a function, whose execution must be granted too.
 void CheckLakeCall(Oid function, const List* paths);
 
-// A secret that a query may use. Plain data.
-struct LakeSecret {
-    const char* name;
-    const char* type;
-    List* scope;    // char*
-    List* options;  // char*: name, value, name, value...
-};
+// Which secrets a role may use (LakeSecret*).
+List* SecretsOf(Oid role);
 
 // The secrets of the current user (LakeSecret*), if one of "paths" needs any; else NIL.
 List* SecretsFor(const List* paths);
+
+// ereports unless the current user may use a network location.
+void CheckNetworkAccess(const char* location);
 
 // Removes secrets whose owners are gone, and grants to such roles. Nothing where the extension is not created.
 void RemoveSecretsOfDroppedRoles();

@@ -7,6 +7,8 @@
 // elsewhere with the next secret, and is not used meanwhile.
 #include "lake_access.h"
 
+#include "mirrors.h"
+
 extern "C" {
 #include "access/heapam.h"
 #include "access/table.h"
@@ -124,13 +126,13 @@ Datum TextArray(List* texts) {
     return PointerGetDatum(construct_array_builtin(elements, list_length(texts), TEXTOID));
 }
 
-bool MayUse(const StoredSecret* secret) {
-    if (OwnerOf(secret) == GetUserId()) return true;
+bool MayUse(const StoredSecret* secret, Oid user) {
+    if (OwnerOf(secret) == user) return true;
     if (!RoleExists(OwnerOf(secret))) return false;
     ListCell* cell;
     foreach (cell, OidsOf(secret->values[kGranted])) {
         const Oid role = lfirst_oid(cell);
-        if (role == ACL_ID_PUBLIC || is_member_of_role_nosuper(GetUserId(), role)) return true;
+        if (role == ACL_ID_PUBLIC || is_member_of_role_nosuper(user, role)) return true;
     }
     return false;
 }
@@ -201,6 +203,7 @@ void ChangeGrant(FunctionCallInfo fcinfo, bool grant) {
     HeapTuple tuple = heap_form_tuple(RelationGetDescr(store), secret->values, secret->nulls);
     CatalogTupleUpdate(store, &secret->tid, tuple);
     table_close(store, NoLock);
+    TellSecretsChanged();
 }
 
 }  // namespace
@@ -235,12 +238,16 @@ List* SecretsFor(const List* paths) {
     bool any = false;
     ListCell* cell;
     foreach (cell, paths) any = any || IsNetworkPath(static_cast<char*>(lfirst(cell)));
-    if (!any) return NIL;
+    return any ? SecretsOf(GetUserId()) : NIL;
+}
+
+List* SecretsOf(Oid user) {
     List* usable = NIL;
+    ListCell* cell;
     Relation store = OpenStore(AccessShareLock);
     foreach (cell, ReadStore(store)) {
         const auto* stored = static_cast<StoredSecret*>(lfirst(cell));
-        if (!MayUse(stored)) continue;
+        if (!MayUse(stored, user)) continue;
         auto* secret = static_cast<LakeSecret*>(palloc0(sizeof(LakeSecret)));
         secret->name = psprintf("%s of %u", NameOf(stored), OwnerOf(stored));
         secret->type = TextDatumGetCString(stored->values[kType]);
@@ -284,6 +291,7 @@ Datum duckdb_create_secret(PG_FUNCTION_ARGS) {
     bool nulls[kColumns] = {};
     CatalogTupleInsert(store, heap_form_tuple(RelationGetDescr(store), values, nulls));
     table_close(store, NoLock);
+    TellSecretsChanged();
     PG_RETURN_VOID();
 }
 
@@ -295,6 +303,7 @@ Datum duckdb_drop_secret(PG_FUNCTION_ARGS) {
     if (!secret) RaiseUnknown(name);
     CatalogTupleDelete(store, &secret->tid);
     table_close(store, NoLock);
+    TellSecretsChanged();
     PG_RETURN_VOID();
 }
 

@@ -317,6 +317,10 @@ bool ClearWalker(Node* node, void* context) {
 
 void RegisterProvider(const ColumnRelationProvider* registered) { provider = registered; }
 
+void TellSecretsChanged() {
+    if (provider && OidIsValid(provider->access_method())) provider->secrets_changed();
+}
+
 bool LookupMirror(Oid relid, ColumnRelation* out) {
     if (!provider) return false;
     const Oid access_method = provider->access_method();

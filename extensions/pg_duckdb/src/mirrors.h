@@ -18,6 +18,9 @@ namespace ivy::duck {
 // Called by pg_mooncake through the API.
 void RegisterProvider(const ColumnRelationProvider* provider);
 
+// A secret was made, changed or dropped: at commit, mirrors that may use it are told.
+void TellSecretsChanged();
+
 // True, and *out filled, if "relid" is a mirror. One look into the relation cache's catalog for other relations.
 bool LookupMirror(Oid relid, ColumnRelation* out);
 // The same for a range table entry: false unless it is a plain relation.

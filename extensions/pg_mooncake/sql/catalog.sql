@@ -41,11 +41,13 @@ REVOKE ALL ON FUNCTION mooncake.restore_mirror() FROM PUBLIC;
 CREATE TRIGGER restore_mirror BEFORE INSERT ON mooncake.mirrors
     FOR EACH ROW EXECUTE FUNCTION mooncake.restore_mirror();
 
--- Folders of dropped mirrors, until the capture worker has deleted them.
+-- Folders of dropped mirrors, until the capture worker has deleted them: those in buckets with the secrets of "owner".
 CREATE TABLE mooncake.dropped (
     location  pg_catalog.text PRIMARY KEY,
     mirror    pg_catalog.oid NOT NULL,
-    dropped   pg_catalog.timestamptz NOT NULL
+    dropped   pg_catalog.timestamptz NOT NULL,
+    owner     pg_catalog.oid NOT NULL,
+    error     pg_catalog.text
 );
 COMMENT ON TABLE mooncake.dropped IS 'folders of dropped mirrors whose files are still to be deleted';
 

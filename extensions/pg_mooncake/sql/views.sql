@@ -92,7 +92,8 @@ CREATE VIEW mooncake.copy_progress AS
            coalesce((e.mirror_state ->> 'scanned_bytes')::pg_catalog.int8, 0) AS bytes,
            (e.mirror_state ->> 'estimated_bytes')::pg_catalog.int8 AS total_bytes,
            m.generation,
-           CASE WHEN pg_catalog.has_table_privilege(m.mirror::pg_catalog.oid, 'SELECT') THEN m.error END AS last_error
+           CASE WHEN pg_catalog.has_table_privilege(m.mirror::pg_catalog.oid, 'SELECT')
+                THEN coalesce(m.error, nullif(e.mirror_state ->> 'flush_error', pg_catalog.repeat(' ', 0))) END AS last_error
       FROM mooncake.mirrors AS m
       LEFT JOIN (SELECT t.mirror_state, (t.mirror_state ->> 'id')::pg_catalog.oid AS id
                    FROM (SELECT mooncake.engine_status() AS engine_state OFFSET 0) AS s,

@@ -332,6 +332,7 @@ List* ListDropped(void) {
         auto* row = static_cast<DroppedLocation*>(palloc(sizeof(DroppedLocation)));
         row->location = TextAt(tuple, RelationGetDescr(dropped), kDroppedLocation);
         row->mirror = DatumGetObjectId(DatumAt(tuple, RelationGetDescr(dropped), kDroppedMirror));
+        row->owner = DatumGetObjectId(DatumAt(tuple, RelationGetDescr(dropped), kDroppedOwner));
         rows = lappend(rows, row);
     }
     systable_endscan(scan);

@@ -148,10 +148,13 @@ bool OwnsLocation(const char* location);
 // One row of mooncake.dropped: a folder that nothing refers to any more.
 struct DroppedLocation {
     Oid mirror;            // OID that the mirror had
-    const char* location;  // delete everything below it
+    const char* location;  // delete everything below it...
+    Oid owner;             // ...with this role's secrets, if it is on the network
 };
 List* ListDropped(void);                   // of DroppedLocation*
 void ForgetDropped(const char* location);  // after its files are gone
+// They can't be deleted, for this reason.
+void NoteDroppedError(const char* location, const char* error);
 
 // --- DDL (extensions/pg_mooncake only) -------------------------------------------------------------------------------
 

@@ -33,8 +33,9 @@ Datum rows::TextsDatum(const List* texts) {
 
 namespace {
 
-// A mirror that has failed is copied anew after these pauses, one for each failure in a row; then it waits for
-// somebody. A failure so much later than the one before begins a new row.
+// A mirror that has failed is copied anew after these pauses, one for each failure in a row; then it waits for somebody,
+// or goes on with the last pause if its files are on the network: a server may be away for days. A failure so much later
+// than the one before begins a new row.
 constexpr int64 kRetryPausesMs[] = {1000, 10 * 1000, 60 * 1000, 300 * 1000, 1800 * 1000, 3600 * 1000, 3600 * 1000};
 constexpr int kForgetFailuresMs = 6 * 3600 * 1000;
 
@@ -88,6 +89,15 @@ ChangeResult LockMirror(Oid mirror, LockedMirror* out) {
     return ChangeResult::kDone;
 }
 
+// Of a mirror, which is about to be dropped perhaps.
+Oid OwnerOf(Oid mirror) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(mirror));
+    if (!HeapTupleIsValid(tuple)) return GetUserId();
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return owner;
+}
+
 void NoteDropped(Oid mirror, const char* location) {
     Relation dropped = OpenTable("dropped", RowExclusiveLock);
     if (!dropped) return;
@@ -96,6 +106,8 @@ void NoteDropped(Oid mirror, const char* location) {
     values[kDroppedLocation - 1] = CStringGetTextDatum(location);
     values[kDroppedMirror - 1] = ObjectIdGetDatum(mirror);
     values[kDroppedTime - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
+    values[kDroppedOwner - 1] = ObjectIdGetDatum(OwnerOf(mirror));
+    nulls[kDroppedError - 1] = true;
     HeapTuple tuple = heap_form_tuple(RelationGetDescr(dropped), values, nulls);
     CatalogTupleInsert(dropped, tuple);
     heap_freetuple(tuple);
@@ -135,8 +147,9 @@ void Fail(Relation mirrors, HeapTuple tuple, const MirrorRow* old, MirrorState s
         const int failures = in_a_row ? old->failures + 1 : 1;
         row.Set(kFailures, Int32GetDatum(failures));
         row.Set(kFailed, TimestampTzGetDatum(now));
-        if (failures <= static_cast<int>(lengthof(kRetryPausesMs))) {
-            const int64 pause = kRetryPausesMs[failures - 1];
+        constexpr int kPauses = lengthof(kRetryPausesMs);
+        if (failures <= kPauses || IsNetworkLocation(old->location)) {
+            const int64 pause = kRetryPausesMs[Min(failures, kPauses) - 1];
             row.Set(kRetryAt, TimestampTzGetDatum(TimestampTzPlusMilliseconds(now, pause)));
         }
     }
@@ -259,6 +272,25 @@ ChangeResult MarkInexact(Oid mirror, const int16* columns, int count) {
     }
     table_close(locked.mirrors, RowExclusiveLock);
     return ChangeResult::kDone;
+}
+
+void NoteDroppedError(const char* location, const char* error) {
+    Relation dropped = OpenTable("dropped", RowExclusiveLock);
+    if (!dropped) return;
+    TupleDesc desc = RelationGetDescr(dropped);
+    SysScanDesc scan = systable_beginscan(dropped, InvalidOid, false, nullptr, 0, nullptr);
+    while (HeapTuple tuple = systable_getnext(scan)) {
+        if (strcmp(TextAt(tuple, desc, kDroppedLocation), location) != 0) continue;
+        Datum values[kDroppedColumns] = {};
+        bool nulls[kDroppedColumns] = {}, replace[kDroppedColumns] = {};
+        values[kDroppedError - 1] = CStringGetTextDatum(error);
+        replace[kDroppedError - 1] = true;
+        const bool pushed = PushSnapshotIfNone();
+        CatalogTupleUpdate(dropped, &tuple->t_self, heap_modify_tuple(tuple, desc, values, nulls, replace));
+        if (pushed) PopActiveSnapshot();
+    }
+    systable_endscan(scan);
+    table_close(dropped, RowExclusiveLock);
 }
 
 void ForgetDropped(const char* location) {

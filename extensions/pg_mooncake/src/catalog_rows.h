@@ -49,7 +49,14 @@ enum : AttrNumber {
 };
 
 // Columns of mooncake.dropped.
-enum : AttrNumber { kDroppedLocation = 1, kDroppedMirror, kDroppedTime, kDroppedColumns = kDroppedTime };
+enum : AttrNumber {
+    kDroppedLocation = 1,
+    kDroppedMirror,
+    kDroppedTime,
+    kDroppedOwner,
+    kDroppedError,
+    kDroppedColumns = kDroppedError
+};
 
 Datum TextsDatum(const List* texts);  // of char*
 // MirrorOptions::numeric_scales as jsonb: a number for all columns, or an object of numbers.

@@ -32,6 +32,7 @@ extern "C" {
 
 #include "catalog.h"
 #include "launcher.h"
+#include "location.h"
 #include "mirror_relation.h"
 #include "module.h"
 #include "options.h"
@@ -165,6 +166,7 @@ Oid MakeMirror(text* dst, text* src, const CreateOptions& options) {
     Relation source = OpenSource(ParseName(src), options, &check);
     CheckTargetName(dst_name);
     EnsureWorker();
+    ProbeWarehouse(options.mirror.warehouse, source->rd_rel->relowner);
 
     const Oid mirror = CreateMirrorRelation(dst_name, source, source->rd_rel->relowner);
     InsertMirror(mirror, RelationGetRelid(source), check.key, check.key_count, options.mirror);
@@ -193,6 +195,7 @@ Oid RebuildMirror(text* name) {
             check.hint ? errhint("%s", check.hint) : 0);
     }
     SyncMirrors(row->source, false, DROP_RESTRICT);
+    ProbeWarehouse(row->options.warehouse, source->rd_rel->relowner);
     RestartCopyLocked(mirror, check.key, check.key_count, "it was ordered by rebuild_table");
     table_close(source, NoLock);
     return mirror;

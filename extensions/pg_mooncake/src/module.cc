@@ -28,6 +28,7 @@ int copy_workers = 2;
 int target_file_size_mb = 256;
 int optimize_files = 10;
 int optimize_deleted_percent = 25;
+char* default_location = nullptr;
 
 namespace {
 
@@ -66,6 +67,10 @@ void DefineSettings() {
     DefineCustomIntVariable("mooncake.optimize_deleted_percent",
                             "Sets the share of a data file's rows that must be deleted for the file to be rewritten.",
                             nullptr, &optimize_deleted_percent, 25, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomStringVariable("mooncake.default_location", "Sets where new mirrors keep their files.",
+                               "A local folder, or s3://bucket/prefix. Empty means the data directory. The option "
+                               "\"location\" of mooncake.create_table goes before it.",
+                               &default_location, "", PGC_SUSET, 0, nullptr, nullptr, nullptr);
     MarkGUCPrefixReserved("pg_mooncake");
     MarkGUCPrefixReserved("mooncake");  // pg_duckdb, loaded earlier, has defined its own by now
 }

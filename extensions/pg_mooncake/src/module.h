@@ -4,6 +4,7 @@
 
 namespace ivy::mooncake {
 
-extern bool enable_bgworker;  // pg_mooncake.enable_bgworker: the write path; fixed at server start
+extern bool enable_bgworker;    // pg_mooncake.enable_bgworker: the write path; fixed at server start
+extern char* default_location;  // mooncake.default_location: of new mirrors; empty: the data directory
 
 }  // namespace ivy::mooncake

@@ -14,6 +14,7 @@ extern "C" {
 }
 
 #include "location.h"
+#include "module.h"
 #include "types/type_map.h"
 
 namespace ivy::mooncake {
@@ -162,7 +163,7 @@ void ParseOption(const char* name, const JsonbValue& value, CreateOptions* optio
     } else if (strcmp(name, "flush_size") == 0) {
         options->mirror.flush_bytes = BytesOf(name, value);
     } else if (strcmp(name, "location") == 0) {
-        options->mirror.warehouse = CheckWarehouse(TextOf(name, value));
+        options->mirror.warehouse = CheckWarehouse(TextOf(name, value), true);
     } else if (strcmp(name, "format_version") == 0) {
         options->mirror.format_version = ParseFormat(name, value);
     } else if (strcmp(name, "sort_column") == 0) {
@@ -335,6 +336,8 @@ CreateOptions ParseOptions(FunctionCallInfo fcinfo, int json) {
         ArgumentAsJson(PG_GETARG_DATUM(i), types[i], &value);
         ParseOption(names[i], value, &options);
     }
+    if (!options.mirror.warehouse && *default_location)
+        options.mirror.warehouse = CheckWarehouse(default_location, false);
     return options;
 }
 

@@ -12,6 +12,7 @@ extern "C" {
 
 #include "catalog.h"
 #include "launcher.h"
+#include "location.h"
 #include "mirror_relation.h"
 #include "module.h"
 #include "source.h"
@@ -169,7 +170,18 @@ void RequestMissingWorker() {
     if (GetWorkerState(MyDatabaseId) == WorkerState::kNone) RequestWorker(MyDatabaseId);
 }
 
-const ColumnRelationProvider kProvider = {LookupMirror, Ready, MirrorAccessMethod};
+// The capture worker is asked to look, if there are files that it could concern.
+void SecretsChanged() {
+    bool concerned = false;
+    ListCell* cell;
+    foreach (cell, ListMirrors())
+        concerned = concerned || IsNetworkLocation(static_cast<const MirrorRow*>(lfirst(cell))->location);
+    foreach (cell, ListDropped())
+        concerned = concerned || IsNetworkLocation(static_cast<const DroppedLocation*>(lfirst(cell))->location);
+    if (concerned) WakeWorkerAtCommit();
+}
+
+const ColumnRelationProvider kProvider = {LookupMirror, Ready, MirrorAccessMethod, SecretsChanged};
 
 }  // namespace
 

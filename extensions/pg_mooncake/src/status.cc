@@ -168,7 +168,7 @@ Datum mooncake_restore_mirror(PG_FUNCTION_ARGS) {
     HeapTuple tuple = trigger->tg_trigtuple;
     TupleDesc desc = RelationGetDescr(trigger->tg_relation);
     MirrorRow* row = rows::RowFromTuple(tuple, desc);
-    if (row->options.warehouse) row->options.warehouse = CheckWarehouse(row->options.warehouse);
+    if (row->options.warehouse) row->options.warehouse = CheckWarehouse(row->options.warehouse, true);
     RestoreMirror(row);
     return PointerGetDatum(nullptr);  // the row has been inserted by RestoreMirror
 }

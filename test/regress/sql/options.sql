@@ -20,7 +20,8 @@ BEGIN
         '{"columns": "id"}', '{"columns": []}', '{"columns": [1]}', '{"columns": ["id", "nothing"]}', '{"columns": ["a"]}', '{"columns": ["id", "v"]}',
         '{"flush_interval": true}', '{"flush_interval": "soon"}', '{"flush_interval": 0}', '{"flush_interval": "-1 s"}', '{"flush_interval": "2 days"}',
         '{"flush_rows": "5"}', '{"flush_rows": 0}', '{"flush_rows": 1.5}', '{"flush_rows": 1e30}', '{"flush_size": "1 kB"}', '{"flush_size": null}', '{"flush_size": "much"}',
-        '{"location": "relative"}', '{"location": "s3://bucket/x"}', '{"location": "/no/such/folder"}', '{"location": "/dev/null"}', '{"location": "/tmp/a b"}',
+        '{"location": "relative"}', '{"location": "gs://bucket/x"}', '{"location": "s3://"}', '{"location": "s3://b/x"}', '{"location": "s3://bucket/a b"}',
+        '{"location": "s3://bucket/a//b"}', '{"location": "s3://bucket/../b"}', '{"location": "s3://bucket/x?s3_endpoint=host"}', '{"location": "/no/such/folder"}', '{"location": "/dev/null"}', '{"location": "/tmp/a b"}',
         '{"format_version": 4}', '{"format_version": 1}', '{"format_version": "3"}', '{"sort": "a"}', '{"numeric_scale": {"a": 4}}'] LOOP
         BEGIN
             CALL mooncake.create_table('mir', 'src', option::jsonb);
