@@ -101,9 +101,8 @@ void CaptureSession::TakeSettings(const FlushSettings& settings) {
 }
 
 Status CaptureSession::Open(const MirrorOpen& open) {
-    MirrorStorage& storage = context_.instance.storage();
-    const Status usable = storage.Use(context_.instance, open.location, open.secrets);
-    if (!usable.ok()) LogError(LogLevel::kWarning, "mirror \"" + open.table_name + "\"", usable.error());
+    // An error is met again, and told, where files are opened.
+    (void)context_.instance.storage().Use(context_.instance, open.location, open.secrets);
     if (const std::shared_ptr<Mirror> known = mirrors_.Find(open.id)) {
         const bool new_session = !open_.contains(open.id);
         if (known->Reopen(open, new_session)) {
@@ -116,7 +115,6 @@ Status CaptureSession::Open(const MirrorOpen& open) {
         Drop(open.id);
     }
     auto mirror = std::make_shared<Mirror>(context_, open);
-    // Without what network locations need, files can't be opened either: the flusher says why, and tries again.
     const Status loaded = mirror->Load();
     if (!loaded.ok()) mirror->FailForGood(loaded.error());
     if (oldest_xmin_ != kInvalidXid) mirror->SetOldestXmin(oldest_xmin_);

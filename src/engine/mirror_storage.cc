@@ -88,10 +88,35 @@ class MirrorOpener final : public duckdb::ClientContextFileOpener {
 struct MirrorStorage::Access {
     std::unique_ptr<duckdb::Connection> connection;
     std::unique_ptr<MirrorOpener> reads, writes;
-    bool has_secret = false;
+    Status status;  // why nothing can be opened with it
+
+    Status Open(Instance& instance, const std::string& location, const std::vector<Secret>& secrets) {
+        IVY_RETURN_IF_ERROR(instance.LoadHttpfs());
+        bool has_secret = false;
+        try {
+            connection = instance.Connect();
+            for (const Secret& secret : secrets) {
+                if (!IsFor(secret, location)) continue;
+                has_secret = true;
+                const auto result = connection->Query(CreateSecretSql(secret));
+                if (!result->HasError()) continue;
+                return Status::Make(sqlstate::kInsufficientPrivilege, "secret \"" + secret.name + "\" can't be used",
+                                    ErrorFromDuck(result->GetErrorObject()).message);
+            }
+            connection->BeginTransaction();
+            reads = std::make_unique<MirrorOpener>(*connection->context, false);
+            writes = std::make_unique<MirrorOpener>(*connection->context, true);
+        } catch (const std::exception& exception) {
+            return StatusFromException(exception);
+        }
+        // Nobody but the store's owner may write, so it need not be asked without a key, wherever that would be.
+        if (has_secret) return Status::Ok();
+        return Status::Make(sqlstate::kInsufficientPrivilege,
+                            "the owner of the mirror has no secret for \"" + location + "\"");
+    }
     ~Access() {
         try {
-            connection->Rollback();
+            if (connection && connection->HasActiveTransaction()) connection->Rollback();
         } catch (const std::exception&) {
             // It goes with the connection.
         }
@@ -142,10 +167,9 @@ class MirrorFileSystem final : public duckdb::FileSystem {
         }
         auto access = storage_.Find(TrueName(path));
         if (!access) ThrowSqlError(sqlstate::kIoError, "the location of \"" + TrueName(path) + "\" is not known");
-        // Nobody but the store's owner may write, so it need not be asked without a key, wherever that would be.
-        if (access->has_secret) return access;
-        ThrowSqlError(sqlstate::kInsufficientPrivilege,
-                      "the owner of the mirror has no secret for \"" + TrueName(path) + "\"");
+        if (access->status.ok()) return access;
+        const Error& error = access->status.error();
+        ThrowSqlError(error.sqlstate.c_str(), error.message, error.detail, error.hint);
     }
 
     template <typename Body>
@@ -307,27 +331,12 @@ void MirrorStorage::Register(duckdb::DatabaseInstance& database) {
 
 Status MirrorStorage::Use(Instance& instance, const std::string& location, const std::vector<Secret>& secrets) {
     if (IsLocalPath(location)) return Status::Ok();
-    IVY_RETURN_IF_ERROR(instance.LoadHttpfs());
     auto access = std::make_shared<Access>();
-    try {
-        access->connection = instance.Connect();
-        duckdb::Connection& connection = *access->connection;
-        for (const Secret& secret : secrets) {
-            access->has_secret = access->has_secret || IsFor(secret, location);
-            const auto result = connection.Query(CreateSecretSql(secret));
-            if (!result->HasError()) continue;
-            return Status::Make(sqlstate::kInvalidParameter, "secret \"" + secret.name + "\" can't be used",
-                                ErrorFromDuck(result->GetErrorObject()).message);
-        }
-        connection.BeginTransaction();
-        access->reads = std::make_unique<MirrorOpener>(*connection.context, false);
-        access->writes = std::make_unique<MirrorOpener>(*connection.context, true);
-    } catch (const std::exception& exception) {
-        return StatusFromException(exception);
-    }
+    access->status = access->Open(instance, location, secrets);
+    const Status status = access->status;
     std::lock_guard guard(mutex_);
     locations_[location + "/"] = std::move(access);
-    return Status::Ok();
+    return status;
 }
 
 void MirrorStorage::Forget(const std::string& location) {

@@ -59,7 +59,8 @@ class MirrorStorage {
     void Register(duckdb::DatabaseInstance& database);
 
     // From now on files below "location" (a URL without a slash at the end) are opened with these secrets. Loads what
-    // network locations need; an error says that it is missing, or that a secret is none. Those that are open stay so.
+    // network locations need; an error says that it is missing, or which secret, and is that of every later attempt to open
+    // something there. Files that are open stay so.
     Status Use(Instance& instance, const std::string& location, const std::vector<Secret>& secrets);
     void Forget(const std::string& location);
 
