@@ -89,8 +89,8 @@ Status ControlSession::Probe(const Control& control) {
     // A folder of its own, of which nobody else takes the credentials away.
     const std::string folder = control.location + "/probe-" + iceberg::NewFileId();
     MirrorStorage& storage = services_.instance->storage();
-    IVY_RETURN_IF_ERROR(storage.Use(*services_.instance, folder, control.secrets));
-    Status status = ProbeFolder(*MakeDuckFileIo(services_.instance->database()), folder);
+    Status status = storage.Use(*services_.instance, folder, control.secrets);
+    if (status.ok()) status = ProbeFolder(*MakeDuckFileIo(services_.instance->database()), folder);
     storage.Forget(folder);
     if (status.ok()) return status;
     Error error = status.error();
