@@ -16,7 +16,8 @@ namespace ivy::engine {
 
 Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
     std::unique_lock ingest(ingest_mutex_);
-    if (!begin.joins && !closed_ && state_ == State::kCopying && !publication_ && current_metadata_.empty()) {
+    if (!begin.joins && !closed_ && state_ == State::kCopying && !publication_ && begin.order == open_.copy_order &&
+        current_metadata_.empty()) {
         // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
         copy_active_ = false;
         copy_number_++;
