@@ -324,6 +324,15 @@ def run(c, text):
         return "error", error.sqlstate
 
 
+def meets_less(c, heap, mirror, text):
+    """Whether the row table only escapes the mirror's data exception because its plan ends with the rows of a LIMIT. (Where the
+    engine runs a part of a query, that part is computed as a whole, whoever computes it.)"""
+    whole = re.sub(r" LIMIT \d+( OFFSET \d+)?$", "", text)
+    if heap[0] == "error" or mirror[0] != "error" or not mirror[1].startswith("22") or whole == text:
+        return False
+    return run(c, on(whole, "")) == mirror
+
+
 NUMBERS = (700, 701, 1700)  # OIDs of float4, float8, numeric
 
 
@@ -388,7 +397,7 @@ def main():
                 counts["queries"] += 1
                 counts["errors"] += heap[0] == "error"
                 # With LIMIT, ties on all output columns are equal rows, so sorted queries compare exactly as bags.
-                if not same(heap, mirror, text):
+                if not same(heap, mirror, text) and not meets_less(c, heap, mirror, text):
                     print("DIFFERENT (seed %d)\n%s" % (options.seed, text))
                     print("row table: %s\nmirror:    %s" % (str(heap)[:1500], str(mirror)[:1500]))
                     print("\n".join(row[0] for row in c.execute("EXPLAIN (VERBOSE, COSTS off) " + on(text, "_mirror"))))
