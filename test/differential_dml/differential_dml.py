@@ -74,7 +74,7 @@ def check(connection, table, context, patience=20):
     deadline = time.monotonic() + patience
     while True:
         try:
-            return compare(connection, table, table + "_mirror", context=context, lock=True)  # others truncate tables
+            return compare(connection, table, table + "_mirror", context=context)
         except psycopg.Error as error:
             if time.monotonic() > deadline or isinstance(error, psycopg.OperationalError):
                 raise
