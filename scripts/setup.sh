@@ -90,6 +90,20 @@ install_from_suite() {
     apt_get install -y --no-install-recommends "${target[@]}" "$@" || die "could not install $*"
 }
 
+makes_venvs() {
+    local folder status=0
+    folder=$(mktemp -d)
+    python3 -m venv "$folder" >/dev/null 2>&1 || status=$?
+    rm -rf "$folder"
+    return $status
+}
+
+# The server's packages may have brought the suite's newer python3; the pip for virtual environments then has to follow.
+install_pip() {
+    if ! command -v apt-get >/dev/null || makes_venvs; then return; fi
+    (install_from_suite python3-venv python3-pip-whl python3-setuptools-whl) || say "the suites in Python can't run"
+}
+
 install_needed() {
     local want=("${BUILD_PACKAGES[@]}") missing forky_missing
     [ "${1:-test}" = build ] || want+=("${TEST_PACKAGES[@]}")
@@ -119,7 +133,9 @@ install_needed() {
 
 main() {
     install_needed "$@"
-    [ "${1:-test}" = build ] || install_optional "${OPTIONAL_TEST_PACKAGES[@]}"
+    if [ "${1:-test}" = build ]; then return; fi
+    install_pip
+    install_optional "${OPTIONAL_TEST_PACKAGES[@]}"
 }
 
 main "$@"
