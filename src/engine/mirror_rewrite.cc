@@ -112,6 +112,7 @@ void Mirror::PlanRewrite() {
     const auto sources = table->RewriteSources(paths);
     std::lock_guard ingest(ingest_mutex_);
     std::lock_guard rewrite(rewrite_mutex_);
+    if (ticket != 0 && optimize_done_ >= ticket) return;  // cancelled meanwhile
     if (chosen.empty()) {
         if (ticket != 0) optimize_done_ = ticket;
         return;
