@@ -49,7 +49,8 @@ List* PartlyTruncated(List* tables, const List* accounted) {
     ListCell* cell;
     foreach (cell, tables) {
         if (list_member_oid(accounted, lfirst_oid(cell))) continue;
-        if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_PARTITIONED_TABLE) continue;  // its partitions are there as well
+        if (get_rel_relkind(lfirst_oid(cell)) == RELKIND_PARTITIONED_TABLE)
+            continue;  // its partitions are there as well
         ListCell* above;
         foreach (above, SourcesAbove(lfirst_oid(cell))) {
             const Oid source = lfirst_oid(above);
