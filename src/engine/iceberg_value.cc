@@ -38,7 +38,10 @@ std::optional<Value> FromSingleValue(const Column& column, const SingleValue& va
                 duckdb::hugeint_t huge;
                 huge.upper = static_cast<int64_t>(*v >> 64);
                 huge.lower = static_cast<uint64_t>(*v);
-                return Value::DECIMAL(huge, 38, static_cast<uint8_t>(column.scale)).DefaultCastAs(LakeType(column));
+                // Bounds made from partitions may have more digits than the type.
+                auto decimal =
+                    Value::DECIMAL(huge, 38, static_cast<uint8_t>(column.scale)).DefaultTryCastAs(LakeType(column));
+                if (decimal) return std::move(*decimal);
             }
             break;
         case Kind::kDate:
