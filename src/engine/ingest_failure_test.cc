@@ -140,6 +140,34 @@ TEST_F(IngestTest, FailsOneMirrorOnly) {
     EXPECT_EQ(worker_.catalog[101].error.message, "");
 }
 
+#ifdef IVY_FAULT_POINTS
+// What is given up while files are opened must not be read once they are open: its backlog has gone.
+TEST_F(IngestTest, StaysFailedWhileItsFilesAreOpened) {
+    options_.reload = false;
+    StartEngine();
+    Source source(seed_, {101});
+    worker_.catalog[101].open = OpenOf(101);
+    Capture(source);
+    worker_.Send(source.InsertMany(101, 0, 100));
+    CheckNow(source, true);
+    ASSERT_TRUE(SetFaults("mirror-switch-columns:sleep-500:1").ok());
+    const int before = FaultCount("mirror-switch-columns");
+    MirrorOpen open = worker_.catalog[101].open;
+    open.columns = Columns(true);
+    worker_.Open(open);
+    const std::shared_ptr<Mirror> mirror = engine_->mirrors().Find(101);
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (FaultCount("mirror-switch-columns") == before && std::chrono::steady_clock::now() < deadline)
+        std::this_thread::sleep_for(1ms);
+    ASSERT_GT(FaultCount("mirror-switch-columns"), before);
+    mirror->FailForGood({sqlstate::kObjectNotInState, "given up", "", ""});
+    std::this_thread::sleep_for(1s);
+    EXPECT_EQ(mirror->state(), Mirror::State::kFailed);
+    Unavailable why;
+    EXPECT_FALSE(engine_->Select(101, source.Now(), &why).ok());
+}
+#endif
+
 TEST_F(IngestTest, DeletesFilesOfDroppedMirrorsAfterTheirReaders) {
     StartEngine();
     Source source(seed_, {101});

@@ -345,11 +345,14 @@ std::vector<uint32_t> Mirror::Inexact() const {
     return inexact_;
 }
 
+// REQUIRES: ingest_mutex_ is held. One that has failed stays so: its backlog has gone.
 void Mirror::SetState(State state) {
-    std::lock_guard guard(state_mutex_);
-    state_ = state;
-    readable_ = state == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn &&
-                unreadable_.message.empty();
+    {
+        std::lock_guard guard(state_mutex_);
+        if (state_ == State::kFailed) return;
+        state_ = state;
+    }
+    UpdateReadable();
 }
 
 // Queries are refused with this reason, or null: they may read again.
