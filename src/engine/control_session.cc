@@ -21,16 +21,22 @@ namespace ivy::engine {
 namespace {
 constexpr std::string_view kFaultCommand = "fault ";  // tests only: then a specification, see base/fault_point.h
 
-// Everything that a mirror does to its files.
-Status ProbeFolder(iceberg::FileIo& io, const std::string& folder) {
-    const std::string file = folder + "/metadata/probe";
-    const Bytes content = {'i', 'v', 'y'};
-    IVY_RETURN_IF_ERROR(io.WriteFile(file, content, false));
+Status ReadProbe(iceberg::FileIo& io, const std::string& folder, const std::string& file, const Bytes& content) {
     IVY_ASSIGN_OR_RETURN(const Bytes read, io.ReadFile(file));
     if (read != content) return Status::Make(sqlstate::kIoError, "what was written is not what is read");
-    IVY_ASSIGN_OR_RETURN(const std::vector<std::string> files, io.List(folder + "/metadata"));
+    IVY_ASSIGN_OR_RETURN(const std::vector<std::string> files, io.List(folder));
     if (files != std::vector{file}) return Status::Make(sqlstate::kIoError, "what was written is not listed");
-    return io.DeleteFile(file);
+    return Status::Ok();
+}
+
+// Everything that a mirror does to its files.
+Status ProbeFolder(iceberg::FileIo& io, const std::string& folder) {
+    const std::string metadata = folder + "/metadata", file = metadata + "/probe";
+    const Bytes content = {'i', 'v', 'y'};
+    IVY_RETURN_IF_ERROR(io.WriteFile(file, content, false));
+    const Status read = ReadProbe(io, metadata, file, content);
+    const Status deleted = io.DeleteFile(file);
+    return read.ok() ? deleted : read;
 }
 }  // namespace
 
