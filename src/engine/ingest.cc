@@ -25,8 +25,6 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr auto kApplyWait = 60s;  // of a requested flush, for the changes to arrive
-// ...and for the running snapshots, which keep committed transactions in memory, to move on.
-constexpr auto kSnapshotWait = 5s;
 constexpr auto kPoll = 5ms;
 
 }  // namespace
@@ -123,7 +121,7 @@ Status Ingest::Flush(uint32_t id, Lsn lsn, const std::function<bool()>& cancelle
     Error error;
     const int failed_before = mirror->FailedFlushes(&error);
     mirror->RequestFlush(target);
-    const auto deadline = std::chrono::steady_clock::now() + kSnapshotWait;
+    const auto deadline = std::chrono::steady_clock::now() + impl.options.snapshot_wait;
     while (true) {
         impl.flusher->Wake();
         if (mirror->closed()) {

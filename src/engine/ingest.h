@@ -35,9 +35,10 @@ struct IngestOptions {
     uint64_t stage_bytes = 32ull << 20;       // changes of one transaction kept in memory before they go to a file
     // Changes of all mirrors may take this much ordinary memory; more goes to mapped temporary files.
     uint64_t delta_memory = 1024ull << 20;
-    int keep_snapshots = 100;  // Iceberg snapshots of each table
-    RewritePolicy rewrite;     // which files are rewritten; small_files 0: only on request
-    bool reload = true;        // a mirror that fails is loaded again, once in a while (reload_history.h)
+    int keep_snapshots = 100;                       // Iceberg snapshots of each table
+    std::chrono::milliseconds snapshot_wait{5000};  // of a requested flush, for snapshots that keep rows in memory
+    RewritePolicy rewrite;                          // which files are rewritten; small_files 0: only on request
+    bool reload = true;  // a mirror that fails is loaded again, once in a while (reload_history.h)
 };
 
 // When mirrors are flushed: the options, or the server's settings once the capture worker has sent them. Written by the

@@ -147,9 +147,10 @@ class MirrorQueryTest : public EngineTest {
         lsn_ += 10;
         capture_->Send(MessageType::kProgress, ivy::Progress{lsn_, oldest_xmin});
     }
-    void Flush() {
+    void Flush() { Flush(lsn_); }
+    void Flush(Lsn lsn) {
         TestClient control(path_, Role::kControl);
-        control.Send(MessageType::kControl, Control{"flush", kMirror, lsn_});
+        control.Send(MessageType::kControl, Control{"flush", kMirror, lsn});
         const Frame reply = control.Next();
         ASSERT_EQ(reply.type, static_cast<uint8_t>(MessageType::kControlReply))
             << ErrorMessage::Read(reply).value().error.message;
@@ -329,9 +330,12 @@ TEST_F(MirrorQueryTest, RandomTransactions) {
     }
 }
 
-// Readers run beside commits and flushes; each must see exactly its snapshot, which holds the oldest xmin back.
+// Readers and flushes run beside commits; each reader must see exactly its snapshot, which holds the oldest xmin back.
+// IVY_ROUNDS says how many transactions commit.
 TEST_F(MirrorQueryTest, ConcurrentReaders) {
     constexpr size_t kReaders = 3;
+    const char* given = std::getenv("IVY_ROUNDS");
+    const int rounds = given ? std::stoi(given) : 600;
     Copy(2000);
     std::mutex mutex;  // of the next four
     Xid committed = 110;
@@ -364,25 +368,46 @@ TEST_F(MirrorQueryTest, ConcurrentReaders) {
             }
         });
     }
-    for (int round = 0; round < 300; round++) {
+    // A flush of what a reader does not see yet waits until there has been progress since.
+    const auto progress = [&](Xid now) {
+        std::lock_guard guard(mutex);
+        committed = now;
+        Xid oldest = committed;
+        for (const Xid sees : reading) oldest = sees ? std::min(oldest, sees) : oldest;
+        Progress(oldest);
+        position = lsn_;
+    };
+    std::atomic<bool> flushing{true};
+    std::thread flusher([&] {
+        while (!stop) {
+            Lsn lsn;
+            {
+                std::lock_guard guard(mutex);
+                lsn = position;
+            }
+            Flush(lsn);
+        }
+        flushing = false;
+    });
+    for (int round = 0; round < rounds; round++) {
         const Xid xid = 110 + static_cast<Xid>(round);
         std::vector<Change> changes = {{RowOp::kInsert, 10000 + round, 0, {1, "n"}}};
         if (round > 0) changes.push_back({RowOp::kUpdate, 9999 + round, 9999 + round, {1, "u"}});
         Apply(xid, changes, &table_);
-        {
-            std::lock_guard guard(mutex);
-            committed = xid + 1;
-            Xid oldest = committed;
-            for (const Xid sees : reading) oldest = sees ? std::min(oldest, sees) : oldest;
-            Progress(oldest);
-            position = lsn_;
-        }
-        if (round % 20 == 19) Flush();
+        progress(xid + 1);
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
     }
     stop = true;
     for (auto& reader : readers) reader.join();
+    while (flushing) {
+        progress(110 + static_cast<Xid>(rounds));
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    }
+    flusher.join();
+    ExpectContent(table_, Sees(110 + static_cast<Xid>(rounds)));
+    std::printf("%d queries, %d flushes\n", checked, flushes_.load());
     EXPECT_GT(checked, 100);
-    EXPECT_GE(flushes_.load(), 5);
+    EXPECT_GE(flushes_.load(), 10);
 }
 
 }  // namespace

@@ -34,6 +34,7 @@ class EngineTest : public testing::Test {
         watcher_ = Watcher::Start().value();
         IngestOptions options;
         options.folder = folder_;
+        options.snapshot_wait = std::chrono::milliseconds(100);
         ingest_ = std::make_unique<Ingest>(*instance_, options);
         services_.database = kTestDatabase;
         services_.instance = instance_.get();
