@@ -10,6 +10,7 @@
 #include "pg_duckdb/src/secret_message.h"
 #include "pg_mooncake/src/location.h"
 #include "pg_mooncake/src/member_rows.h"
+#include "pg_mooncake/src/mirror_access.h"
 #include "pg_mooncake/src/source.h"
 
 namespace ivy::capture {
@@ -29,14 +30,6 @@ bool CanFollow(const std::vector<MirrorColumn>& from, const std::vector<MirrorCo
         if ((!(old->type == column.type) && !wider) || old->numeric_scale != column.numeric_scale) return false;
     }
     return true;
-}
-
-Oid OwnerOf(Oid relation) {
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
-    if (!HeapTupleIsValid(tuple)) return InvalidOid;
-    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    return owner;
 }
 
 // The ids of the columns by which a mirror's files are sorted: those of its option, up to one that can't serve any more
@@ -135,7 +128,7 @@ bool CaptureWorker::ReadCatalog() {
 bool CaptureWorker::NoteSecrets(const MirrorRow* row) {
     if (!mooncake::IsNetworkLocation(row->location)) return false;
     secrets_due_ = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), kSecretsPollMs);
-    const List* secrets = mooncake::LocationSecrets(row->location, OwnerOf(row->mirror));
+    const List* secrets = mooncake::LocationSecrets(row->location, mooncake::OwnerOf(row->mirror));
     return pg::Guard([&] {
         std::vector<Secret> now = SecretMessages(secrets);
         const auto [known, first] = secrets_.try_emplace(row->mirror, now);
@@ -180,7 +173,7 @@ void CaptureWorker::ReadMirror(const MirrorRow* row) {
     RowLayout* layout =
         MakeRowLayout(CurrentMemoryContext, RelationGetDescr(source), RelationGetDescr(source), made->shape);
     // A child table may have NULLs where its parent has none.
-    const List* secrets = mooncake::LocationSecrets(row->location, OwnerOf(row->mirror));
+    const List* secrets = mooncake::LocationSecrets(row->location, mooncake::OwnerOf(row->mirror));
     const bool nullable = source->rd_rel->relkind != RELKIND_PARTITIONED_TABLE && mooncake::HasMembers(source);
     pg::Guard([&]() -> Status {
         auto mirror = std::move(reading_);

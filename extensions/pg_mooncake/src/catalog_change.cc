@@ -18,6 +18,7 @@ extern "C" {
 #include "catalog_rows.h"
 #include "launcher.h"
 #include "location.h"
+#include "mirror_access.h"
 
 namespace ivy::mooncake {
 
@@ -89,15 +90,6 @@ ChangeResult LockMirror(Oid mirror, LockedMirror* out) {
     return ChangeResult::kDone;
 }
 
-// Of a mirror, which is about to be dropped perhaps.
-Oid OwnerOf(Oid mirror) {
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(mirror));
-    if (!HeapTupleIsValid(tuple)) return GetUserId();
-    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    return owner;
-}
-
 void NoteDropped(Oid mirror, const char* location) {
     Relation dropped = OpenTable("dropped", RowExclusiveLock);
     if (!dropped) return;
@@ -106,7 +98,8 @@ void NoteDropped(Oid mirror, const char* location) {
     values[kDroppedLocation - 1] = CStringGetTextDatum(location);
     values[kDroppedMirror - 1] = ObjectIdGetDatum(mirror);
     values[kDroppedTime - 1] = TimestampTzGetDatum(GetCurrentTimestamp());
-    values[kDroppedOwner - 1] = ObjectIdGetDatum(OwnerOf(mirror));
+    const Oid owner = OwnerOf(mirror);
+    values[kDroppedOwner - 1] = ObjectIdGetDatum(OidIsValid(owner) ? owner : GetUserId());
     nulls[kDroppedError - 1] = true;
     HeapTuple tuple = heap_form_tuple(RelationGetDescr(dropped), values, nulls);
     CatalogTupleInsert(dropped, tuple);

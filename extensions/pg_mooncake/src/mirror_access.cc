@@ -26,14 +26,6 @@ namespace {
 
 // --- privileges ------------------------------------------------------------------------------------------------------
 
-Oid OwnerOf(Oid relid) {
-    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
-    if (!HeapTupleIsValid(tuple)) elog(ERROR, "cache lookup failed for relation %u", relid);
-    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
-    ReleaseSysCache(tuple);
-    return owner;
-}
-
 // The ACL of a relation (attnum 0) or one of its columns; null stands for the default one.
 Acl* ReadAcl(Oid relid, AttrNumber attnum) {
     HeapTuple tuple = attnum == 0 ? SearchSysCache1(RELOID, ObjectIdGetDatum(relid))
@@ -202,6 +194,14 @@ List* Restrictive(CmdType command, Relation relation) {
 }
 
 }  // namespace
+
+Oid OwnerOf(Oid relation) {
+    HeapTuple tuple = SearchSysCache1(RELOID, ObjectIdGetDatum(relation));
+    if (!HeapTupleIsValid(tuple)) return InvalidOid;
+    const Oid owner = reinterpret_cast<Form_pg_class>(GETSTRUCT(tuple))->relowner;
+    ReleaseSysCache(tuple);
+    return owner;
+}
 
 void CopyAccess(Oid mirror, Relation source) {
     const Access* access = ReadAccess(RelationGetRelid(source));

@@ -19,6 +19,9 @@ extern "C" {
 
 namespace ivy::mooncake {
 
+// The owner of a relation; InvalidOid if it is gone.
+Oid OwnerOf(Oid relation);
+
 // Gives a new mirror its source's access.
 void CopyAccess(Oid mirror, Relation source);
 
