@@ -31,9 +31,6 @@ namespace ivy::duck {
 // Register with Postgres in _PG_init.
 void RegisterColumnarScan();
 
-// Whether an error says something about the data, so that the row table's plan might not come across it.
-bool IsAboutData(int sqlstate);
-
 extern const CustomScanMethods columnar_scan_methods;
 
 // A node for a plan at PlanLevel::kWhole or kSplit, whose output columns are described by custom_scan_tlist; or, at
@@ -45,11 +42,10 @@ CustomScan* MakeColumnarScan(const ColumnarPlan& plan, List* values, List* targe
 struct ColumnarScanState {
     CustomScanState css;  // first
     ColumnarPlan plan;
-    List* values;                 // ExprState
-    bool may_raise;               // computing values or row sources may raise an error
-    Bitmapset* params;            // the plan's own parameters that the values need
-    MemoryContext run_context;    // everything of one run; reset by a rescan
-    MemoryContext value_context;  // the current row's values
+    List* values;               // ExprState
+    bool may_raise;             // computing values or row sources may raise an error
+    Bitmapset* params;          // the plan's own parameters that the values need
+    MemoryContext run_context;  // everything of one run; reset by a rescan
 
     // One run.
     bool started;
@@ -73,25 +69,12 @@ struct ColumnarScanState {
     const char* profile;  // DuckDB's plan with times, of the last run
 };
 
-// A COPY whose rows are those of a whole query, and which the engine runs itself.
-struct EngineCopy {
-    const char* begin;             // its text: what stands before the query's own...
-    const char* end;               // ...and after
-    List* files;                   // char*: what it writes
-    const FinishedFile* finished;  // or null
-};
-
 // The state of a plan that is nothing but one ColumnarScan for the whole query, or null.
 ColumnarScanState* WholeColumnarScan(PlanState* plan);
 
-// Runs the copy in the place of a node that was not executed yet, and tells the number of rows. False: state->engine.failure
-// says why not; the error is to be raised, or:
-bool CopyOnEngine(ColumnarScanState* state, const EngineCopy* copy, uint64* rows);
-// ...the node, when it is executed now, returns the row table's rows. ereports if it may not.
+// Makes a node that is to be executed for the first time return the row table's rows, because its engine query has failed.
+// ereports if it may not.
 void ContinueOnRowTable(ColumnarScanState* state);
-
-// The DuckDB plan of a node that is not executed, palloc'ed; or null and *why. Uploads no rows.
-char* ExplainOnEngine(ColumnarScanState* state, const char** why);
 
 // In explain.cc: the node's part of EXPLAIN, and the hook for what is said once a plan.
 void ExplainColumnarScan(CustomScanState* node, List* ancestors, ExplainState* es);

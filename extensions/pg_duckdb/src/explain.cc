@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // EXPLAIN of ColumnarScan: what the engine runs, what not and why, its own plan, and, with ANALYZE, what it did.
-#include "columnar_scan.h"
+#include "columnar_query.h"
 #include "lake_plan.h"
 #include "mirrors.h"
 #include "settings.h"

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "columnar_scan.h"
+#include "columnar_query.h"
 #include "lake_access.h"
 #include "lake_function.h"
 #include "lake_run.h"

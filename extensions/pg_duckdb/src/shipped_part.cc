@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "shipped_part.h"
 
-#include "columnar_scan.h"
+#include "columnar_query.h"
 #include "settings.h"
 
 extern "C" {
