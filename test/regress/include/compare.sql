@@ -36,3 +36,16 @@ BEGIN
     END LOOP;
     RAISE 'mirror does not become live';
 END $$;
+-- Transactions of this database that were decoded while they ran, and waiting until there are more: a test of streaming has streamed.
+CREATE FUNCTION streamed() RETURNS bigint LANGUAGE sql AS $$
+    SELECT s.stream_txns FROM pg_stat_replication_slots s JOIN pg_replication_slots r USING (slot_name)
+     WHERE r.database = current_database() AND slot_name ~ '^ivy_mooncake' $$;
+CREATE PROCEDURE wait_streamed(before bigint) LANGUAGE plpgsql AS $$
+BEGIN
+    FOR i IN 1..500 LOOP
+        IF streamed() > before THEN RETURN; END IF;
+        COMMIT;
+        PERFORM pg_sleep(0.02);
+    END LOOP;
+    RAISE 'no transaction was streamed';
+END $$;

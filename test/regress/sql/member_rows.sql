@@ -95,8 +95,10 @@ TRUNCATE p0;
 SELECT * FROM state();
 
 -- Large enough to be streamed while it runs
-SET logical_decoding_work_mem = '64kB';
+ALTER SYSTEM SET logical_decoding_work_mem = '64kB';
+SELECT pg_reload_conf();
 INSERT INTO p SELECT i, i % 20, 'v' || i, i / 7.0 FROM generate_series(1, 4000) i;
+SELECT streamed() AS before \gset
 CREATE TABLE big (LIKE p INCLUDING GENERATED);
 INSERT INTO big (id, d, v) SELECT i, 30, repeat('big', 20) FROM generate_series(1, 2500) i;
 BEGIN;
@@ -111,7 +113,10 @@ SAVEPOINT c;
 TRUNCATE big;
 ROLLBACK TO c;
 COMMIT;
+CALL wait_streamed(:before);
 SELECT * FROM state();
+ALTER SYSTEM RESET logical_decoding_work_mem;
+SELECT pg_reload_conf();
 
 -- Values that can't be stored come with a table
 CREATE TABLE odd (LIKE p INCLUDING GENERATED);
