@@ -125,7 +125,8 @@ std::string ControlSession::StatusJson() {
     status["memory_used"] = usage.memory_used;
     status["memory_limit"] = usage.memory_limit;
     status["temp_used"] = usage.temp_used;
-    return status.dump();
+    // Paths in messages may have any bytes.
+    return status.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace ivy::engine

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who may read a mirror: whoever may read its source, and whoever was given more on the mirror itself (mirror_access.h)."""
 
+import os
+
 import psycopg
 import pytest
 from conftest import error, plan, rows, wait_live
@@ -242,3 +244,21 @@ def test_procedures_are_for_owners(world):
     assert error(reader, "CALL mooncake.create_snapshot('sm')") == "42501"
     assert error(reader, "DROP TABLE sm") == "42501"
     assert error(reader, "BEGIN; LOCK TABLE sm IN ACCESS EXCLUSIVE MODE") == "42501"
+
+
+def test_errors_of_mirrors_are_for_their_readers(world):
+    """They may quote values."""
+    c, connect = world
+    reader, other = connect("reader"), connect("other")
+    c.execute("GRANT SELECT ON s TO reader; INSERT INTO s VALUES (100)")
+    folder = rows(c, "SELECT location FROM mooncake.columnstore_tables WHERE table_name = 'sm'")[0][0] + "/data"
+    os.chmod(folder, 0)
+    try:
+        assert error(c, "CALL mooncake.create_snapshot('sm')") == "42501"
+        for role, seen in ((reader, True), (other, False)):
+            assert rows(role, "SELECT error LIKE '%ermission%' FROM mooncake.mirror_status WHERE table_name = 'sm'") == [(seen or None,)]
+            status = rows(role, "SELECT mooncake.engine_status()")[0][0]
+            mirror, = [m for m in status["mirrors"] if m["name"] == "public.sm"]
+            assert ("ermission" in str(status)) == seen and ("flush_error" in mirror) == seen and mirror["state"] == "live"
+    finally:
+        os.chmod(folder, 0o700)

@@ -12,12 +12,16 @@ extern "C" {
 #include "utils/acl.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
+#include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/varlena.h"
 }
 
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <string_view>
 
 #include "catalog.h"
 #include "catalog_rows.h"
@@ -93,6 +97,45 @@ void CommandMirror(const char* command, FunctionCallInfo fcinfo) {
     Api().control(MyDatabaseId, command, mirror, end, 0);
 }
 
+// The OID of the mirror that a member of the status's "mirrors" tells of.
+Oid StatusMirror(JsonbContainer* status) {
+    const JsonbValue* id = getKeyJsonValueFromContainer(status, "id", strlen("id"), nullptr);
+    if (!id || id->type != jbvNumeric) return InvalidOid;
+    return DatumGetObjectId(DirectFunctionCall1(numeric_int8, NumericGetDatum(id->val.numeric)));
+}
+
+bool IsError(const JsonbValue& key) {
+    constexpr std::string_view kErrors[] = {"error", "flush_error", "optimize_error"};
+    const std::string_view name(key.val.string.val, static_cast<size_t>(key.val.string.len));
+    return std::find(std::begin(kErrors), std::end(kErrors), name) != std::end(kErrors);
+}
+
+bool MayRead(Oid mirror) {
+    bool is_missing = false;
+    return pg_class_aclcheck_ext(mirror, GetUserId(), ACL_SELECT, &is_missing) == ACLCHECK_OK;
+}
+
+// Copies a JSON container. Errors of mirrors may quote values: only who may read a mirror sees them.
+JsonbValue* CopyStatus(JsonbContainer* from, JsonbParseState** to) {
+    const Oid mirror = JsonContainerIsObject(from) ? StatusMirror(from) : InvalidOid;
+    const bool hide = OidIsValid(mirror) && !MayRead(mirror);
+    JsonbIterator* it = JsonbIteratorInit(from);
+    JsonbValue value;
+    JsonbValue* copy = nullptr;
+    bool hidden = false;
+    for (JsonbIteratorToken token; (token = JsonbIteratorNext(&it, &value, true)) != WJB_DONE;) {
+        if (token == WJB_KEY) hidden = hide && IsError(value);
+        if (hidden && (token == WJB_KEY || token == WJB_VALUE)) continue;
+        if ((token == WJB_VALUE || token == WJB_ELEM) && value.type == jbvBinary) {
+            copy = CopyStatus(value.val.binary.data, to);
+        } else {
+            const bool has_value = token == WJB_KEY || token == WJB_VALUE || token == WJB_ELEM;
+            copy = pushJsonbValue(to, token, has_value ? &value : nullptr);
+        }
+    }
+    return copy;
+}
+
 }  // namespace
 }  // namespace ivy::mooncake
 
@@ -124,13 +167,15 @@ Datum mooncake_bgworker_status(PG_FUNCTION_ARGS) {
     PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
-// The engine's "status" reply, or NULL if no engine runs.
+// The engine's "status" reply, as far as it is the user's to see, or NULL if no engine runs.
 PG_FUNCTION_INFO_V1(mooncake_engine_status);
 Datum mooncake_engine_status(PG_FUNCTION_ARGS) {
     using namespace ivy::mooncake;
     if (!SocketExists() || !EngineAnswers(0)) PG_RETURN_NULL();
     char* reply = Api().control(MyDatabaseId, "status", InvalidOid, 0, kStatusTimeoutMs);
-    PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(reply)));
+    Jsonb* status = DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(reply)));
+    JsonbParseState* state = nullptr;
+    PG_RETURN_JSONB_P(JsonbValueToJsonb(CopyStatus(&status->root, &state)));
 }
 
 // Publishes everything that has committed so far as an Iceberg snapshot.
