@@ -2,7 +2,7 @@
 """Every shippable signature over edge values: each expression is computed for all rows, or all pairs of rows, of a row
 table and of its mirror in one snapshot, and text form, type and errors must be equal.
 
-    signatures.py [--only TEXT] [--aggregates] [--zones] [--verbose]
+    signatures.py [--only TEXT] [--aggregates] [--zones] [--every] [--verbose]
 
 "wrong"    the mirror's answer differs, or it answers where the row table raises an error: never allowed.
 "refused"  the engine raised an error where the row table doesn't: Postgres would answer by itself, so only slow.
@@ -403,6 +403,7 @@ def main():
     parser.add_argument("--only", default="")
     parser.add_argument("--aggregates", action="store_true", help="only these and window functions")
     parser.add_argument("--zones", action="store_true", help="all time zones, not just one")
+    parser.add_argument("--every", action="store_true", help="each pair of rows that raises an error, not just each row in some pair")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     with Server(conf="jit = off\ntimezone = 'UTC'\nextra_float_digits = 3") as server, server.connect(autocommit=True) as c:
@@ -414,7 +415,7 @@ def main():
         c.execute("ANALYZE")
         c.execute("SET mooncake.fallback = off")
         c.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
-        runner = Runner(c, options.verbose)
+        runner = Runner(c, options.verbose, options.every)
         # IvorySQL's || depends on the session's mode (whether NULL counts as an empty string): Postgres evaluates it.
         ivorysql = c.execute("SELECT 1 FROM pg_settings WHERE name = 'ivorysql.compatible_mode'").fetchone()
         # So are formats with names that IvorySQL reads in its own way.
