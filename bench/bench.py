@@ -11,6 +11,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "test", "support"))
 from ivy_server import Server, compare, wait_live  # noqa: E402
+from equal_rows import bench_equal_rows  # noqa: E402
 from files import bench_files  # noqa: E402
 from pairs import DuckDb, in_turns  # noqa: E402
 
@@ -226,7 +227,8 @@ def bench_copy(server):
 
 
 BENCHMARKS = {"queries": bench_copy_and_queries, "ingest": bench_ingest, "freshness": bench_freshness, "connection": bench_connection,
-              "lake": bench_lake, "files": lambda server: bench_files(server, ROWS), "copy": bench_copy}
+              "lake": bench_lake, "files": lambda server: bench_files(server, ROWS), "copy": bench_copy,
+              "equal_rows": lambda server: bench_equal_rows(server, ROWS // 5)}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or BENCHMARKS:

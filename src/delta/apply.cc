@@ -44,18 +44,28 @@ class FetchedRows {
 
     Status Fetch(RowReader* reader, const std::string& path, const std::vector<size_t>& columns) {
         if (!reader) return Status::Internal("no reader for rows of files");
+        places_.assign(rows_.size(), Place{});
         size_t fetched = 0;
-        IVY_RETURN_IF_ERROR(reader->ReadRows(path, rows_, columns, [&](duckdb::DataChunk& chunk) -> Status {
-            if (chunk.size() == 0) return Status::Ok();
+        const auto take = [&](const int64_t* numbers, duckdb::DataChunk& chunk) -> Status {
             if (chunk.GetTypes() != types_) return Status::Internal("rows read from \"" + path + "\" have other types");
+            duckdb::SelectionVector wanted(chunk.size());
+            size_t count = 0;
+            for (size_t i = 0; i < chunk.size(); i++) {
+                const auto row = static_cast<uint64_t>(numbers[i]);
+                const auto found = std::lower_bound(rows_.begin(), rows_.end(), row);
+                if (found == rows_.end() || *found != row) continue;
+                places_[static_cast<size_t>(found - rows_.begin())] = {chunks_.size(), count};
+                wanted.set_index(count++, i);
+            }
+            if (count == 0) return Status::Ok();
             auto copy = std::make_unique<duckdb::DataChunk>();
-            copy->Initialize(duckdb::Allocator::DefaultAllocator(), types_, chunk.size());
-            chunk.Copy(*copy);
-            begins_.push_back(fetched);
+            copy->Initialize(duckdb::Allocator::DefaultAllocator(), types_, count);
+            chunk.Copy(*copy, wanted, count);
             chunks_.push_back(std::move(copy));
-            fetched += chunk.size();
+            fetched += count;
             return Status::Ok();
-        }));
+        };
+        IVY_RETURN_IF_ERROR(reader->ReadRows(path, rows_, columns, take));
         if (fetched == rows_.size()) return Status::Ok();
         return Status::Corrupt("\"" + path + "\" gave " + std::to_string(fetched) + " of " +
                                std::to_string(rows_.size()) + " rows");
@@ -63,27 +73,28 @@ class FetchedRows {
 
     // Where a row's values are: the columns that hold it and the position in them. REQUIRES: it was asked for.
     std::pair<std::vector<FlatColumn>, size_t> At(uint64_t row) const {
-        const auto [chunk, at] = Locate(row);
+        const Place place = Locate(row);
         std::vector<FlatColumn> columns;
-        for (const auto& vector : chunk->data) columns.push_back(FlatColumnOf(vector));
-        return {std::move(columns), at};
+        for (const auto& vector : chunks_[place.chunk]->data) columns.push_back(FlatColumnOf(vector));
+        return {std::move(columns), place.at};
     }
     std::pair<FlatColumn, size_t> At(uint64_t row, size_t column) const {
-        const auto [chunk, at] = Locate(row);
-        return {FlatColumnOf(chunk->data[column]), at};
+        const Place place = Locate(row);
+        return {FlatColumnOf(chunks_[place.chunk]->data[column]), place.at};
     }
 
   private:
-    std::pair<const duckdb::DataChunk*, size_t> Locate(uint64_t row) const {
-        const auto ordinal = static_cast<size_t>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin());
-        const auto chunk = std::upper_bound(begins_.begin(), begins_.end(), ordinal) - begins_.begin() - 1;
-        return {chunks_[static_cast<size_t>(chunk)].get(), ordinal - begins_[static_cast<size_t>(chunk)]};
+    struct Place {
+        size_t chunk = 0, at = 0;
+    };
+    const Place& Locate(uint64_t row) const {
+        return places_[static_cast<size_t>(std::lower_bound(rows_.begin(), rows_.end(), row) - rows_.begin())];
     }
 
     std::vector<uint64_t> rows_;
     duckdb::vector<duckdb::LogicalType> types_;
     std::vector<std::unique_ptr<duckdb::DataChunk>> chunks_;
-    std::vector<size_t> begins_;  // ordinal of each chunk's first row
+    std::vector<Place> places_;  // of each row
 };
 
 // One key of a message, as flat columns of one row.
@@ -110,33 +121,7 @@ class SingleKey {
 constexpr size_t kFewCandidates = 64;
 // How many rows of the delta are looked at in search of an old one among equals.
 constexpr size_t kEqualRowsTried = 16;
-// Leading deleted candidates of a hash that are worth remembering.
-constexpr uint64_t kWorthASkip = 16;
-
 }  // namespace
-
-// What one call of ApplyPart puts off to its end.
-struct TableImpl::Part {
-    std::vector<std::unique_ptr<ColumnChunkView>> keys;  // of the messages, for later comparison
-
-    // A key that several rows of files may have. Decided at the end: (file, row) of the one that is deleted.
-    struct Ambiguous {
-        const ColumnChunkView* keys;
-        size_t key_row;
-        uint64_t hash;
-        File* file = nullptr;
-        uint64_t row = 0;
-    };
-    std::vector<Ambiguous> ambiguous;
-
-    // A value to be copied from a row's previous version into its new one.
-    struct Unchanged {
-        uint64_t position;  // of the new version
-        size_t column;
-        RowAddress from;
-    };
-    std::vector<Unchanged> unchanged;
-};
 
 Status TableImpl::Apply(const std::vector<const Changes*>& changes, Xid xid, Lsn commit_lsn) {
     return Guarded([&]() -> Status {
@@ -249,7 +234,10 @@ Status TableImpl::ApplyOne(const Changes& changes, Part* part) {
                 for (size_t i = 0; i < count; i++) hot_.Prefetch(key_hashes[i]);
             }
             IVY_ASSIGN_OR_RETURN(old, FindOld(key_values, in_chunk, key_hashes[in_chunk], part));
-            if (old.kind == RowAddress::kAmbiguous) part->ambiguous.push_back({&keys, key, key_hashes[in_chunk]});
+            if (old.kind == RowAddress::kAmbiguous) {
+                part->ambiguous.push_back({&keys, key, key_hashes[in_chunk]});
+                if (key_is_row_) NoteAmbiguous(key_values, in_chunk, part);
+            }
             Delete(old, key_hashes[in_chunk]);
             key++;
         }
@@ -348,29 +336,6 @@ uint64_t TableImpl::FindHot(const std::vector<FlatColumn>& keys, size_t key_row,
     return oldest;
 }
 
-// Rows of a file that may have the hash and are not deleted, until "visit" returns false.
-template <typename Visit>
-Status TableImpl::VisitLiveRows(File* file, uint64_t hash, Visit&& visit) {
-    if (!file->segment->MayContain(hash)) return Status::Ok();
-    uint64_t skip = 0;
-    if (!file->skips.empty()) {
-        const auto known = file->skips.find(hash);
-        if (known != file->skips.end()) skip = known->second;
-    }
-    uint64_t leading = 0;
-    bool found = false;
-    IVY_RETURN_IF_ERROR(file->segment->Find(hash, skip, [&](uint64_t row) {
-        if (file->deleted.Contains(row)) {
-            leading += !found;
-            return true;
-        }
-        found = true;
-        return visit(row);
-    }));
-    if (leading >= kWorthASkip) file->skips[hash] = skip + leading;
-    return Status::Ok();
-}
-
 // The row that a delete or update means. In a key of some columns it is unique; rows of a keyless table may repeat, and
 // then one whose bits are equal is preferred to one that only compares as equal.
 Result<TableImpl::RowAddress> TableImpl::FindOld(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash,
@@ -379,6 +344,8 @@ Result<TableImpl::RowAddress> TableImpl::FindOld(const std::vector<FlatColumn>& 
     if (position != index::HotTable::kNone) return RowAddress{RowAddress::kDelta, position, nullptr};
     if (key_is_row_) {
         if (const auto known = KnownEqual(keys, key_row, hash)) return *known;
+        // Those of equal rows that are put off leave too few candidates for this one to be sure, however many it finds.
+        if (part->hashes.contains(hash)) return RowAddress{RowAddress::kAmbiguous, part->ambiguous.size(), nullptr};
     }
     const bool fenced = key_.HasOrdinal() && !keys[0].IsNull(key_row);
     const int64_t ordinal = fenced ? key_.Ordinal(keys[0], key_row) : 0;
@@ -437,34 +404,31 @@ void TableImpl::Truncate(uint64_t position, Part* part) {
     lookup_files_.clear();
     ForgetEqual();
     part->ambiguous.clear();
+    part->hashes.clear();
     part->unchanged.clear();
 }
 
 Status TableImpl::ResolveAmbiguous(Part* part) {
     if (part->ambiguous.empty()) return Status::Ok();
-    std::unordered_map<uint64_t, std::vector<size_t>> by_hash;  // ordinals in part->ambiguous
-    for (size_t i = 0; i < part->ambiguous.size(); i++) by_hash[part->ambiguous[i].hash].push_back(i);
-    std::vector<size_t> open(part->ambiguous.size());
+    std::vector<size_t> open(part->ambiguous.size());  // ordinals in part->ambiguous
     for (size_t i = 0; i < open.size(); i++) open[i] = i;
+    if (key_is_row_) IVY_RETURN_IF_ERROR(ResolveEqual(part, &open));
+    std::unordered_map<uint64_t, size_t> deletes;  // of each hash
+    for (const size_t i : open) deletes[part->ambiguous[i].hash]++;
 
-    // First with a few candidates more than there are deletes of a hash, then, if collisions left some out, with all. Equal
-    // rows are expected to be equal: for them no more are read at first than are needed, each perhaps from another file.
-    constexpr size_t kMore[] = {0, kFewCandidates, SIZE_MAX};
-    for (size_t stage = key_is_row_ ? 0 : 1; stage < std::size(kMore); stage++) {
-        const size_t more = kMore[stage];
+    // First with a few candidates more than there are deletes of a hash, then, if collisions left some out, with all.
+    for (const size_t more : {key_is_row_ ? SIZE_MAX : kFewCandidates, SIZE_MAX}) {
+        if (open.empty()) break;
         std::unordered_map<uint64_t, std::vector<std::pair<File*, uint64_t>>> candidates;
         std::map<File*, std::vector<uint64_t>> rows;
         for (const size_t i : open) {
             const uint64_t hash = part->ambiguous[i].hash;
             const auto [entry, added] = candidates.try_emplace(hash);
             if (!added) continue;
-            const size_t enough = more == SIZE_MAX ? SIZE_MAX : by_hash[hash].size() + more;
-            // Of a file that is read anyway, some more for the deletes to come.
-            const size_t limit = key_is_row_ && enough != SIZE_MAX ? enough + kFewCandidates : enough;
+            const size_t enough = more == SIZE_MAX ? SIZE_MAX : deletes[hash] + more;
             for (const FilePtr& file : lookup_files_) {
-                if (entry->second.size() >= enough) break;
                 IVY_RETURN_IF_ERROR(VisitLiveRows(file.get(), hash, [&](uint64_t row) {
-                    if (entry->second.size() == limit) return false;
+                    if (entry->second.size() >= enough) return false;
                     entry->second.push_back({file.get(), row});
                     rows[file.get()].push_back(row);
                     return true;
@@ -477,44 +441,24 @@ Status TableImpl::ResolveAmbiguous(Part* part) {
             IVY_RETURN_IF_ERROR(read.Fetch(options_.row_reader, file->path, key_columns_));
         }
         std::vector<size_t> unresolved;
-        std::unordered_map<uint64_t, size_t> firsts;  // by hash: candidates before it are taken
         for (const size_t i : open) {
             Part::Ambiguous& one = part->ambiguous[i];
             const SingleKey key(*one.keys, one.key_row);
             IVY_RETURN_IF_ERROR(key.status());
-            const auto& choices = candidates[one.hash];
-            size_t& first = firsts[one.hash];
-            while (first < choices.size() && choices[first].first->deleted.Contains(choices[first].second)) first++;
-            const auto take = [&](bool exact) {
-                for (size_t c = first; c < choices.size(); c++) {
-                    const auto& [file, row] = choices[c];
-                    if (file->deleted.Contains(row)) continue;
-                    const auto [values, at] = fetched.at(file).At(row);
-                    if (!key_.Equal(values, at, key.columns(), 0, exact)) continue;
-                    one.file = file;
-                    one.row = row;
-                    Delete({RowAddress::kFile, row, file}, one.hash);
-                    return true;
-                }
-                return false;
-            };
-            // Of equal rows the one with the same bits (0 and -0 are equal), wherever it is.
-            const bool taken = key_is_row_ ? take(true) || (more == SIZE_MAX && take(false)) : take(false);
-            if (!taken) unresolved.push_back(i);
-            if (!key_is_row_ || i != by_hash[one.hash].back()) continue;
-            std::vector<std::pair<uint32_t, uint64_t>> equal;
-            for (size_t c = first; c < choices.size(); c++) {
-                const auto& [file, row] = choices[c];
+            for (const auto& [file, row] : candidates[one.hash]) {
                 if (file->deleted.Contains(row)) continue;
                 const auto [values, at] = fetched.at(file).At(row);
-                if (key_.Equal(values, at, key.columns(), 0, true)) equal.emplace_back(file->slot, row);
+                if (!key_.Equal(values, at, key.columns(), 0, false)) continue;
+                one.file = file;
+                one.row = row;
+                Delete({RowAddress::kFile, row, file}, one.hash);
+                break;
             }
-            NoteEqual(one.hash, key_.Bytes(key.columns(), 0), std::move(equal));
+            if (!one.file) unresolved.push_back(i);
         }
         open = std::move(unresolved);
-        if (open.empty()) return Status::Ok();
     }
-    return Status::Corrupt("row to delete is not in the mirror");
+    return open.empty() ? Status::Ok() : Status::Corrupt("row to delete is not in the mirror");
 }
 
 // Files are read first. A value that comes from the delta may itself be one of those, hence the order.

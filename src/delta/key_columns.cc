@@ -42,6 +42,12 @@ double Canonical(T value) {
     return value == 0 ? 0.0 : static_cast<double>(value);
 }
 
+// Bits of NaNs don't matter.
+template <typename T>
+T OneNan(T value) {
+    return std::isnan(value) ? std::numeric_limits<T>::quiet_NaN() : value;
+}
+
 uint64_t HashDouble(double value) {
     int64_t bits;
     std::memcpy(&bits, &value, sizeof bits);
@@ -172,22 +178,26 @@ bool KeyColumns::Equal(const std::vector<FlatColumn>& left, size_t left_row, con
     return true;
 }
 
-std::string KeyColumns::Bytes(const std::vector<FlatColumn>& columns, size_t row) const {
-    std::string bytes;
+void KeyColumns::AppendBytes(const std::vector<FlatColumn>& columns, size_t row, std::string* out) const {
+    const auto append = [&](const auto& value) { out->append(reinterpret_cast<const char*>(&value), sizeof value); };
     for (size_t c = 0; c < types_.size(); c++) {
         const bool null = columns[c].IsNull(row);
-        bytes.push_back(null ? 0 : 1);
+        out->push_back(null ? 0 : 1);
         if (null) continue;
-        const uint8_t* value = columns[c].data + row * widths_[c];
-        if (!types_[c].IsVariable()) {
-            bytes.append(reinterpret_cast<const char*>(value), widths_[c]);
-            continue;
+        const uint8_t* data = columns[c].data;
+        switch (types_[c].kind) {
+            case TypeKind::kFloat: append(OneNan(Load<float>(data, row))); break;
+            case TypeKind::kDouble: append(OneNan(Load<double>(data, row))); break;
+            case TypeKind::kText:
+            case TypeKind::kBytes: {
+                const auto value = Load<string_t>(data, row);
+                append(uint64_t{value.GetSize()});
+                out->append(value.GetData(), value.GetSize());
+                break;
+            }
+            default: out->append(reinterpret_cast<const char*>(data + row * widths_[c]), widths_[c]);
         }
-        const auto& text = *reinterpret_cast<const duckdb::string_t*>(value);
-        bytes.append(std::to_string(text.GetSize())).push_back(':');
-        bytes.append(text.GetData(), text.GetSize());
     }
-    return bytes;
 }
 
 int64_t KeyColumns::Ordinal(const FlatColumn& column, size_t row) const {

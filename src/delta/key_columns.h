@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "duckdb/common/types/data_chunk.hpp"
@@ -43,8 +44,8 @@ class KeyColumns {
     bool Equal(const std::vector<FlatColumn>& left, size_t left_row, const std::vector<FlatColumn>& right,
                size_t right_row, bool exact) const;
 
-    // A key as bytes: the same for keys that are exactly equal (but for NaNs with other bits), others for all others.
-    std::string Bytes(const std::vector<FlatColumn>& columns, size_t row) const;
+    // Appends a key as bytes: the same for keys that are exactly equal, others for all others.
+    void AppendBytes(const std::vector<FlatColumn>& columns, size_t row, std::string* out) const;
 
     // Whether the key is a single column whose order a 64-bit integer can keep, so that Ordinal may be called. The
     // values of wider types are clamped or cut, which keeps a range of them valid.

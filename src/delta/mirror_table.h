@@ -45,11 +45,16 @@ struct NewFile {
 class RowReader {
   public:
     virtual ~RowReader() = default;
+    // Rows that lie together in a file, which cost about as much to read as a few of them.
+    static constexpr uint64_t kBlockRows = 122880;
+
+    // Takes rows: their numbers in the file, and their values in flat vectors.
+    using Sink = std::function<Status(const int64_t* numbers, duckdb::DataChunk&)>;
     // Gives columns "columns" (ordinals into the mirror's columns, with the DuckDB types of ToDuckType) of rows "rows"
-    // (row numbers in the file, ascending, each once) to "sink", in order, in chunks of any size; stops at its error.
+    // (row numbers in the file, ascending, each once) to "sink", in any order, in chunks of any size but 0; stops at its error.
+    // Other rows of the file, which had to be read anyway, may be among them.
     virtual Status ReadRows(const std::string& path, const std::vector<uint64_t>& rows,
-                            const std::vector<size_t>& columns,
-                            const std::function<Status(duckdb::DataChunk&)>& sink) = 0;
+                            const std::vector<size_t>& columns, const Sink& sink) = 0;
 };
 
 // What one flush takes: a prefix of the applied transactions.

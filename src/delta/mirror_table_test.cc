@@ -183,6 +183,46 @@ TEST_F(TableTest, EqualRowsOfAKeylessTable) {
     EXPECT_FALSE(Apply({Delete(3)}, 502, 502).ok());
 }
 
+// What was read for one delete serves many.
+TEST_F(TableTest, DeletesOfEqualRowsReadLittle) {
+    key_ = {0, 1, 2, 3};
+    constexpr int64_t kKinds = 50;
+    for (const bool collide : {false, true}) {
+        hash_mask_ = collide ? 7 : ~uint64_t{0};
+        published_ = {};
+        Open();
+        const int64_t rows = collide ? 3000 : 300000;  // in three blocks
+        std::vector<Op> ops;
+        for (int64_t i = 0; i < rows; i++) ops.push_back(Insert(i % kKinds, i % 3 ? "n" : "not n"));
+        ASSERT_OK(Apply(ops, 10, 100));
+        Flush(11);
+        files_.reads = 0;
+        std::map<Row, int64_t> expected;
+        for (const Op& op : ops) expected[op.new_row]++;
+        const Xid end = 11 + static_cast<Xid>(rows / 100);
+        for (Xid xid = 11; xid < end; xid++) {  // of one row each
+            const Row row = ops[xid * 7919 % ops.size()].new_row;
+            ASSERT_OK(Apply({{RowOp::kDelete, row, {}, {}}}, xid, 90 + xid));
+            expected[row]--;
+        }
+        EXPECT_LE(files_.reads.load(), collide ? 100 : 3);
+        files_.reads = 0;
+        std::vector<Op> deletes;  // and of many
+        for (size_t i = 0; i < ops.size() / 2; i++) {
+            int64_t& left = expected[ops[i].new_row];
+            if (left == 0) continue;
+            left--;
+            deletes.push_back({RowOp::kDelete, ops[i].new_row, {}, {}});
+        }
+        ASSERT_OK(Apply(deletes, end, 90 + end));
+        EXPECT_LE(files_.reads.load(), 2);
+        std::map<Row, int64_t> left;
+        for (const Row& row : Rows(SeesBelow(end + 1))) left[row]++;
+        for (const auto& [row, count] : expected) EXPECT_EQ(left[row], count) << row.id;
+        EXPECT_FALSE(Apply({{RowOp::kDelete, {kKinds, "n", "note", 1}, {}, {}}}, end + 1, 91 + end).ok());
+    }
+}
+
 TEST_F(TableTest, AnEqualRowIsNoSubstituteForAnUnseenOne) {
     key_ = {0, 1, 2, 3};
     Open();
@@ -346,7 +386,8 @@ TEST_F(TableTest, ALostIndexIsNoticedAndRebuiltEqually) {
     IndexBuilder builder = again->MakeIndexBuilder();
     std::vector<uint64_t> all(3000);
     for (size_t i = 0; i < all.size(); i++) all[i] = i;
-    ASSERT_OK(files_.ReadRows(published_.files[0].path, all, again->key_columns(), [&](duckdb::DataChunk& keys) {
+    files_.in_order = true;
+    ASSERT_OK(files_.ReadRows(published_.files[0].path, all, again->key_columns(), [&](const int64_t*, auto& keys) {
         builder.Add(keys);
         return Status::Ok();
     }));
@@ -406,6 +447,10 @@ TEST(KeyColumns, EqualityIsByValue) {
         key.Hash(right, 0, 1, hashes + 1);
         EXPECT_EQ(key.Equal(left, 0, right, 0, false), equal);
         EXPECT_EQ(key.Equal(left, 0, right, 0, true), exactly);
+        std::string bytes[2];
+        key.AppendBytes(left, 0, &bytes[0]);
+        key.AppendBytes(right, 0, &bytes[1]);
+        EXPECT_EQ(bytes[0] == bytes[1], exactly);
         EXPECT_EQ(hashes[0] == hashes[1], equal);
     };
     const double nan = std::numeric_limits<double>::quiet_NaN();

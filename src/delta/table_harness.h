@@ -101,9 +101,14 @@ inline Changes Message(const std::vector<Op>& ops, const std::vector<size_t>& ke
 // Data files that are vectors. Thread-safe.
 class MemoryFiles final : public RowReader {
   public:
-    Status ReadRows(const std::string& path, const std::vector<uint64_t>& rows, const std::vector<size_t>& columns,
-                    const std::function<Status(duckdb::DataChunk&)>& sink) override {
+    Status ReadRows(const std::string& path, const std::vector<uint64_t>& wanted, const std::vector<size_t>& columns,
+                    const Sink& sink) override {
         reads++;
+        std::vector<uint64_t> rows = wanted;
+        if (!in_order) {  // backwards, and with a row that nobody wants: both is allowed
+            std::reverse(rows.begin(), rows.end());
+            if (wanted[0] > 0) rows.push_back(wanted[0] - 1);
+        }
         const std::vector<Row> content = Get(path);
         duckdb::vector<duckdb::LogicalType> types;
         for (const size_t column : columns) types.push_back(ToDuckType(Types()[column]));
@@ -124,7 +129,9 @@ class MemoryFiles final : public RowReader {
             duckdb::DataChunk chunk;
             chunk.Initialize(duckdb::Allocator::DefaultAllocator(), types);
             IVY_RETURN_IF_ERROR(ChunkFromView(view, 0, count, &chunk));
-            IVY_RETURN_IF_ERROR(sink(chunk));
+            std::vector<int64_t> numbers(rows.begin() + static_cast<ptrdiff_t>(done),
+                                         rows.begin() + static_cast<ptrdiff_t>(done + count));
+            IVY_RETURN_IF_ERROR(sink(numbers.data(), chunk));
             done += count;
         }
         return Status::Ok();
@@ -140,6 +147,7 @@ class MemoryFiles final : public RowReader {
     }
 
     std::atomic<int> reads{0};
+    bool in_order = false;
 
   private:
     std::mutex mutex_;

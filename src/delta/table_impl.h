@@ -20,7 +20,9 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "delta/deleted_rows.h"
 #include "delta/delta_chunk.h"
@@ -86,6 +88,9 @@ class TableImpl final : public MirrorTable {
         auto operator<=>(const Substitute&) const = default;
     };
 
+    // Leading deleted candidates of a hash that are worth remembering.
+    static constexpr uint64_t kWorthASkip = 16;
+
     // A delete in the log.
     static constexpr uint32_t kDeltaSlot = UINT32_MAX;
     struct DeleteRecord {
@@ -104,9 +109,9 @@ class TableImpl final : public MirrorTable {
     };
 
     // Rows of files that are known, because they were read, to be exactly equal to a row: in tables whose rows may repeat, the
-    // next delete of such a row need not read a file again.
+    // next delete of such a row need not read a file again. See equal_rows.cc.
     struct EqualRows {
-        std::string key;                                  // KeyColumns::Bytes
+        std::string key;                                  // KeyColumns::AppendBytes
         std::vector<std::pair<uint32_t, uint64_t>> rows;  // slot and row
     };
 
@@ -117,7 +122,37 @@ class TableImpl final : public MirrorTable {
         File* file = nullptr;  // kFile
     };
 
-    struct Part;  // of a transaction; see apply.cc
+    // What one call of ApplyPart puts off to its end.
+    struct Part {
+        std::vector<std::unique_ptr<ColumnChunkView>> keys;  // of the messages, for later comparison
+
+        // A key that several rows of files may have. Decided at the end: (file, row) of the one that is deleted.
+        struct Ambiguous {
+            const ColumnChunkView* keys;
+            size_t key_row;
+            uint64_t hash;
+            std::string bytes = {};  // KeyColumns::AppendBytes, where rows may repeat
+            File* file = nullptr;
+            uint64_t row = 0;
+        };
+        std::vector<Ambiguous> ambiguous;
+        // Where rows may repeat: their hashes and, while they are resolved, rows of one hash that are looked for.
+        std::unordered_set<uint64_t> hashes;
+        struct Wanted {
+            std::string key;              // KeyColumns::AppendBytes
+            std::vector<size_t> deletes;  // ordinals in "ambiguous"
+        };
+        std::unordered_map<uint64_t, std::vector<Wanted>> wanted;
+
+        // A value to be copied from a row's previous version into its new one.
+        struct Unchanged {
+            uint64_t position;  // of the new version
+            size_t column;
+            RowAddress from;
+        };
+        std::vector<Unchanged> unchanged;
+    };
+    struct EqualRead;  // what is read for deletes of equal rows; see equal_rows.cc
 
     // The cut between BeginFlush and its end. Made holding both mutexes, then the flusher's own.
     struct CutChunk {
@@ -149,8 +184,28 @@ class TableImpl final : public MirrorTable {
     void HashRows(uint64_t begin, uint64_t end, std::vector<uint64_t>* hashes) const;
     Result<RowAddress> FindOld(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash, Part* part);
     uint64_t FindHot(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash, bool exact) const;
+    // Rows of a file that may have the hash and are not deleted, in ascending order, until "visit" returns false.
     template <typename Visit>
-    Status VisitLiveRows(File* file, uint64_t hash, Visit&& visit);
+    Status VisitLiveRows(File* file, uint64_t hash, Visit&& visit) {
+        if (!file->segment->MayContain(hash)) return Status::Ok();
+        uint64_t skip = 0;
+        if (!file->skips.empty()) {
+            const auto known = file->skips.find(hash);
+            if (known != file->skips.end()) skip = known->second;
+        }
+        uint64_t leading = 0;
+        bool found = false;
+        IVY_RETURN_IF_ERROR(file->segment->Find(hash, skip, [&](uint64_t row) {
+            if (file->deleted.Contains(row)) {
+                leading += !found;
+                return true;
+            }
+            found = true;
+            return visit(row);
+        }));
+        if (leading >= kWorthASkip) file->skips[hash] = skip + leading;
+        return Status::Ok();
+    }
     void Delete(const RowAddress& address, uint64_t hash);
     void Forget(uint32_t slot);
     void NoteSubstitute(uint64_t position);
@@ -163,7 +218,12 @@ class TableImpl final : public MirrorTable {
 
     // --- equal_rows.cc ---
     std::optional<RowAddress> KnownEqual(const std::vector<FlatColumn>& keys, size_t key_row, uint64_t hash);
-    void NoteEqual(uint64_t hash, std::string key, std::vector<std::pair<uint32_t, uint64_t>> rows);
+    void NoteAmbiguous(const std::vector<FlatColumn>& keys, size_t key_row, Part* part);
+    Status ResolveEqual(Part* part, std::vector<size_t>* open);
+    Status PlanEqual(uint64_t hash, size_t needed, std::map<uint32_t, EqualRead>* reads);
+    Status ReadEqual(File* file, EqualRead* read, Part* part);
+    bool TakeWanted(const std::string& key, std::vector<Part::Wanted>* wanted, File* file, uint64_t row, Part* part);
+    void NoteEqual(uint64_t hash, const std::string& key, uint32_t slot, uint64_t row);
     void ForgetEqual();
 
     // --- flush.cc ---
@@ -192,12 +252,13 @@ class TableImpl final : public MirrorTable {
 
     // --- apply_mutex_ ---
     index::HotTable hot_;
-    std::deque<DeleteRecord> deletes_;                    // of unflushed transactions and the staged one
-    uint64_t deletes_begin_ = 0;                          // ordinal of its first
-    std::vector<FilePtr> lookup_files_;                   // in which rows to delete are looked for
-    std::unordered_map<uint64_t, EqualRows> equal_rows_;  // by hash
-    size_t equal_rows_count_ = 0;
-    uint64_t end_ = 0;  // position of the next row
+    std::deque<DeleteRecord> deletes_;                      // of unflushed transactions and the staged one
+    uint64_t deletes_begin_ = 0;                            // ordinal of its first
+    std::vector<FilePtr> lookup_files_;                     // in which rows to delete are looked for
+    std::unordered_map<uint64_t, EqualRows> equal_rows_;    // by hash
+    size_t equal_bytes_ = 0;                                // that they take, about
+    std::set<std::pair<uint32_t, uint64_t>> equal_blocks_;  // slot and block, of which all rows were noted
+    uint64_t end_ = 0;                                      // position of the next row
     Staged staged_;
     Lsn last_lsn_ = kInvalidLsn;
     duckdb::DataChunk key_chunk_;            // scratch

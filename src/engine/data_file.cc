@@ -18,6 +18,7 @@ namespace ivy::engine {
 namespace {
 
 constexpr size_t kRowsOfOneQuery = 2000;
+constexpr size_t kRowsForOne = 64;           // that are read rather than naming each that is wanted
 constexpr int64_t kRowsOfPart = 4 * 122880;  // row groups of ParquetWriter
 constexpr uint64_t kGuessedCompression = 3;  // of Parquet files against the bytes of values
 
@@ -68,7 +69,7 @@ std::string SelectFrom(const std::string& path, const std::vector<MirrorColumn>&
            schema + "}, file_row_number = true)";
 }
 
-// Gives the chunks of a query of SelectFrom without their last column.
+// Gives the chunks of a query of SelectFrom.
 Status Run(Instance& instance, const std::string& path, const std::string& sql,
            const std::function<Status(duckdb::DataChunk&)>& take) {
     try {
@@ -81,7 +82,6 @@ Status Run(Instance& instance, const std::string& path, const std::string& sql,
             if (stream.HasError()) return Status(ErrorFromDuck(stream.GetErrorObject()));
             if (!chunk) return Status::Ok();
             if (chunk->size() == 0) continue;
-            chunk->data.pop_back();
             IVY_RETURN_IF_ERROR(take(*chunk));
         }
     } catch (const std::exception& exception) {
@@ -218,6 +218,7 @@ Status DataFileReader::Scan(const std::string& path, const std::vector<MirrorCol
     const std::string sql = SelectFrom(path, columns) + " ORDER BY file_row_number";
     uint64_t row = 0;
     return Run(instance_, path, sql, [&](duckdb::DataChunk& chunk) -> Status {
+        chunk.data.pop_back();
         const uint64_t first = row;
         row += chunk.size();
         return take(first, chunk);
@@ -233,6 +234,7 @@ Status DataFileReader::ScanInParts(const std::string& path, int64_t rows, const 
                                 " AND " + std::to_string(std::min(begin + kRowsOfPart, rows) - 1) +
                                 " ORDER BY file_row_number";
         IVY_RETURN_IF_ERROR(Run(instance_, path, sql, [&](duckdb::DataChunk& chunk) -> Status {
+            chunk.data.pop_back();
             const uint64_t first = row;
             row += chunk.size();
             return take(first, chunk);
@@ -257,31 +259,42 @@ Status DataFileReader::RebuildIndex(const std::string& path, int64_t rows, const
     return builder.Finish(index_path);
 }
 
+// Where many rows of a block are wanted, all between them are read: a list of thousands of numbers costs more.
 Status MirrorRowReader::ReadRows(const std::string& path, const std::vector<uint64_t>& rows,
-                                 const std::vector<size_t>& columns,
-                                 const std::function<Status(duckdb::DataChunk&)>& sink) {
+                                 const std::vector<size_t>& columns, const Sink& sink) {
     std::vector<MirrorColumn> wanted;
     for (const size_t ordinal : columns) wanted.push_back(columns_.at(ordinal));
     const std::string select = SelectFrom(path, wanted);
-    size_t found = 0;
     for (size_t begin = 0; begin < rows.size();) {
-        const size_t end = std::min(rows.size(), begin + kRowsOfOneQuery);
+        size_t end = begin + 1;
+        while (end < rows.size() && rows[end] - rows[begin] < kBlockRows) end++;
+        const bool all = (end - begin) * kRowsForOne > rows[end - 1] - rows[begin];
+        if (!all) end = std::min(rows.size(), begin + kRowsOfOneQuery);
         std::string sql = select + " WHERE file_row_number BETWEEN " + std::to_string(rows[begin]) + " AND " +
                           std::to_string(rows[end - 1]);
-        if (rows[end - 1] - rows[begin] != end - 1 - begin) {
+        if (!all) {
             sql += " AND file_row_number IN (";
             for (size_t i = begin; i < end; i++) sql += (i == begin ? "" : ", ") + std::to_string(rows[i]);
             sql += ")";
         }
-        IVY_RETURN_IF_ERROR(Run(instance_, path, sql + " ORDER BY file_row_number", [&](duckdb::DataChunk& chunk) {
-            found += chunk.size();
-            return sink(chunk);
+        size_t found = 0;
+        IVY_RETURN_IF_ERROR(Run(instance_, path, sql, [&](duckdb::DataChunk& chunk) {
+            chunk.Flatten();
+            const auto* numbers = duckdb::FlatVector::GetData<int64_t>(chunk.data.back());
+            for (size_t i = 0; i < chunk.size(); i++) {
+                found +=
+                    std::binary_search(rows.begin() + static_cast<ptrdiff_t>(begin),
+                                       rows.begin() + static_cast<ptrdiff_t>(end), static_cast<uint64_t>(numbers[i]));
+            }
+            const duckdb::Vector kept = std::move(chunk.data.back());
+            chunk.data.pop_back();
+            return sink(numbers, chunk);
         }));
+        if (found != end - begin) {
+            return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(found) + " of " +
+                                   std::to_string(end - begin) + " rows looked for");
+        }
         begin = end;
-    }
-    if (found != rows.size()) {
-        return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(found) + " of " +
-                               std::to_string(rows.size()) + " rows looked for");
     }
     return Status::Ok();
 }

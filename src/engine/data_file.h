@@ -95,7 +95,7 @@ class MirrorRowReader : public delta::RowReader {
     MirrorRowReader(Instance& instance, std::vector<MirrorColumn> columns)
         : instance_(instance), columns_(std::move(columns)) {}
     Status ReadRows(const std::string& path, const std::vector<uint64_t>& rows, const std::vector<size_t>& columns,
-                    const std::function<Status(duckdb::DataChunk&)>& sink) override;
+                    const Sink& sink) override;
 
   private:
     Instance& instance_;
