@@ -8,6 +8,7 @@
 #include "pg/guard.h"
 
 extern "C" {
+#include "access/detoast.h"
 #include "varatt.h"
 }
 
@@ -18,6 +19,14 @@ namespace {
 // A value of which the WAL says only that it did not change. Values that did are made whole by the reorder buffer.
 bool IsUnchanged(Form_pg_attribute attribute, Datum value) {
     return attribute->attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(value));
+}
+
+// A value to convert. One that the reorder buffer has put together lies behind a pointer, and would be copied to be read.
+Datum Resolved(Form_pg_attribute attribute, Datum value) {
+    if (attribute->attlen != -1 || !VARATT_IS_EXTERNAL_INDIRECT(DatumGetPointer(value))) return value;
+    varatt_indirect indirect;
+    VARATT_EXTERNAL_GET_POINTER(indirect, DatumGetPointer(value));
+    return PointerGetDatum(indirect.pointer);
 }
 
 }  // namespace
@@ -53,7 +62,8 @@ void ChangeBuilder::WriteRow(RowLayout* layout, bool may_be_unchanged) {
             });
             continue;
         }
-        if (!column->writer.write(&column->writer, value, &out)) {
+        const Datum resolved = Resolved(TupleDescAttr(layout->descriptor, index), value);
+        if (!column->writer.write(&column->writer, resolved, &out)) {
             pg::Guard([&] {
                 const auto id = static_cast<uint32_t>(column->id);
                 auto& inexact = changes_.inexact;
@@ -151,11 +161,13 @@ void ChangeBuilder::Send(EngineLink* link, Oid mirror) {
         changes_.mirror = mirror;
         ByteWriter rows, keys;
         rows_.Write(&rows);
+        rows_.Clear();
         keys_.Write(&keys);
+        keys_.Clear();
         changes_.rows = rows.Take();
         changes_.keys = keys.Take();
     });
-    link->Queue(MessageType::kChanges, changes_);
+    link->QueueChanges(&changes_);
     Clear();
 }
 

@@ -121,8 +121,7 @@ void AppendRow(RowLayout* layout, const TupleTableSlot* slot) {
 void SendRows() {
     if (copy->rows.rows() == 0) return;
     FaultPoint("copy-chunk");
-    copy->link->QueueChunk(copy->rows);
-    copy->rows.Clear();
+    copy->link->QueueChunk(&copy->rows);
     TakeAnswer();
 }
 

@@ -51,11 +51,22 @@ void EngineLink::Queue(MessageType type) {
     Push();
 }
 
-void EngineLink::QueueChunk(const ColumnChunkBuilder& chunk) {
+void EngineLink::QueueChunk(ColumnChunkBuilder* chunk) {
     pg::Guard([&] {
         ByteWriter payload;
-        chunk.Write(&payload);
+        chunk->Write(&payload);
+        chunk->Clear();
         AppendFrame(static_cast<uint8_t>(MessageType::kChunk), payload.bytes(), &out_);
+    });
+    Push();
+}
+
+void EngineLink::QueueChanges(Changes* changes) {
+    pg::Guard([&] {
+        ByteWriter payload;
+        changes->Write(&payload);
+        changes->rows = changes->keys = Bytes();
+        AppendFrame(static_cast<uint8_t>(MessageType::kChanges), payload.bytes(), &out_);
     });
     Push();
 }

@@ -36,7 +36,9 @@ class EngineLink {
         Push();
     }
     void Queue(MessageType type);  // a message without payload
-    void QueueChunk(const ColumnChunkBuilder& chunk);
+    // The same for what may be a gigabyte: never held more than twice, and taken out of the argument, which is then empty.
+    void QueueChunk(ColumnChunkBuilder* chunk);
+    void QueueChanges(Changes* changes);
 
     // Sends what the socket takes now. Nothing() == false afterwards means that the rest waits for the engine.
     void Flush();

@@ -29,7 +29,7 @@ Status CaptureSession::Serve() {
     }
 }
 
-Status CaptureSession::Handle(const Frame& frame) {
+Status CaptureSession::Handle(Frame& frame) {
     switch (static_cast<MessageType>(frame.type)) {
         case MessageType::kMirrorOpen: {
             IVY_ASSIGN_OR_RETURN(const MirrorOpen open, MirrorOpen::Read(frame));
@@ -51,6 +51,7 @@ Status CaptureSession::Handle(const Frame& frame) {
         }
         case MessageType::kChanges: {
             IVY_ASSIGN_OR_RETURN(Changes changes, Changes::Read(frame));
+            frame.payload = Bytes();  // a row may be a gigabyte
             if (open_.contains(changes.mirror)) stage_.Add(std::move(changes));
             return Status::Ok();
         }

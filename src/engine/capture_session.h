@@ -28,7 +28,7 @@ class CaptureSession {
     Status Serve();
 
   private:
-    Status Handle(const Frame& frame);
+    Status Handle(Frame& frame);
     void TakeSettings(const FlushSettings& settings);
     Status Open(const MirrorOpen& open);
     void Close(const MirrorClose& close);

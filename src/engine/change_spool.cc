@@ -138,8 +138,14 @@ Status ChangeSpool::ForEachSpilled(const std::function<Status(Changes)>& take) c
             const uint32_t size = in.U32();
             const uint8_t* from = in.Raw(size);
             if (!from) return Status::Corrupt("a temporary file is damaged");
-            frame.payload.assign(from, from + size);
+            if (size == bytes.size() - sizeof size) {  // alone in its extent, and perhaps huge: not copied
+                frame.payload = std::move(bytes);
+                frame.payload.erase(frame.payload.begin(), frame.payload.begin() + sizeof size);
+            } else {
+                frame.payload.assign(from, from + size);
+            }
             IVY_ASSIGN_OR_RETURN(Changes changes, Changes::Read(frame));
+            frame.payload = Bytes();
             if (!aborted_.contains(changes.subxid)) IVY_RETURN_IF_ERROR(take(std::move(changes)));
         }
     }

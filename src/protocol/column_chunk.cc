@@ -12,6 +12,10 @@
 
 namespace ivy {
 
+namespace {
+constexpr size_t kKeepCapacity = 4 << 20;  // bytes of a column's variable values
+}  // namespace
+
 size_t ColumnType::FixedWidth() const {
     switch (kind) {
         case TypeKind::kBool: return 1;
@@ -119,6 +123,8 @@ void ColumnBuilder::Clear() {
     validity_.clear();
     fixed_.clear();
     data_.clear();
+    // Memory for the next chunk is worth keeping, that of one huge value is not.
+    if (data_.capacity() > kKeepCapacity) data_ = Bytes();
 }
 
 void ColumnBuilder::Write(ByteWriter* out) const {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Frames: assembling and parsing. The buffer grows with what has arrived, never by a length that was only promised.
+// Frames: assembling and parsing. The buffer grows with what has arrived, never by a length that was only promised, and not
+// beyond the frame's end: a frame may be a gigabyte. One that has the buffer to itself is given out with it, not copied.
 #include "protocol/frame.h"
 
 #include <algorithm>
@@ -9,6 +10,15 @@ namespace ivy {
 namespace {
 constexpr size_t kHeader = 4;
 constexpr size_t kReadSize = 64 * 1024;
+constexpr size_t kHuge = 16 * kReadSize;  // bytes that should not be paid for any longer than needed
+
+// The size that a frame at the start of "bytes" says it has after its header; 0 if that is not known yet.
+size_t FrameSize(const uint8_t* bytes, size_t held) {
+    if (held < kHeader) return 0;
+    uint32_t size;
+    std::memcpy(&size, bytes, kHeader);
+    return size;
+}
 }  // namespace
 
 void AppendFrame(uint8_t type, const Bytes& payload, Bytes* out) {
@@ -28,24 +38,35 @@ uint8_t* FrameParser::Reserve(size_t minimum, size_t* available) {
         taken_ = 0;
     }
     const size_t wanted = filled_ + std::max(minimum, kReadSize);
-    if (buffer_.size() < wanted) buffer_.resize(std::max(wanted, std::min(buffer_.size() * 2, wanted + filled_)));
+    if (buffer_.size() < wanted) {
+        const size_t frame_end = taken_ + kHeader + FrameSize(buffer_.data() + taken_, filled_ - taken_);
+        buffer_.resize(std::max(wanted, std::min(buffer_.size() * 2, frame_end + kReadSize)));
+    }
     *available = buffer_.size() - filled_;
     return buffer_.data() + filled_;
 }
 
 Result<bool> FrameParser::Next(Frame* out) {
+    if (out->payload.capacity() > kHuge) out->payload = Bytes();
     const size_t held = filled_ - taken_;
     if (held < kHeader) return false;
-    uint32_t size;
-    std::memcpy(&size, buffer_.data() + taken_, kHeader);
+    const size_t size = FrameSize(buffer_.data() + taken_, held);
     if (size == 0 || size > kMaxFrameSize)
         return Status::Make(sqlstate::kProtocolViolation, "frame size is out of range");
     if (held - kHeader < size) return false;
     const uint8_t* at = buffer_.data() + taken_ + kHeader;
     out->type = at[0];
-    out->payload.assign(at + 1, at + size);
     taken_ += kHeader + size;
-    if (buffer_.size() > 16 * kReadSize && taken_ == filled_) {  // one huge frame should not be paid for ever
+    if (size > kHuge && taken_ == filled_ && taken_ == kHeader + size) {
+        out->payload = std::move(buffer_);
+        out->payload.resize(taken_);
+        out->payload.erase(out->payload.begin(), out->payload.begin() + kHeader + 1);
+        buffer_ = Bytes();
+        taken_ = filled_ = 0;
+        return true;
+    }
+    out->payload.assign(at + 1, at + size);
+    if (buffer_.size() > kHuge && taken_ == filled_) {
         buffer_ = Bytes();
         taken_ = filled_ = 0;
     }

@@ -3,11 +3,14 @@
 
 extern "C" {
 #include "catalog/index.h"
+#include "catalog/pg_type.h"
 #include "funcapi.h"
+#include "parser/parse_coerce.h"
 #include "utils/array.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
 #include "utils/jsonfuncs.h"
+#include "utils/lsyscache.h"
 #include "utils/numeric.h"
 #include "utils/timestamp.h"
 #include "utils/typcache.h"
@@ -294,8 +297,21 @@ void ParseObject(Jsonb* json, CreateOptions* options) {
     }
 }
 
-// Sets *value to what a JSON object would have for an argument.
-void ArgumentAsJson(Datum argument, Oid type, JsonbValue* value) {
+// Sets *value to what a JSON object would have for an argument. One declared "any" is JSON when it comes as a string, quoted
+// in the statement or not, so that 4, '4' and '{"price": 4}' all do.
+void ArgumentAsJson(FunctionCallInfo fcinfo, int number, Oid declared, JsonbValue* value) {
+    Datum argument = PG_GETARG_DATUM(number);
+    Oid type = declared == ANYOID ? get_fn_expr_argtype(fcinfo->flinfo, number) : declared;
+    if (declared == ANYOID && (type == UNKNOWNOID || TypeCategory(type) == TYPCATEGORY_STRING)) {
+        if (type != UNKNOWNOID) {
+            Oid text_output;
+            bool is_varlena;
+            getTypeOutputInfo(type, &text_output, &is_varlena);
+            argument = CStringGetDatum(OidOutputFunctionCall(text_output, argument));
+        }
+        argument = DirectFunctionCall1(jsonb_in, argument);
+        type = JSONBOID;
+    }
     JsonTypeCategory category;
     Oid output;
     json_categorize_type(type, true, &category, &output);
@@ -333,7 +349,7 @@ CreateOptions ParseOptions(FunctionCallInfo fcinfo, int json) {
             ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("option \"%s\" is given twice", names[i]));
         }
         JsonbValue value;
-        ArgumentAsJson(PG_GETARG_DATUM(i), types[i], &value);
+        ArgumentAsJson(fcinfo, i, types[i], &value);
         ParseOption(names[i], value, &options);
     }
     if (!options.mirror.warehouse && *default_location)

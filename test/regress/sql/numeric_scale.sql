@@ -45,6 +45,34 @@ END $$;
 CALL mooncake.create_table('mir', 'src', '{"numeric_scale": 4}', numeric_scale => '4');
 SELECT to_regclass('mir');
 
+-- As an argument: a number of any type, or JSON, as a literal or of a type
+DO $$
+DECLARE
+    argument text;
+BEGIN
+    FOREACH argument IN ARRAY ARRAY['4', '4::int2', '4::int8', '4.0', '''4''', '''4''::text', '''4''::jsonb', '''4''::json', '''{"amount": 4}''',
+        '''{"amount": 4}''::text', '''{"amount": 4}''::json', 'jsonb_build_object(''amount'', 2 + 2)', 'NULL', 'NULL::int', 'NULL::text', '-1', '39',
+        '4.5', 'true', '''four''', '''''', '''"4"''', 'ARRAY[4]', 'now()', '1e300', '''NaN''::float8'] LOOP
+        BEGIN
+            EXECUTE format('CALL mooncake.create_table(''mir'', ''src'', wait => false, numeric_scale => %s)', argument);
+            RAISE WARNING '%: %', argument, (SELECT numeric_scale FROM mooncake.mirror_options WHERE table_name = 'mir');
+            DROP TABLE mir;
+        EXCEPTION WHEN OTHERS THEN
+            RAISE WARNING '%: % %', argument, SQLSTATE, SQLERRM;
+        END;
+    END LOOP;
+END $$;
+DO $$
+DECLARE
+    scale int := 3;
+    scales text := '{"amount": 2}';
+BEGIN
+    CALL mooncake.create_table('mir', 'src', numeric_scale => scale);
+    CALL mooncake.create_table('mir2', 'src', numeric_scale => scales);
+END $$;
+SELECT table_name, numeric_scale FROM mooncake.mirror_options ORDER BY 1;
+DROP TABLE mir, mir2;
+
 -- Kept and shown
 CALL mooncake.create_table('every', 'src', '{"numeric_scale": 4}');
 CALL mooncake.create_table('named', 'src', numeric_scale => '{"Price": 4, "amount": 4, "d": 2}');
