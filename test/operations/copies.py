@@ -39,6 +39,40 @@ def start_copy(server):
     wait_until(lambda: is_copying(server), "a copy")
 
 
+def others_go_on():
+    """While one table is copied slowly, other mirrors go on answering by themselves, and others are made; old rows can be
+    vacuumed away as soon as the copy has ended."""
+    with slow_server() as server:
+        run(server, BASIC, "CREATE TABLE busy (id int PRIMARY KEY, n int)", "INSERT INTO busy SELECT i, 0 FROM generate_series(1, 1000) i",
+            "CREATE TABLE small (id int PRIMARY KEY)", "INSERT INTO small VALUES (1)", "CALL mooncake.create_table('o', 'busy')")
+        start_copy(server)
+        rounds = 0
+        with server.connect(autocommit=True) as c:
+            c.execute("SET mooncake.fallback = off")
+            while is_copying(server):
+                c.execute("UPDATE busy SET n = n + 1 WHERE id % 10 = 0")
+                rounds += 1
+                assert c.execute("SELECT sum(n), (SELECT sum(n) FROM busy) FROM o").fetchone() == (100 * rounds,) * 2
+                if rounds == 5:
+                    c.execute("CALL mooncake.create_table('s', 'small')")
+                    assert is_copying(server) and c.execute("SELECT count(*) FROM s").fetchone() == (1,)
+        assert rounds > 20, "%d rounds during the copy" % rounds
+        exact(server, "t", "m")
+        wait_until(lambda: one(server, "SELECT count(*) FROM pg_stat_activity WHERE backend_type = 'pg_mooncake copy'") == 0, "the end of the copy's worker")
+        assert one(server, "SELECT xmin IS NULL FROM pg_replication_slots")
+        run(server, "DELETE FROM busy WHERE id <= 500")
+
+        def vacuumed():
+            notices = []
+            with server.connect(autocommit=True) as c:
+                c.add_notice_handler(lambda notice: notices.append(notice.message_primary))
+                c.execute("VACUUM (VERBOSE) busy")
+            return any("500 remain, 0 are dead but not yet removable" in notice for notice in notices)
+        wait_until(vacuumed, "old rows that can be removed")
+        exact(server, "busy", "o")
+        assert generation(server, "o") == 1 and generation(server, "m") == 1
+
+
 def slower_than_the_limit():
     """Far more WAL than mooncake.max_retained_wal while one table is copied, changes of that table among it."""
     with slow_server("mooncake.max_retained_wal = '100MB'") as server:
@@ -203,5 +237,5 @@ def late_copy_worker():
 
 
 if __name__ == "__main__":
-    sys.exit(main([late_copy_worker, slower_than_the_limit, killed_at_the_end, truncated_and_altered_while_copied, too_many_changes,
+    sys.exit(main([late_copy_worker, others_go_on, slower_than_the_limit, killed_at_the_end, truncated_and_altered_while_copied, too_many_changes,
                    cancelled_by_procedure, cancelled_by_signal, cancelled_creation]))

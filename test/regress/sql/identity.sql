@@ -173,6 +173,10 @@ ALTER TABLE bag REPLICA IDENTITY FULL;
 CALL wait_live('mir_bag');
 SELECT same, state FROM compare('mir_bag');
 
+-- Nothing of this changes the sources, which have the identities that their owners gave them.
+SELECT relname, relreplident, relhastriggers, (SELECT count(*) FROM pg_publication) AS publications
+  FROM pg_class WHERE relnamespace = 'idn'::regnamespace AND relname IN ('by_index', 'bag', 'long_keys') ORDER BY 1;
+
 -- Rows that are only added
 CREATE TABLE events (at timestamptz, what text);
 INSERT INTO events SELECT '2024-01-01', 'e' || i FROM generate_series(1, 100) i;
