@@ -12,6 +12,8 @@ while read -r file; do
     head -n 3 "$file" | grep -q 'SPDX-License-Identifier: Apache-2.0' || fail "$file: no SPDX line"
 done < <(git ls-files | grep -vE '(^LICENSE|\.json|\.out|\.control\.in|/corpus/.*|\.gitignore|\.control)$')
 
+scripts/check_guarantees.sh || status=1
+
 if git grep -nE '#include *["<](postgres|libpq)' -- src/base src/iceberg src/lake src/index src/delta src/protocol src/engine; then
     fail 'Postgres headers in libraries meant to have none'
 fi

@@ -124,7 +124,9 @@ def check_manifest(manifest, v3):
     for entry in entries:
         file = entry["data_file"]
         assert entry["snapshot_id"] is not None
-        assert (file["content"] == 0) == (manifest["content"] == 0)
+        # Deletes are positions, never equal values; in version 3 they are deletion vectors and nothing else.
+        assert file["content"] == manifest["content"] and not file.get("equality_ids")
+        assert file["file_format"] == ("PUFFIN" if v3 and file["content"] == 1 else "PARQUET")
         if entry["status"] == 1:  # inherited
             assert entry["sequence_number"] is None and entry["file_sequence_number"] is None
             assert file.get("first_row_id") is None
