@@ -82,7 +82,6 @@ void EngineLink::Flush() {
         const ssize_t count = send(fd_, out_.data() + sent_, out_.size() - sent_, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count > 0) {
             sent_ += static_cast<size_t>(count);
-            bytes_sent_ += static_cast<uint64>(count);
         } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
             // Bytes that are gone are moved out of the way once they are most of the buffer.
             if (sent_ > out_.size() / 2) {

@@ -59,9 +59,6 @@ class EngineLink {
     // Ends the connection; nothing else may be called afterwards.
     void Close();
 
-    // Bytes sent since the start.
-    uint64 bytes_sent() const { return bytes_sent_; }
-
   private:
     EngineLink() = default;
     void Push();
@@ -72,7 +69,6 @@ class EngineLink {
     int socket_position_ = 0;
     Bytes out_;
     size_t sent_ = 0;  // bytes of out_ that are gone
-    uint64 bytes_sent_ = 0;
     FrameParser parser_;
     std::deque<Frame> events_;
 };

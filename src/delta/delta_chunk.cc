@@ -85,11 +85,6 @@ void DeltaChunk::SetValue(size_t row, size_t column, const FlatColumn& source, s
     }
 }
 
-Xid DeltaChunk::DeletedBy(size_t row) const {
-    const Deleters* deleters = deleters_.load(std::memory_order_acquire);
-    return deleters ? (*deleters)[row].load(std::memory_order_relaxed) : kInvalidXid;
-}
-
 void DeltaChunk::MarkDeleted(size_t row, Xid xid) {
     Deleters* deleters = deleters_.load(std::memory_order_relaxed);
     if (!deleters) {

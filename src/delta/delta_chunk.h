@@ -56,8 +56,6 @@ class DeltaChunk {
     Status Append(const ColumnChunkView& view, size_t offset, size_t count, size_t at);
     // Overwrites one value of a row that nobody reads yet. The source is of the column's type, flat.
     void SetValue(size_t row, size_t column, const FlatColumn& source, size_t source_row);
-    // The xid of a transaction that deleted a row; 0 if none did.
-    Xid DeletedBy(size_t row) const;
     void MarkDeleted(size_t row, Xid xid);
     FlatColumn Column(size_t ordinal) const;
     // The key columns, in key order.

@@ -17,17 +17,7 @@ namespace {
 
 using delta::ReadView;
 
-struct BindData final : public duckdb::TableFunctionData {
-    std::shared_ptr<const ReadView> view;
-
-    duckdb::unique_ptr<duckdb::FunctionData> Copy() const override {
-        auto copy = duckdb::make_uniq<BindData>();
-        copy->view = view;
-        return copy;
-    }
-    bool Equals(const duckdb::FunctionData& other) const override { return view == other.Cast<BindData>().view; }
-    bool SupportStatementCache() const override { return false; }
-};
+using BindData = ScanBindData<const ReadView>;
 
 struct GlobalState final : public duckdb::GlobalTableFunctionState {
     GlobalState(std::shared_ptr<const ReadView> the_view, const duckdb::vector<duckdb::column_t>& column_ids)
@@ -50,8 +40,8 @@ duckdb::unique_ptr<duckdb::FunctionData> Bind(duckdb::ClientContext& context, du
                                               duckdb::vector<duckdb::LogicalType>& types,
                                               duckdb::vector<duckdb::Identifier>& names) {
     auto data = duckdb::make_uniq<BindData>();
-    data->view = QueryInputs::Of(context).mirror(input.inputs[0].GetValue<int64_t>()).view;
-    for (const MirrorColumn& column : data->view->columns()) {
+    data->source = QueryInputs::Of(context).mirror(input.inputs[0].GetValue<int64_t>()).view;
+    for (const MirrorColumn& column : data->source->columns()) {
         names.emplace_back(EngineColumnName(column.id));
         types.push_back(delta::ToDuckType(column.type));
     }
@@ -60,16 +50,7 @@ duckdb::unique_ptr<duckdb::FunctionData> Bind(duckdb::ClientContext& context, du
 
 duckdb::unique_ptr<duckdb::GlobalTableFunctionState> InitGlobal(duckdb::ClientContext&,
                                                                 duckdb::TableFunctionInitInput& input) {
-    return duckdb::make_uniq<GlobalState>(input.bind_data->Cast<BindData>().view, input.column_ids);
-}
-
-duckdb::unique_ptr<duckdb::LocalTableFunctionState> InitLocal(duckdb::ExecutionContext& context,
-                                                              duckdb::TableFunctionInitInput&,
-                                                              duckdb::GlobalTableFunctionState* global) {
-    auto local = duckdb::make_uniq<LocalState>();
-    const auto& types = global->Cast<GlobalState>().types;
-    if (!types.empty()) local->chunk.Initialize(context.client, types);
-    return local;
+    return duckdb::make_uniq<GlobalState>(input.bind_data->Cast<BindData>().source, input.column_ids);
 }
 
 void Scan(duckdb::ClientContext&, duckdb::TableFunctionInput& input, duckdb::DataChunk& output) {
@@ -87,7 +68,7 @@ void Scan(duckdb::ClientContext&, duckdb::TableFunctionInput& input, duckdb::Dat
 }
 
 duckdb::unique_ptr<duckdb::NodeStatistics> Cardinality(duckdb::ClientContext&, const duckdb::FunctionData* data) {
-    const uint64_t rows = data->Cast<BindData>().view->delta_rows();
+    const uint64_t rows = data->Cast<BindData>().source->delta_rows();
     return duckdb::make_uniq<duckdb::NodeStatistics>(rows, rows);
 }
 
@@ -95,7 +76,7 @@ duckdb::unique_ptr<duckdb::NodeStatistics> Cardinality(duckdb::ClientContext&, c
 
 void RegisterDeltaScan(duckdb::ExtensionLoader& loader) {
     duckdb::TableFunction function(duckdb::Identifier("ivy_delta"), {duckdb::LogicalType::BIGINT}, Scan, Bind,
-                                   InitGlobal, InitLocal);
+                                   InitGlobal, InitScanChunk<LocalState, GlobalState>);
     function.projection_pushdown = true;
     function.cardinality = Cardinality;
     function.get_virtual_columns = ScanColumns::Virtual;

@@ -46,17 +46,7 @@ Status RowSourceBuilder::Append(const Bytes& payload) {
 
 namespace {
 
-struct BindData final : public duckdb::TableFunctionData {
-    std::shared_ptr<duckdb::ColumnDataCollection> rows;
-
-    duckdb::unique_ptr<duckdb::FunctionData> Copy() const override {
-        auto copy = duckdb::make_uniq<BindData>();
-        copy->rows = rows;
-        return copy;
-    }
-    bool Equals(const duckdb::FunctionData& other) const override { return rows == other.Cast<BindData>().rows; }
-    bool SupportStatementCache() const override { return false; }
-};
+using BindData = ScanBindData<duckdb::ColumnDataCollection>;
 
 struct GlobalState final : public duckdb::GlobalTableFunctionState {
     GlobalState(std::shared_ptr<duckdb::ColumnDataCollection> the_rows,
@@ -82,8 +72,8 @@ duckdb::unique_ptr<duckdb::FunctionData> Bind(duckdb::ClientContext& context, du
                                               duckdb::vector<duckdb::LogicalType>& types,
                                               duckdb::vector<duckdb::Identifier>& names) {
     auto data = duckdb::make_uniq<BindData>();
-    data->rows = QueryInputs::Of(context).rows(input.inputs[0].GetValue<int64_t>());
-    types = data->rows->Types();
+    data->source = QueryInputs::Of(context).rows(input.inputs[0].GetValue<int64_t>());
+    types = data->source->Types();
     for (size_t i = 1; i <= types.size(); i++) names.emplace_back("c" + std::to_string(i));
     // A DuckDB relation has at least one column; nobody can name this one.
     if (types.empty()) {
@@ -95,16 +85,7 @@ duckdb::unique_ptr<duckdb::FunctionData> Bind(duckdb::ClientContext& context, du
 
 duckdb::unique_ptr<duckdb::GlobalTableFunctionState> InitGlobal(duckdb::ClientContext&,
                                                                 duckdb::TableFunctionInitInput& input) {
-    return duckdb::make_uniq<GlobalState>(input.bind_data->Cast<BindData>().rows, input.column_ids);
-}
-
-duckdb::unique_ptr<duckdb::LocalTableFunctionState> InitLocal(duckdb::ExecutionContext& context,
-                                                              duckdb::TableFunctionInitInput&,
-                                                              duckdb::GlobalTableFunctionState* global) {
-    auto local = duckdb::make_uniq<LocalState>();
-    const auto& types = global->Cast<GlobalState>().types;
-    if (!types.empty()) local->chunk.Initialize(context.client, types);
-    return local;
+    return duckdb::make_uniq<GlobalState>(input.bind_data->Cast<BindData>().source, input.column_ids);
 }
 
 void Scan(duckdb::ClientContext&, duckdb::TableFunctionInput& input, duckdb::DataChunk& output) {
@@ -116,7 +97,7 @@ void Scan(duckdb::ClientContext&, duckdb::TableFunctionInput& input, duckdb::Dat
 }
 
 duckdb::unique_ptr<duckdb::NodeStatistics> Cardinality(duckdb::ClientContext&, const duckdb::FunctionData* data) {
-    const duckdb::idx_t rows = data->Cast<BindData>().rows->Count();
+    const duckdb::idx_t rows = data->Cast<BindData>().source->Count();
     return duckdb::make_uniq<duckdb::NodeStatistics>(rows, rows);
 }
 
@@ -124,7 +105,7 @@ duckdb::unique_ptr<duckdb::NodeStatistics> Cardinality(duckdb::ClientContext&, c
 
 void RegisterRowSource(duckdb::ExtensionLoader& loader) {
     duckdb::TableFunction function(duckdb::Identifier("ivy_rows"), {duckdb::LogicalType::BIGINT}, Scan, Bind,
-                                   InitGlobal, InitLocal);
+                                   InitGlobal, InitScanChunk<LocalState, GlobalState>);
     function.projection_pushdown = true;
     function.cardinality = Cardinality;
     function.get_virtual_columns = ScanColumns::Virtual;

@@ -28,7 +28,7 @@
 namespace ivy {
 
 inline constexpr uint32_t kProtocolMagic = 0x31595649;  // "IVY1"
-inline constexpr uint16_t kProtocolVersion = 1;         // raised with every incompatible change
+inline constexpr uint16_t kProtocolVersion = 1;         // raised by incompatible changes of releases
 
 enum class MessageType : uint8_t {
     // both directions

@@ -135,6 +135,7 @@ bool SplitText(const Call& call, Sql* out) {
     return true;
 }
 
+// Some signatures are written in two pieces, because "??>" would be a trigraph.
 constexpr Signature kRows[] = {
     {F_ARRAYCONTAINS,
      "?"
