@@ -14,6 +14,7 @@ from ivy_server import Server, compare, wait_live  # noqa: E402
 from equal_rows import bench_equal_rows  # noqa: E402
 from files import bench_files  # noqa: E402
 from pairs import DuckDb, in_turns  # noqa: E402
+from partitions import bench_partitions  # noqa: E402
 
 ROWS = int(os.environ.get("IVY_BENCH_ROWS", 5_000_000))
 CONF = "shared_buffers = '1GB'\nmax_wal_size = '8GB'\ncheckpoint_timeout = '30min'\nmax_parallel_workers_per_gather = 2\njit = off"
@@ -228,7 +229,8 @@ def bench_copy(server):
 
 BENCHMARKS = {"queries": bench_copy_and_queries, "ingest": bench_ingest, "freshness": bench_freshness, "connection": bench_connection,
               "lake": bench_lake, "files": lambda server: bench_files(server, ROWS), "copy": bench_copy,
-              "equal_rows": lambda server: bench_equal_rows(server, ROWS // 5)}
+              "equal_rows": lambda server: bench_equal_rows(server, ROWS // 5),
+              "partitions": lambda server: bench_partitions(server, ROWS)}
 
 if __name__ == "__main__":
     for wanted in sys.argv[1:] or BENCHMARKS:

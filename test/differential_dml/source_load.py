@@ -36,11 +36,20 @@ ALTER TABLE parent REPLICA IDENTITY FULL;
 ALTER TABLE child REPLICA IDENTITY FULL;
 ALTER TABLE grandchild REPLICA IDENTITY FULL;
 
+-- below child, besides parent
+CREATE TABLE other_parent (b text, a int);
+ALTER TABLE other_parent REPLICA IDENTITY FULL;
+
 CREATE TABLE log (at int, what text);
 
 -- referenced rows are changed and removed by foreign keys and triggers
 CREATE TABLE master (id int PRIMARY KEY, name text);
 CREATE TYPE feeling AS ENUM ('sad', 'glad');
+-- rows that a foreign key moves from one partition to another
+CREATE TABLE piece (n int, master int REFERENCES master ON UPDATE CASCADE ON DELETE CASCADE, v text, PRIMARY KEY (n, master)) PARTITION BY RANGE (master);
+CREATE TABLE piece_1 PARTITION OF piece FOR VALUES FROM (MINVALUE) TO (100);
+CREATE TABLE piece_2 (v text, master int NOT NULL, n int NOT NULL);
+ALTER TABLE piece ATTACH PARTITION piece_2 FOR VALUES FROM (100) TO (MAXVALUE);
 CREATE TABLE detail (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, master int REFERENCES master ON UPDATE CASCADE ON DELETE CASCADE, note text,
                      felt feeling[], since timestamp DEFAULT now());
 CREATE TABLE tally (name text PRIMARY KEY, rows int);
@@ -85,6 +94,8 @@ MIRRORS = {
     "m_leaf": ("part_0", "{}", None),
     "m_bag": ("bag", '{"identity": "full"}', None),
     "m_parent": ("parent", '{"identity": "full"}', None),
+    "m_other": ("other_parent", '{"identity": "full"}', None),
+    "m_piece": ("piece", "{}", None),
     "m_log": ("log", '{"identity": "append_only", "flush_rows": 50}', None),
     "m_master": ("master", '{"identity": "primary_key"}', None),
     "m_detail": ("detail", "{}", None),
@@ -136,6 +147,10 @@ def statement(r):
         "INSERT INTO ring SELECT i, i %% 4, 'ring' FROM generate_series(%d, %d) i ON CONFLICT DO NOTHING" % (key, key + r.randint(1, 60)),
         "UPDATE ring SET slot = (slot + %d) %% 4 WHERE id %% 13 = %d" % (r.randint(1, 3), key % 13),
         "UPDATE ring_2 SET v = %s WHERE id %% 5 = %d" % (text, key % 5),
+        "INSERT INTO piece SELECT %d, id, 'piece' FROM master ON CONFLICT DO NOTHING" % (key % 9),
+        "UPDATE piece SET v = %s WHERE n = %d" % (text, key % 9),
+        "INSERT INTO other_parent VALUES ('same', %d), ('same', %d)" % (key % 9, key % 9),
+        "DELETE FROM other_parent WHERE a = %d" % (key % 9),
         "DELETE FROM ring WHERE id %% 17 = %d" % (key % 17),
         "DELETE FROM ring_1 WHERE id < %d" % (key // 3),
     ])
@@ -165,6 +180,26 @@ CHANGES = [
     ["ALTER TABLE ring_2 DETACH PARTITION ring_2b"], ["ALTER TABLE ring_2 ATTACH PARTITION ring_2b FOR VALUES IN (3)"],
     ["DROP TABLE ring_2b", "CREATE TABLE ring_2b PARTITION OF ring_2 FOR VALUES IN (3)", "INSERT INTO ring_2b VALUES (901, 3, 'anew')"],
     ["CREATE TABLE late () INHERITS (child)", "ALTER TABLE late REPLICA IDENTITY FULL", "INSERT INTO late VALUES (1, 'late', 2)"],
+    # one partition made two, and the two one
+    ["ALTER TABLE part DETACH PARTITION part_0", "CREATE TABLE part_0b PARTITION OF part FOR VALUES FROM (5) TO (10)",
+     "WITH moved AS (DELETE FROM part_0 WHERE day >= 5 RETURNING id, day, region, v, doc) INSERT INTO part (id, day, region, v, doc) SELECT * FROM moved",
+     "ALTER TABLE part ATTACH PARTITION part_0 FOR VALUES FROM (0) TO (5)", "UPDATE part SET day = 9 - day WHERE day BETWEEN 0 AND 9 AND id % 19 = 0"],
+    ["ALTER TABLE part DETACH PARTITION part_0", "ALTER TABLE part DETACH PARTITION part_0b", "INSERT INTO part_0 (id, day, region, v, doc) SELECT id, day, region, v, doc FROM part_0b",
+     "DROP TABLE part_0b", "ALTER TABLE part ATTACH PARTITION part_0 FOR VALUES FROM (0) TO (10)"],
+    ["DELETE FROM part WHERE day BETWEEN 120 AND 129", "CREATE TABLE part_cold PARTITION OF part FOR VALUES FROM (120) TO (130)",
+     "COPY part_cold (id, day) FROM PROGRAM 'seq -f \"%.0f,120\" 1 40' WITH (FREEZE, FORMAT csv)", "SAVEPOINT c", "TRUNCATE part_cold", "ROLLBACK TO c", "UPDATE part SET v = 7 WHERE day = 120"],
+    ["DROP TABLE IF EXISTS part_cold"], ["TRUNCATE part_cold", "COPY part_cold (id, day) FROM PROGRAM 'seq -f \"%.0f,121\" 1 30' WITH (FREEZE, FORMAT csv)"],
+    ["ALTER TABLE piece DETACH PARTITION piece_2", "INSERT INTO piece_2 SELECT 'apart', id, 70 FROM master WHERE id >= 100 ON CONFLICT DO NOTHING",
+     "ALTER TABLE piece ATTACH PARTITION piece_2 FOR VALUES FROM (100) TO (MAXVALUE)"],
+    # changes of an unlogged partition are not in the WAL
+    ["DELETE FROM part WHERE day BETWEEN 140 AND 149", "CREATE UNLOGGED TABLE part_unlogged PARTITION OF part FOR VALUES FROM (140) TO (150)",
+     "INSERT INTO part SELECT i, 140 FROM generate_series(1, 20) i", "COMMIT", "BEGIN", "UPDATE part SET v = 8 WHERE day = 140", "DROP TABLE part_unlogged"],
+    ["DELETE FROM part WHERE day BETWEEN 140 AND 149", "CREATE UNLOGGED TABLE part_unlogged PARTITION OF part FOR VALUES FROM (140) TO (150)",
+     "INSERT INTO part SELECT i, 140 FROM generate_series(1, 20) i", "COMMIT", "BEGIN", "UPDATE part SET v = 8 WHERE day = 140", "ALTER TABLE part_unlogged SET LOGGED"],
+    ["DROP TABLE IF EXISTS part_unlogged"], ["DROP TABLE IF EXISTS part_unlogged"],
+    ["ALTER TABLE child INHERIT other_parent"], ["ALTER TABLE child NO INHERIT other_parent"], ["ALTER TABLE grandchild INHERIT other_parent"],
+    ["ALTER TABLE child INHERIT other_parent", "UPDATE other_parent SET b = 'both' WHERE a = 3", "ALTER TABLE child NO INHERIT parent", "ALTER TABLE child INHERIT parent"],
+    ["ALTER TABLE grandchild NO INHERIT other_parent"], ["TRUNCATE ONLY other_parent"], ["TRUNCATE other_parent"],
     ["ALTER TABLE late NO INHERIT child"], ["ALTER TABLE late INHERIT child"], ["DROP TABLE IF EXISTS late"],
     ["ALTER TABLE part ADD COLUMN IF NOT EXISTS extra int", "UPDATE part SET extra = 1 WHERE id % 9 = 0"],
     ["ALTER TABLE part ADD COLUMN IF NOT EXISTS extra int DEFAULT 5"],
@@ -200,6 +235,11 @@ CHANGES = [
 REWRITES = ["CLUSTER part_0 USING part_0_pkey", "VACUUM FULL part_0", "VACUUM FULL bag", "VACUUM FULL tally", "CLUSTER tally USING tally_pkey", "VACUUM (FREEZE) part",
             "ALTER TABLE ring DETACH PARTITION ring_1 CONCURRENTLY", "ALTER TABLE ring DETACH PARTITION ring_1 FINALIZE", "ALTER TABLE ring DETACH PARTITION ring_1 CONCURRENTLY",
             "ALTER TABLE ring DETACH PARTITION ring_1 FINALIZE", "REINDEX TABLE CONCURRENTLY detail"]
+
+
+ENDS = [["COMMIT"]] * 5 + [["ROLLBACK"]] * 2 + [["PREPARE TRANSACTION 'alter'", end + " PREPARED 'alter'"] for end in ("COMMIT", "ROLLBACK")]
+# of the sizes of partitions that are followed row by row
+LIMITS = ["0", "16kB", "64kB", "1GB", "-1", "-1"]
 
 
 def expected(error):
@@ -277,7 +317,9 @@ def alter(c, r):
             said = ["SAVEPOINT s", *r.choice(CHANGES), "ROLLBACK TO s", *said]
         elif r.random() < 0.2:
             said += [statement(r), *r.choice(CHANGES)]
-        said = ["BEGIN", *said, r.choice(["COMMIT", "COMMIT", "COMMIT", "ROLLBACK"])]
+        said = ["BEGIN", *said, *r.choice(ENDS)]
+    if r.random() < 0.3:
+        said.insert(0, "SET mooncake.partition_rows_limit = '%s'" % r.choice(LIMITS))
     try:
         for one in said:
             c.execute(one)
@@ -294,3 +336,4 @@ def repair(c):
     """Ends what an interrupted command has left half done, so that every mirror can serve."""
     if c.execute("SELECT count(*) FROM pg_inherits WHERE inhdetachpending").fetchone()[0]:
         c.execute("ALTER TABLE ring DETACH PARTITION ring_1 FINALIZE")
+    c.execute("DROP TABLE IF EXISTS part_unlogged")

@@ -18,11 +18,12 @@ extern "C" {
 
 #include "catalog.h"
 #include "source.h"
+#include "worker.h"
 
 namespace ivy::mooncake {
 namespace {
 
-constexpr uint64 kMaxBytes = 1ull << 30;  // of a table whose rows are told
+constexpr uint64 kAlwaysTold = 1 << 20;  // bytes of a table that is never compared with the others
 constexpr int kMessageBytes = 256 * 1024;
 
 uint64 TableBytes(Oid relid) {
@@ -34,19 +35,22 @@ uint64 TableBytes(Oid relid) {
     return bytes;
 }
 
-// Whether a new copy of what the tables come to or leave would cost less.
-bool AreLarge(const List* tables, const List* sources) {
+// Whether a new copy of what the tables come to or leave would cost less, or the command take its locks for too long. (A copy
+// has the rows that come as well, so it never costs less for them.)
+bool AreLarge(const List* tables, const List* sources, bool come) {
+    if (member_rows_limit_kb < 0) return false;
     uint64 bytes = 0;
     ListCell* cell;
     foreach (cell, tables) bytes += TableBytes(lfirst_oid(cell));
-    if (bytes > kMaxBytes) return true;
+    if (bytes > static_cast<uint64>(member_rows_limit_kb) * 1024) return true;
+    if (come) return false;
     foreach (cell, sources) {
         uint64 others = 0;
         ListCell* member;
         foreach (member, SourceMembers(lfirst_oid(cell), NoLock)) {
             if (!list_member_oid(tables, lfirst_oid(member))) others += TableBytes(lfirst_oid(member));
         }
-        if (bytes > Max(others, static_cast<uint64>(1) << 20)) return true;
+        if (bytes > Max(others, kAlwaysTold)) return true;
     }
     return false;
 }
@@ -194,7 +198,7 @@ bool TellMemberRows(Oid relid, const List* sources, bool come) {
     foreach (cell, tables) {
         if (!CanTell(lfirst_oid(cell))) return false;
     }
-    if (AreLarge(tables, sources)) return false;
+    if (AreLarge(tables, sources, come)) return false;
     Message message = {};
     if (!ReadMessageKey(&message.head.key)) return true;  // the extension is about to go
     initStringInfo(&message.text);

@@ -28,6 +28,7 @@ int copy_workers = 2;
 int target_file_size_mb = 256;
 int optimize_files = 10;
 int optimize_deleted_percent = 25;
+int member_rows_limit_kb = 1024 * 1024;
 char* default_location = nullptr;
 
 namespace {
@@ -67,6 +68,13 @@ void DefineSettings() {
     DefineCustomIntVariable("mooncake.optimize_deleted_percent",
                             "Sets the share of a data file's rows that must be deleted for the file to be rewritten.",
                             nullptr, &optimize_deleted_percent, 25, 1, 100, PGC_SIGHUP, 0, nullptr, nullptr, nullptr);
+    DefineCustomIntVariable(
+        "mooncake.partition_rows_limit",
+        "Sets the size of a partition or child table up to which mirrors follow it row by row when it is attached, "
+        "detached, dropped or truncated.",
+        "For larger ones, and for one that leaves and is larger than all others together, the mirrors above are copied "
+        "anew. -1 means that none is made because of its size, 0 that one is always made.",
+        &member_rows_limit_kb, 1024 * 1024, -1, INT_MAX, PGC_USERSET, GUC_UNIT_KB, nullptr, nullptr, nullptr);
     DefineCustomStringVariable("mooncake.default_location", "Sets where new mirrors keep their files.",
                                "A local folder, or s3://bucket/prefix. Empty means the data directory. The option "
                                "\"location\" of mooncake.create_table goes before it.",

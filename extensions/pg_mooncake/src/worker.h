@@ -55,5 +55,6 @@ extern int optimize_files;  // mooncake.optimize_files: so many small ones are r
 extern int optimize_deleted_percent;  // mooncake.optimize_deleted_percent: ...and those that have lost so many rows
 extern int flush_size_mb;             // mooncake.flush_size: ...and at most about this many of one mirror
 extern int copy_workers;              // mooncake.copy_workers: parallel workers of one copy
+extern int member_rows_limit_kb;      // mooncake.partition_rows_limit; -1: none
 
 }  // namespace ivy::mooncake

@@ -147,6 +147,20 @@ ALTER TABLE y23 REPLICA IDENTITY DEFAULT;
 CALL wait_live('mir');
 SELECT same, by_engine, state FROM compare('mir');
 
+CREATE UNLOGGED TABLE y50 PARTITION OF root FOR VALUES FROM ('2050-01-01') TO ('2051-01-01');
+INSERT INTO root (id, day, region) VALUES (50, '2050-01-01', 'unlogged');
+UPDATE root SET remark = 'moved', day = '2050-02-02' WHERE id = 2;
+SELECT same, by_engine, state FROM compare('mir');
+ALTER TABLE y50 SET LOGGED;
+CALL wait_live('mir');
+SELECT same, by_engine, state FROM compare('mir');
+ALTER TABLE y50 SET UNLOGGED;
+SELECT same, by_engine, state FROM compare('mir');
+UPDATE root SET day = '2024-01-01' WHERE id = 2;
+DROP TABLE y50;
+CALL wait_live('mir');
+SELECT same, by_engine, state FROM compare('mir');
+
 -- What queries say and do elsewhere
 SELECT tableoid::regclass, id FROM mir ORDER BY id;
 SELECT count(*) FROM ONLY mir;
