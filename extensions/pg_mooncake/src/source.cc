@@ -71,7 +71,9 @@ SourceCheck WholeRow(Relation source, const MirrorOptions& options) {
         if (att->attisdropped || att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL) continue;
         if (IsStoredColumn(options, NameStr(att->attname))) check.key[check.key_count++] = att->attnum;
     }
-    if (check.key_count == 0) return Problem(ERRCODE_FEATURE_NOT_SUPPORTED, "it has no columns", nullptr);
+    if (check.key_count == 0) {
+        return Problem(ERRCODE_FEATURE_NOT_SUPPORTED, "it has no column that a mirror could store", nullptr);
+    }
     return check;
 }
 
@@ -267,7 +269,9 @@ SourceCheck CheckSource(Relation source, const MirrorOptions& options) {
             wanted = KeyOf(source);
             break;
         case Identity::kFull: wanted = WholeRow(source, options); break;
-        case Identity::kAppendOnly: break;
+        case Identity::kAppendOnly:
+            if (const SourceCheck whole = WholeRow(source, options); whole.problem) return whole;
+            break;
     }
     if (wanted.problem) return wanted;
     if (!partitioned) {

@@ -206,6 +206,25 @@ SELECT * FROM compare('mir_events');
 DELETE FROM events WHERE what = 'four';
 SELECT same FROM compare('mir_events');
 
+-- Without a column there is nothing to store.
+CREATE TABLE nothing ();
+INSERT INTO nothing DEFAULT VALUES;
+CALL mooncake.create_table('mir_nothing', 'nothing', identity => 'append_only');
+ALTER TABLE nothing ADD COLUMN a int, ADD COLUMN v int GENERATED ALWAYS AS (1 + 1) VIRTUAL;
+INSERT INTO nothing VALUES (1);
+CALL mooncake.create_table('mir_nothing', 'nothing', identity => 'append_only');
+INSERT INTO nothing VALUES (2);
+SET client_min_messages = error;
+ALTER TABLE nothing DROP COLUMN a;
+SET client_min_messages = warning;
+INSERT INTO nothing DEFAULT VALUES;
+SELECT same, state FROM compare('mir_nothing');
+SELECT error FROM mooncake.mirrors WHERE mirror = 'mir_nothing'::regclass;
+ALTER TABLE nothing ADD COLUMN b int;
+CALL wait_live('mir_nothing');
+INSERT INTO nothing (b) VALUES (3);
+SELECT same, by_engine, state FROM compare('mir_nothing');
+
 -- Names of objects are kept as their oids: a rename shows.
 CREATE TABLE aliases (id int PRIMARY KEY, c regclass, t regtype, r regrole, cs regclass[]);
 CREATE TABLE named_before (x int);
