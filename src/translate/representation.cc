@@ -2,6 +2,7 @@
 // How values of Postgres types look in DuckDB.
 #include "translate/translator.h"
 
+#include "pg/guard.h"
 #include "types/type_map.h"
 
 extern "C" {
@@ -27,24 +28,9 @@ bool Refuse(Translator* t, const char* format, ...) {
 }
 
 const char* TypeName(ColumnType type) {
-    switch (type.kind) {
-        case TypeKind::kBool: return "BOOLEAN";
-        case TypeKind::kInt16: return "SMALLINT";
-        case TypeKind::kInt32: return "INTEGER";
-        case TypeKind::kInt64: return "BIGINT";
-        case TypeKind::kFloat: return "FLOAT";
-        case TypeKind::kDouble: return "DOUBLE";
-        case TypeKind::kDecimal: return psprintf("DECIMAL(%d,%d)", type.precision, type.scale);
-        case TypeKind::kText: return "VARCHAR";
-        case TypeKind::kBytes: return "BLOB";
-        case TypeKind::kDate: return "DATE";
-        case TypeKind::kTime: return "TIME";
-        case TypeKind::kTimestamp: return "TIMESTAMP";
-        case TypeKind::kTimestampTz: return "TIMESTAMPTZ";
-        case TypeKind::kUuid: return "UUID";
-        case TypeKind::kInterval: return "INTERVAL";
-    }
-    elog(ERROR, "unknown column type %d", static_cast<int>(type.kind));
+    char name[NAMEDATALEN];
+    pg::Guard([&] { strlcpy(name, type.DuckName().c_str(), sizeof name); });
+    return pstrdup(name);
 }
 
 ColumnType Native(TypeKind kind) {
