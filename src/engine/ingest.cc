@@ -17,6 +17,7 @@
 #include "engine/flusher.h"
 #include "engine/instance.h"
 #include "engine/log.h"
+#include "engine/mirror.h"
 #include "engine/mirrors.h"
 
 namespace ivy::engine {
@@ -77,6 +78,8 @@ void Ingest::ServeCapture(Channel& channel) {
         if (impl.stopped) return;
         impl.capture = &channel;
     }
+    // Before anybody listens to what they announce.
+    for (const auto& mirror : impl.mirrors.All()) mirror->EndCopies();
     impl.events.Attach(&channel);
     impl.flusher->ForgetPersisted();
     {

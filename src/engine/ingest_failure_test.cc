@@ -192,6 +192,34 @@ TEST_F(IngestTest, DeletesFilesOfDroppedMirrorsAfterTheirReaders) {
     EXPECT_FALSE(std::filesystem::exists(location));
 }
 
+// Were its files announced to the next session, they would be published for a mirror that has begun anew and does not have
+// the changes since the copy's snapshot.
+TEST_F(IngestTest, CopyEndsWithItsCaptureSession) {
+    StartEngine();
+    Source source(seed_, {101});
+    worker_.catalog[101].open = OpenOf(101, false);
+    worker_.Connect(*engine_);
+    const auto copy = engine_->Connect(Role::kCopy);
+    CopyBegin begin;
+    begin.mirror = 101;
+    begin.snapshot = source.Now();
+    begin.columns = {1, 2, 3};
+    ASSERT_TRUE(copy->SendMessage(MessageType::kCopyBegin, begin).ok());
+    const auto phase = [&] { return engine_->mirrors().Find(101)->StatusJson()["copy_phase"]; };
+    while (phase() != "copying") std::this_thread::sleep_for(1ms);
+
+    worker_.Disconnect();
+    while (engine_->mirrors().capture_connected()) std::this_thread::sleep_for(1ms);
+    const auto next = engine_->Connect(Role::kCapture);
+    std::this_thread::sleep_for(100ms);  // it listens to events now, and has not named its mirrors yet
+    ASSERT_TRUE(copy->SendMessage(MessageType::kCopyEnd, CopyEnd{}).ok());
+    Frame reply;
+    const auto answered = copy->Read(&reply);
+    ASSERT_TRUE(answered.ok() && *answered);
+    EXPECT_EQ(reply.type, static_cast<uint8_t>(MessageType::kError));
+    next->Shutdown();
+}
+
 TEST_F(IngestTest, StaleWithoutACaptureWorker) {
     StartEngine();
     Unavailable why;

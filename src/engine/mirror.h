@@ -145,6 +145,9 @@ class Mirror {
     Status FinishCopy(const CopyTicket& ticket, const std::vector<DataFileWriter::Written>& files,
                       const std::vector<uint32_t>& inexact);
     void AbandonCopy(const CopyTicket& ticket);
+    // The capture session is over: a copy that runs comes to nothing. The next session has the mirror begin anew, without
+    // the changes since that copy's snapshot.
+    void EndCopies();
 
     // --- flusher's thread ---
 
@@ -317,6 +320,7 @@ class Mirror {
     Lsn current_flushed_lsn_ = kInvalidLsn;
     uint64_t copy_number_ = 0;
     bool copy_active_ = false;
+    bool copies_ended_ = false;                          // none may begin any more
     bool catching_up_ = false;                           // the active copy is in CatchUp, or has been
     Snapshot copying_snapshot_;                          // of the active copy
     std::vector<DataFileWriter::Written> joined_files_;  // of the active copy, by those that joined and have ended

@@ -16,8 +16,8 @@ namespace ivy::engine {
 
 Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
     std::unique_lock ingest(ingest_mutex_);
-    if (!begin.joins && !closed_ && state_ == State::kCopying && !publication_ && begin.order == open_.copy_order &&
-        current_metadata_.empty()) {
+    if (!begin.joins && !closed_ && !copies_ended_ && state_ == State::kCopying && !publication_ &&
+        begin.order == open_.copy_order && current_metadata_.empty()) {
         // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
         copy_active_ = false;
         copy_number_++;
@@ -28,7 +28,7 @@ Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
         beginning_copies_--;
         IVY_RETURN_IF_ERROR(removed);
     }
-    if (closed_ || state_ != State::kCopying || publication_) {
+    if (closed_ || copies_ended_ || state_ != State::kCopying || publication_) {
         return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" does not wait for a copy");
     }
     if (begin.order != open_.copy_order) {
@@ -109,6 +109,12 @@ void Mirror::AbandonCopy(const CopyTicket& ticket) {
         (void)context_.io.DeleteFile(written.file.path);
         if (!written.entry.index_path.empty()) unlink(written.entry.index_path.c_str());
     }
+}
+
+void Mirror::EndCopies() {
+    std::lock_guard ingest(ingest_mutex_);
+    copies_ended_ = true;
+    copy_active_ = false;
 }
 
 void Mirror::NoteCopy(const Status& status) {
