@@ -27,7 +27,8 @@ void Copy(const ColumnView& from, size_t rows, ColumnBuilder* to) {
 
 }  // namespace
 
-Result<std::optional<Changes>> MapColumns(const Changes& changes, const std::vector<MirrorColumn>& columns) {
+Result<std::optional<Changes>> MapColumns(const Changes& changes, const std::vector<MirrorColumn>& columns,
+                                          const std::set<uint32_t>& copied) {
     const std::vector<uint32_t>& ids = changes.columns;
     if (ids.empty() || changes.rows.empty()) return std::optional<Changes>();
     ByteReader in(changes.rows);
@@ -46,7 +47,12 @@ Result<std::optional<Changes>> MapColumns(const Changes& changes, const std::vec
                               ? i
                               : static_cast<size_t>(std::find(ids.begin(), ids.end(), columns[i].id) - ids.begin());
         same = same && at == i && view.columns[i].type == columns[i].type;
-        if (at == ids.size()) continue;
+        if (at == ids.size()) {
+            if (!copied.contains(columns[i].id)) continue;
+            return Status::Make(sqlstate::kObjectNotInState,
+                                "a change lacks column \"" + columns[i].name + "\", which its row has", "",
+                                "The mirror must be copied again.");
+        }
         source[i] = at;
         ordinal_of[at] = static_cast<uint32_t>(i);
     }

@@ -39,19 +39,19 @@ std::vector<MirrorColumn> Columns(std::vector<std::pair<uint32_t, ColumnType>> c
 }
 
 TEST(ChangeMapping, LeavesFittingRowsAlone) {
-    const auto mapped = MapColumns(Sample(), Columns({{1, kInt}, {3, kText}, {7, {TypeKind::kDecimal, 10, 2}}}));
+    const auto mapped = MapColumns(Sample(), Columns({{1, kInt}, {3, kText}, {7, {TypeKind::kDecimal, 10, 2}}}), {});
     ASSERT_TRUE(mapped.ok());
     EXPECT_FALSE(mapped->has_value());
     Changes unnamed = Sample();
     unnamed.columns.clear();
-    const auto trusted = MapColumns(unnamed, Columns({{9, kInt}}));
+    const auto trusted = MapColumns(unnamed, Columns({{9, kInt}}), {});
     ASSERT_TRUE(trusted.ok());
     EXPECT_FALSE(trusted->has_value());
 }
 
 TEST(ChangeMapping, MatchesColumnsById) {
     const auto mapped =
-        MapColumns(Sample(), Columns({{7, {TypeKind::kDecimal, 12, 2}}, {8, kInt}, {1, kInt}, {3, kText}}));
+        MapColumns(Sample(), Columns({{7, {TypeKind::kDecimal, 12, 2}}, {8, kInt}, {1, kInt}, {3, kText}}), {});
     ASSERT_TRUE(mapped.ok() && mapped->has_value());
     const Changes& changes = **mapped;
     EXPECT_EQ(changes.ops, Sample().ops);
@@ -71,28 +71,37 @@ TEST(ChangeMapping, MatchesColumnsById) {
 }
 
 TEST(ChangeMapping, DropsUnchangedValuesOfDroppedColumns) {
-    const auto mapped = MapColumns(Sample(), Columns({{1, kInt}}));
+    const auto mapped = MapColumns(Sample(), Columns({{1, kInt}}), {});
     ASSERT_TRUE(mapped.ok() && mapped->has_value());
     EXPECT_TRUE((*mapped)->unchanged.empty());
-    const auto none = MapColumns(Sample(), {});
+    const auto none = MapColumns(Sample(), {}, {});
     ASSERT_TRUE(none.ok() && none->has_value());
     ByteReader in((*none)->rows);
     EXPECT_EQ(ColumnChunkView::Read(&in)->rows, 2u);
 }
 
+TEST(ChangeMapping, RefusesRowsWithoutACopiedColumn) {
+    const auto columns = Columns({{1, kInt}, {3, kText}, {7, {TypeKind::kDecimal, 10, 2}}, {8, kInt}});
+    EXPECT_TRUE(MapColumns(Sample(), columns, {1, 3, 7}).ok());
+    const auto refused = MapColumns(Sample(), columns, {1, 3, 7, 8});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().sqlstate, sqlstate::kObjectNotInState);
+    EXPECT_TRUE(MapColumns(Sample(), Columns({{1, kInt}}), {1, 8}).ok());  // dropped since
+}
+
 TEST(ChangeMapping, RefusesOtherKindsOfTypesAndDamage) {
-    EXPECT_FALSE(MapColumns(Sample(), Columns({{1, kText}})).ok());
-    EXPECT_FALSE(MapColumns(Sample(), Columns({{7, {TypeKind::kDecimal, 9, 2}}})).ok());
-    EXPECT_FALSE(MapColumns(Sample(), Columns({{7, {TypeKind::kDecimal, 12, 3}}})).ok());
+    EXPECT_FALSE(MapColumns(Sample(), Columns({{1, kText}}), {}).ok());
+    EXPECT_FALSE(MapColumns(Sample(), Columns({{7, {TypeKind::kDecimal, 9, 2}}}), {}).ok());
+    EXPECT_FALSE(MapColumns(Sample(), Columns({{7, {TypeKind::kDecimal, 12, 3}}}), {}).ok());
     Changes damaged = Sample();
     damaged.columns = {1, 3};
-    EXPECT_FALSE(MapColumns(damaged, Columns({{1, kInt}})).ok());
+    EXPECT_FALSE(MapColumns(damaged, Columns({{1, kInt}}), {}).ok());
     damaged = Sample();
     damaged.rows.resize(damaged.rows.size() - 1);
-    EXPECT_FALSE(MapColumns(damaged, Columns({{1, kInt}})).ok());
+    EXPECT_FALSE(MapColumns(damaged, Columns({{1, kInt}}), {}).ok());
     damaged = Sample();
     damaged.unchanged[0].column = 3;
-    EXPECT_FALSE(MapColumns(damaged, Columns({{1, kInt}})).ok());
+    EXPECT_FALSE(MapColumns(damaged, Columns({{1, kInt}}), {}).ok());
 }
 
 }  // namespace

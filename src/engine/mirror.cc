@@ -121,7 +121,7 @@ void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
 }
 
 Status Mirror::Apply(const ChangeSpool& changes, Xid xid, Lsn lsn) {
-    IVY_RETURN_IF_ERROR(ApplyTo(*table_, open_.columns, changes, xid, lsn));
+    IVY_RETURN_IF_ERROR(ApplyTo(*table_, open_.columns, copied_columns_, changes, xid, lsn));
     if (applied_bytes_ > kSizeCheckBytes) {
         applied_bytes_ = 0;
         delta_full_ = table_->GetStats().delta_bytes > 2 * context_.options.force_bytes;
@@ -129,8 +129,8 @@ Status Mirror::Apply(const ChangeSpool& changes, Xid xid, Lsn lsn) {
     return Status::Ok();
 }
 
-Status Mirror::ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns, const ChangeSpool& changes,
-                       Xid xid, Lsn lsn) {
+Status Mirror::ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns,
+                       const std::set<uint32_t>& copied, const ChangeSpool& changes, Xid xid, Lsn lsn) {
     IVY_FAULT_POINT("apply");
     return changes.ForEachBatch(kApplyBatchBytes, [&](const std::vector<const Changes*>& batch, bool last) -> Status {
         try {
@@ -139,7 +139,7 @@ Status Mirror::ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn
             std::vector<const Changes*> part;
             for (const Changes* one : batch) {
                 if (!one->inexact.empty()) NoteInexact(one->inexact);
-                IVY_ASSIGN_OR_RETURN(std::optional<Changes> other, MapColumns(*one, columns));
+                IVY_ASSIGN_OR_RETURN(std::optional<Changes> other, MapColumns(*one, columns, copied));
                 if (other) mapped.push_back(*std::move(other));
                 part.push_back(other ? &mapped.back() : one);
             }

@@ -222,8 +222,8 @@ class Mirror {
 
     // mirror.cc
     Status Apply(const ChangeSpool& changes, Xid xid, Lsn lsn);
-    Status ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns, const ChangeSpool& changes,
-                   Xid xid, Lsn lsn);
+    Status ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns,
+                   const std::set<uint32_t>& copied, const ChangeSpool& changes, Xid xid, Lsn lsn);
     void ForgetSeen(const Snapshot& snapshot);
     void Keep(Waiting waiting);
     Waiting TakeFirst();
@@ -274,6 +274,8 @@ class Mirror {
                                                      const std::set<std::string>* only = nullptr);
     Result<std::shared_ptr<delta::MirrorTable>> OpenFiles(const iceberg::Table& table, const MirrorOpen& open);
     Status MakeTable(const MirrorOpen& open);
+    // Ids of the columns that the rows had when they were copied.
+    static std::set<uint32_t> CopiedColumns(const iceberg::Table& table);
     void RemoveStaleIndexes();
     Status NoteFilesToWrite(const char* note, const std::vector<std::string>& paths);
     void RemoveUnpublishedFiles();
@@ -318,6 +320,7 @@ class Mirror {
     std::optional<Publication> publication_;
     std::string current_metadata_;  // what the catalog has
     Lsn current_flushed_lsn_ = kInvalidLsn;
+    std::set<uint32_t> copied_columns_;  // see CopiedColumns; while there is a table
     uint64_t copy_number_ = 0;
     bool copy_active_ = false;
     bool copies_ended_ = false;                          // none may begin any more

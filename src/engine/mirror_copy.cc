@@ -213,10 +213,11 @@ Status Mirror::CatchUp(const CopyTicket& ticket, iceberg::Table& files, FlushRea
 Status Mirror::ApplyToFiles(const CopyTicket& ticket, const std::deque<Waiting>& waiting, const MirrorOpen& open,
                             Xid oldest_xmin, iceberg::Table& files, FlushReady* ready) {
     IVY_ASSIGN_OR_RETURN(const std::shared_ptr<delta::MirrorTable> table, OpenFiles(files, open));
+    const std::set<uint32_t> copied = CopiedColumns(files);
     for (auto next = waiting.begin(); next != waiting.end(); ++next) {
         IVY_RETURN_IF_ERROR(CopyProgress(ticket, 0));
         if (!ticket.snapshot.Sees(next->xid)) {
-            IVY_RETURN_IF_ERROR(ApplyTo(*table, open.columns, next->changes, next->xid, next->lsn));
+            IVY_RETURN_IF_ERROR(ApplyTo(*table, open.columns, copied, next->changes, next->xid, next->lsn));
         }
         if (std::next(next) != waiting.end() && table->GetStats().delta_bytes < context_.options.force_bytes) continue;
         const delta::FlushCut cut = table->BeginFlush(oldest_xmin, true);

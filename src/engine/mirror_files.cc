@@ -272,11 +272,18 @@ Result<std::shared_ptr<delta::MirrorTable>> Mirror::OpenFiles(const iceberg::Tab
     return std::shared_ptr<delta::MirrorTable>(open_table, open_table->table.get());
 }
 
+std::set<uint32_t> Mirror::CopiedColumns(const iceberg::Table& table) {
+    std::set<uint32_t> columns;
+    for (const iceberg::Field& field : table.first_schema().fields) columns.insert(static_cast<uint32_t>(field.id));
+    return columns;
+}
+
 Status Mirror::MakeTable(const MirrorOpen& open) {
     IVY_ASSIGN_OR_RETURN(std::shared_ptr<delta::MirrorTable> table, OpenFiles(*iceberg_, open));
     std::lock_guard ingest(ingest_mutex_);
     if (oldest_xmin_ != kInvalidXid) table->SetOldestXmin(oldest_xmin_);
     delta_full_ = false;
+    copied_columns_ = CopiedColumns(*iceberg_);
     std::lock_guard state(state_mutex_);
     table_ = std::move(table);
     copy_snapshot_ = open.copy_snapshot;

@@ -113,6 +113,7 @@ class TableImpl : public Table {
     const std::string& uuid() const override { return state_.metadata.uuid(); }
     int format_version() const override { return state_.metadata.format_version(); }
     const Schema& schema() const override { return state_.metadata.schema(); }
+    const Schema& first_schema() const override { return state_.metadata.schemas().front(); }
     std::vector<int> sort_fields() const override { return state_.metadata.SortFields(); }
     std::optional<int64_t> current_snapshot_id() const override {
         const TableSnapshot* snapshot = state_.metadata.current_snapshot();
