@@ -3,6 +3,9 @@
 #include "iceberg/avro.h"
 
 #include <gtest/gtest.h>
+#include <zlib.h>
+
+#include <algorithm>
 
 #include "iceberg/manifest_schema.h"
 #include "iceberg/test_support.h"
@@ -157,15 +160,44 @@ TEST(Avro, MemoryIsBounded) {
     EXPECT_FALSE(status.ok());
 }
 
+// "megabytes" of zeros, which compress 1000 to 1.
+Bytes DeflatedZeros(int megabytes) {
+    z_stream stream{};
+    EXPECT_EQ(deflateInit2(&stream, Z_BEST_SPEED, Z_DEFLATED, -MAX_WBITS, 8, Z_DEFAULT_STRATEGY), Z_OK);
+    Bytes zeros(1 << 20), out(static_cast<size_t>(megabytes) << 14);
+    stream.next_out = out.data();
+    stream.avail_out = static_cast<uInt>(out.size());
+    for (int i = 1; i <= megabytes; i++) {
+        stream.next_in = zeros.data();
+        stream.avail_in = static_cast<uInt>(zeros.size());
+        EXPECT_EQ(deflate(&stream, i == megabytes ? Z_FINISH : Z_NO_FLUSH), i == megabytes ? Z_STREAM_END : Z_OK);
+    }
+    out.resize(stream.total_out);
+    deflateEnd(&stream);
+    return out;
+}
+
+// A block that would inflate to more than a block may have is refused, whatever its header says, and is never written.
 TEST(Avro, DeflateBomb) {
-    // Zeros compress 1000 to 1: a block that would inflate to more than a block may have is refused.
     const char* schema = R"("bytes")";
-    Bytes file = Write(schema, {std::string(100 << 20, '\0')}, Codec::kDeflate);
+    const Bytes small = Write(schema, {"x"}, Codec::kDeflate);
+    const Bytes sync(small.end() - 16, small.end());
+    // Up to the first marker is the header; then come blocks: a count, a size, the bytes, the marker.
+    const auto header = std::search(small.begin(), small.end(), sync.begin(), sync.end()) + 16;
+    const Bytes deflated = DeflatedZeros(257);
+    Bytes bomb(small.begin(), header);
+    bomb.push_back(2);  // one value
+    for (uint64_t rest = deflated.size() * 2; rest > 0; rest >>= 7)
+        bomb.push_back(static_cast<uint8_t>((rest & 0x7f) | (rest > 0x7f ? 0x80 : 0)));
+    bomb.insert(bomb.end(), deflated.begin(), deflated.end());
+    bomb.insert(bomb.end(), sync.begin(), sync.end());
     Status status;
-    EXPECT_EQ(ReadAll(file, &status).size(), 1u);
-    EXPECT_TRUE(status.ok());
+    EXPECT_TRUE(ReadAll(bomb, &status).empty());
+    ASSERT_FALSE(status.ok());
+    EXPECT_NE(status.error().message.find("too large"), std::string::npos) << status.error().message;
+
     Result<FileWriter> writer = FileWriter::Make(schema, {}, Codec::kDeflate);
-    EXPECT_FALSE(writer->Append(std::string(300 << 20, '\0')).ok());
+    EXPECT_FALSE(writer->Append(std::string(257 << 20, '\0')).ok());
 }
 
 TEST(Avro, BadSchemas) {
