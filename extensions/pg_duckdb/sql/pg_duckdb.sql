@@ -14,6 +14,7 @@ CREATE FUNCTION duckdb.engines(OUT database pg_catalog.oid, OUT pid pg_catalog.i
     RETURNS SETOF pg_catalog.record
     LANGUAGE c STRICT VOLATILE PARALLEL RESTRICTED
     AS 'MODULE_PATHNAME', 'duckdb_engines';
+COMMENT ON FUNCTION duckdb.engines() IS 'columnar engines of this server';
 
 -- The state of this database's engine and its mirrors. Starts the engine if it is not running.
 CREATE FUNCTION duckdb.engine_status()
@@ -22,3 +23,4 @@ CREATE FUNCTION duckdb.engine_status()
     AS 'MODULE_PATHNAME', 'duckdb_engine_status';
 REVOKE ALL ON FUNCTION duckdb.engine_status() FROM PUBLIC;
 GRANT EXECUTE ON FUNCTION duckdb.engine_status() TO pg_monitor;
+COMMENT ON FUNCTION duckdb.engine_status() IS 'state of the columnar engine of this database and its mirrors; starts it if it is not running';
