@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Transactions of unusual shape: prepared ones across restarts and kills, storms of subtransactions, one larger than memory.
+"""Transactions of unusual shape: prepared ones across restarts and kills, storms of subtransactions, one larger than memory, ids
+beyond 32 bits.
 
     transactions.py [scenario ...]
 """
 
+import os
+import shutil
 import signal
 import sys
 import threading
 
+from backup import call, owner_of
 from scenario import Server, exact, generation, main, one, right, run
 
 CONF = "max_prepared_transactions = 20\nlogical_decoding_work_mem = 64kB\n"
@@ -181,5 +185,48 @@ def larger_than_memory():
             watcher.join()
 
 
+def ids_beyond_32_bits():
+    """The server's transaction ids wrap around while transactions and snapshots from before are open."""
+    first = 2**32 - 120
+    with Server(conf=CONF + "autovacuum = off\n", extension=False) as server:
+        run(server, "ALTER DATABASE template0 ALLOW_CONNECTIONS true")
+        for dbname in "template0", "template1", "postgres":
+            run(server, "VACUUM FREEZE", dbname=dbname)
+        server.stop()
+        call(server, "pg_resetwal", "-x", str(first), "-D", server.dir + "/data")
+        states = os.path.join(server.dir, "data/pg_xact/%04X" % (first // (32 * 8192 * 4)))  # the segment that has these ids
+        with open(states, "wb") as file:
+            file.write(bytes(32 * 8192))
+        shutil.chown(states, *owner_of(server.dir + "/data"))
+        server.start()
+        run(server, "CREATE EXTENSION pg_mooncake CASCADE")
+        make_mirrors(server)
+        with server.connect() as reader, server.connect() as writer:
+            reader.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            seen = reader.execute("SELECT count(*), max(v) FROM a").fetchone()
+            writer.execute("INSERT INTO a VALUES (-1, 'open all the time')")
+            for i in range(40):
+                with server.connect() as c:
+                    for j in range(3):
+                        c.execute("SAVEPOINT s")
+                        c.execute("INSERT INTO a VALUES (%d, 'new')" % (10000 + 10 * i + j))
+                        c.execute("DELETE FROM b WHERE id = %d" % (3 * i + j + 1))
+                        c.execute("RELEASE s" if j % 2 else "ROLLBACK TO s")
+                    c.commit()
+                if i % 8 == 0:
+                    exact(server, "a", "ma")
+                    assert reader.execute("SELECT count(*), max(v) FROM ma").fetchone() == seen
+            assert int(one(server, "SELECT pg_current_xact_id()::text")) > 2**32
+            writer.commit()
+            both_exact(server)
+            assert reader.execute("SELECT count(*), max(v) FROM ma").fetchone() == seen
+        run(server, "CALL mooncake.create_snapshot('ma')", "UPDATE a SET v = 'later' WHERE id < 500")
+        both_exact(server)
+        crash(server)
+        both_exact(server)
+        run(server, "CALL mooncake.rebuild_table('mb')", "DELETE FROM b WHERE id > 900")
+        exact(server, "b", "mb")
+
+
 if __name__ == "__main__":
-    sys.exit(main([prepared_transactions, prepared_before_a_copy, subtransactions, larger_than_memory]))
+    sys.exit(main([prepared_transactions, prepared_before_a_copy, subtransactions, larger_than_memory, ids_beyond_32_bits]))
