@@ -248,6 +248,26 @@ CALL widen('ts', 'timestamp(3)', '''2024-01-01 00:00:00.123''');
 CALL widen('ts', 'timestamp', '''2024-01-01 00:00:00.123456''');
 CALL widen('i', 'interval', '''1 year 2 days 3.456 seconds''');
 
+-- Names that differ by case only, that need quotes, and that files use for something else; exchanged
+CREATE TABLE names (id int PRIMARY KEY, a int, "A" text, "id " int, "ID" int, c1 int, n numeric, "n$scale" int, "N" numeric, _row_id int, file_row_number int, "ı" int, "İ" int, "select" int);
+INSERT INTO names SELECT i, i, 'A' || i, i + 1, -i, i, 1.50, 2, 2.5, 7, 8, 9, 10, 11 FROM generate_series(1, 50) i;
+CALL mooncake.create_table('mnames', 'names', numeric_scale => '3');
+UPDATE names SET "A" = 'x' WHERE a % 3 = 0;
+DELETE FROM names WHERE "ID" < -40;
+CALL mooncake.create_snapshot('mnames');
+UPDATE names SET _row_id = 1, n = n + id / 10.0 WHERE file_row_number = 8;
+CALL mooncake.optimize('mnames');
+SELECT * FROM compare('mnames');
+SELECT sum(a), max("A"), sum("ID"), sum("id "), sum(_row_id), sum("n$scale"), sum(file_row_number), sum(n), sum("N") FROM mnames;
+ALTER TABLE names RENAME a TO b;
+ALTER TABLE names RENAME "A" TO a;
+ALTER TABLE names RENAME b TO "A";
+ALTER TABLE names ADD COLUMN "B" int, ADD COLUMN b text;
+UPDATE names SET "B" = 2, b = 'b' WHERE id % 2 = 0;
+SELECT sum("A"), max(a), sum("B"), count(b) FROM mnames;
+CALL mooncake.create_snapshot('mnames');
+SELECT * FROM compare('mnames');
+
 -- Types that change below a column: enums in domains, composites, ranges and arrays; row types of other tables; tables of a type
 CREATE TYPE e AS ENUM ('a', 'b');
 CREATE DOMAIN ed AS e;
