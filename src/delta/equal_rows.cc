@@ -123,7 +123,6 @@ Status TableImpl::ReadEqual(File* file, EqualRead* read, Part* part) {
     std::sort(read->rows.begin(), read->rows.end());
     if (equal_bytes_ > kMostBytes / 2) ForgetEqual();
 
-    size_t seen = 0;
     std::vector<uint64_t> hashes;
     std::vector<FlatColumn> columns;
     std::string key;
@@ -139,7 +138,6 @@ Status TableImpl::ReadEqual(File* file, EqualRead* read, Part* part) {
             const auto row = static_cast<uint64_t>(numbers[i]);
             const auto wanted = part->wanted.find(hashes[i]);
             const bool is_wanted = wanted != part->wanted.end();
-            seen += std::binary_search(read->rows.begin(), read->rows.end(), row);
             if (!is_wanted && equal_bytes_ > kMostBytes) continue;
             if (file->deleted.Contains(row)) continue;
             key.clear();
@@ -150,10 +148,6 @@ Status TableImpl::ReadEqual(File* file, EqualRead* read, Part* part) {
         return Status::Ok();
     };
     IVY_RETURN_IF_ERROR(options_.row_reader->ReadRows(file->path, read->rows, key_columns_, take));
-    if (seen != read->rows.size()) {
-        return Status::Corrupt("\"" + file->path + "\" gave " + std::to_string(seen) + " of " +
-                               std::to_string(read->rows.size()) + " rows");
-    }
     for (const uint64_t block : read->blocks) equal_blocks_.insert({file->slot, block});
     return Status::Ok();
 }
