@@ -69,6 +69,10 @@ CREATE TABLE ring_2 PARTITION OF ring FOR VALUES IN (2, 3) PARTITION BY LIST (sl
 CREATE TABLE ring_2a PARTITION OF ring_2 FOR VALUES IN (2);
 CREATE TABLE ring_2b PARTITION OF ring_2 FOR VALUES IN (3);
 
+-- its partitions come and go in every shape, its columns as well
+CREATE TABLE mix (id int, d int, v text, n numeric, PRIMARY KEY (id, d)) PARTITION BY LIST (d);
+CREATE TABLE mix_0 PARTITION OF mix FOR VALUES IN (0);
+
 CREATE SCHEMA aside;
 CREATE ROLE somebody;
 GRANT ALL ON SCHEMA public, aside TO somebody;
@@ -104,6 +108,8 @@ MIRRORS = {
     "m_part2": ("part", '{"format_version": 2, "sort_column": ["day", "id"], "flush_interval": "300 ms"}', None),
     "m_bag2": ("bag", '{"identity": "full", "sort_column": "a", "format_version": 2}', None),
     "m_ring": ("ring", '{"flush_rows": 100}', None),
+    "m_mix": ("mix", "{}", None),
+    "m_mix2": ("mix", '{"columns": ["id", "d", "v"], "flush_interval": "200 ms"}', ["id", "d", "v"]),
     "m_ring2": ("ring_2", '{"sort_column": "v"}', None),
 }
 TABLESPACE = ["SET allow_in_place_tablespaces = on", "CREATE TABLESPACE elsewhere LOCATION ''"]  # each by itself
@@ -147,6 +153,9 @@ def statement(r):
         "INSERT INTO ring SELECT i, i %% 4, 'ring' FROM generate_series(%d, %d) i ON CONFLICT DO NOTHING" % (key, key + r.randint(1, 60)),
         "UPDATE ring SET slot = (slot + %d) %% 4 WHERE id %% 13 = %d" % (r.randint(1, 3), key % 13),
         "UPDATE ring_2 SET v = %s WHERE id %% 5 = %d" % (text, key % 5),
+        "INSERT INTO mix (id, d, v) SELECT i, 0, %s FROM generate_series(%d, %d) i ON CONFLICT DO NOTHING" % (text, key, key + r.randint(1, 40)),
+        "UPDATE mix SET d = %d WHERE id %% 13 = %d" % (key % 4, key % 13),
+        "DELETE FROM mix WHERE id %% 17 = %d" % (key % 17),
         "INSERT INTO piece SELECT %d, id, 'piece' FROM master ON CONFLICT DO NOTHING" % (key % 9),
         "UPDATE piece SET v = %s WHERE n = %d" % (text, key % 9),
         "INSERT INTO other_parent VALUES ('same', %d), ('same', %d)" % (key % 9, key % 9),
@@ -307,12 +316,48 @@ def create(c):
         c.execute(one)
 
 
+def shaped(c, r):
+    """What makes a table of the columns that "mix" has now, in any order and with dropped ones between them."""
+    columns = c.execute("SELECT quote_ident(attname) || ' ' || format_type(atttypid, atttypmod) || CASE WHEN attnotnull THEN ' NOT NULL' ELSE '' END || "
+                        "CASE attgenerated WHEN 's' THEN ' GENERATED ALWAYS AS (id + 1) STORED' ELSE '' END FROM pg_attribute "
+                        "WHERE attrelid = 'mix'::regclass AND attnum > 0 AND NOT attisdropped").fetchall()
+    columns = [column for (column,) in columns]
+    r.shuffle(columns)
+    gone = ["gone_%d" % i for i in range(r.randint(0, 2))]
+    for name in gone:
+        columns.insert(r.randint(0, len(columns)), name + " int")
+    number = r.randint(1, 5)
+    name = "mix_%d" % number
+    attach = "ALTER TABLE mix ATTACH PARTITION %s FOR VALUES IN (%d)" % (name, number)
+    return name, attach, ["CREATE TABLE %s (%s)" % (name, ", ".join(columns)), *["ALTER TABLE %s DROP COLUMN %s" % (name, column) for column in gone],
+                          "INSERT INTO %s (id, d) SELECT i, %d FROM generate_series(1, %d) i" % (name, number, r.choice([0, 1, 30, 2000]))]
+
+
+def mixed(c, r):
+    """A change of the partitions of "mix", and perhaps of its columns before or after it."""
+    name, attach, make = shaped(c, r)
+    there = c.execute("SELECT relispartition FROM pg_class WHERE oid = to_regclass(%s)", (name,)).fetchone()
+    detach = "ALTER TABLE mix DETACH PARTITION " + name
+    if there is None:
+        said = r.choice([make, [*make, attach], [*make, attach], [*make, attach, detach, attach]])
+    elif there[0]:
+        said = r.choice([[detach], ["TRUNCATE " + name], ["DROP TABLE " + name], ["DROP TABLE " + name, *make, attach], [detach, "UPDATE %s SET v = 'apart'" % name, attach]])
+    else:
+        said = r.choice([[attach], [attach], ["DROP TABLE " + name]])
+    number = r.randint(1, 3)
+    column = r.choice(["ADD COLUMN IF NOT EXISTS c%d int" % number, "ADD COLUMN IF NOT EXISTS c%d text DEFAULT 'late'" % number, "DROP COLUMN IF EXISTS c%d" % number,
+                       "RENAME COLUMN c%d TO c%d" % (number, number % 3 + 1), "ADD COLUMN IF NOT EXISTS c%d int GENERATED ALWAYS AS (id + 1) STORED" % number])
+    pick = r.random()
+    change = ["ALTER TABLE mix " + column]
+    return [*said, *change] if pick < 0.3 else [*change, *said] if pick < 0.45 and there else said
+
+
 def alter(c, r):
     """One transaction of DDL, perhaps with a savepoint that is rolled back, perhaps rolled back. What it said."""
     if r.random() < 0.12:
         said = [r.choice(REWRITES)]
     else:
-        said = list(r.choice(CHANGES))
+        said = mixed(c, r) if r.random() < 0.2 else list(r.choice(CHANGES))
         if r.random() < 0.2:
             said = ["SAVEPOINT s", *r.choice(CHANGES), "ROLLBACK TO s", *said]
         elif r.random() < 0.2:
