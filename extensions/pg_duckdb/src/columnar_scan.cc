@@ -3,7 +3,6 @@
 #include "columnar_scan.h"
 
 #include "columnar_query.h"
-#include "lake_plan.h"
 #include "settings.h"
 #include "types/type_map.h"
 
