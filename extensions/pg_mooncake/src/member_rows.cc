@@ -124,9 +124,10 @@ void Add(Message* message, HeapTuple row) {
 }
 
 HeapTuple KeyOf(TupleTableSlot* slot, TupleDesc desc, const Bitmapset* key) {
-    slot_getallattrs(slot);
     auto* nulls = static_cast<bool*>(palloc(sizeof(bool) * static_cast<Size>(Max(desc->natts, 1))));
-    for (int i = 0; i < desc->natts; i++) nulls[i] = slot->tts_isnull[i] || !bms_is_member(i + 1, key);
+    memset(nulls, true, sizeof(bool) * static_cast<Size>(desc->natts));
+    slot_getsomeattrs(slot, bms_prev_member(key, -1));  // what comes after the key need not be looked at
+    for (int i = 0; (i = bms_next_member(key, i)) > 0;) nulls[i - 1] = slot->tts_isnull[i - 1];
     return heap_form_tuple(desc, slot->tts_values, nulls);
 }
 
