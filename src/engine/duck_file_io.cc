@@ -159,10 +159,13 @@ Status SyncFile(const std::string& path) {
     return Sync(FolderOf(path));
 }
 
-Status RemoveTableFiles(iceberg::FileIo& io, const std::string& location) {
+Status RemoveTableFiles(iceberg::FileIo& io, const std::string& location, const std::function<Status()>& wanted) {
     for (const char* name : {"/data", "/metadata"}) {
         IVY_ASSIGN_OR_RETURN(const std::vector<std::string> files, io.List(location + name));
-        for (const std::string& file : files) IVY_RETURN_IF_ERROR(io.DeleteFile(file));
+        for (const std::string& file : files) {
+            if (wanted) IVY_RETURN_IF_ERROR(wanted());
+            IVY_RETURN_IF_ERROR(io.DeleteFile(file));
+        }
         if (IsLocalPath(location)) rmdir((location + name).c_str());
     }
     if (IsLocalPath(location)) rmdir(location.c_str());

@@ -7,6 +7,7 @@
 // is written under a temporary name first, so that its name never shows half of it. Thread-safe.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -28,7 +29,7 @@ Status MakeFolder(const std::string& folder);
 Status SyncFile(const std::string& path);
 
 // Removes the folders "data" and "metadata" under a table's location and everything in them, and the location itself if
-// that leaves it empty. Missing ones are no error.
-Status RemoveTableFiles(iceberg::FileIo& io, const std::string& location);
+// that leaves it empty. Missing ones are no error. Ends early with the error of "wanted", which is asked before each file.
+Status RemoveTableFiles(iceberg::FileIo& io, const std::string& location, const std::function<Status()>& wanted = {});
 
 }  // namespace ivy::engine

@@ -37,7 +37,7 @@ struct Ingest::Impl {
           policy(options),
           reloads(options.reload),
           memory(std::make_shared<delta::FileMemory>(options.folder + "/tmp", options.delta_memory)),
-          context{instance, *io, events, options, policy, reloads, memory, rewrites},
+          context{instance, *io, events, options, policy, reloads, memory, rewrites, clearings},
           flusher(std::make_unique<Flusher>(mirrors, context)),
           compactor(std::make_unique<Compactor>(mirrors, *flusher)) {}
 
@@ -49,6 +49,7 @@ struct Ingest::Impl {
     ReloadHistory reloads;
     const std::shared_ptr<delta::FileMemory> memory;
     std::atomic<int> rewrites{0};
+    Clearings clearings;
     MirrorContext context;
     std::unique_ptr<Flusher> flusher;
     std::unique_ptr<Compactor> compactor;

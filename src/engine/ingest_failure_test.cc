@@ -51,6 +51,61 @@ TEST_F(IngestTest, GoesOnInMemoryWhenTheDiskFails) {
 }
 #endif
 
+#ifdef IVY_FAULT_POINTS
+// The removal of what an earlier attempt has left takes long, and meanwhile that attempt has been given up: by the worker, or
+// with its whole capture session. Files of the next one stay.
+TEST_F(IngestTest, LateRemovalLeavesTheNextCopyAlone) {
+    for (const bool new_session : {false, true}) {
+        SCOPED_TRACE(new_session);
+        worker_.Reset();
+        StartEngine();
+        Source source(seed_, {101});
+        for (int i = 0; i < 100; i++) source.Step();
+        source.CommitAll([](const Transaction&) {});
+        worker_.catalog[101].open = OpenOf(101, false);
+        worker_.Connect(*engine_);
+        CopyBegin begin;
+        begin.mirror = 101;
+        begin.snapshot = source.Now();
+        begin.columns = {1, 2, 3};
+        ASSERT_TRUE(SetFaults("copy-clear:sleep-1500:1").ok());
+        const int before = FaultCount("copy-clear");
+        const auto late = engine_->Connect(Role::kCopy);
+        ASSERT_TRUE(late->SendMessage(MessageType::kCopyBegin, begin).ok());
+        while (FaultCount("copy-clear") == before) std::this_thread::sleep_for(1ms);
+        late->Shutdown();
+        if (new_session) worker_.Connect(*engine_);
+        const auto copy = engine_->Connect(Role::kCopy);
+        ASSERT_TRUE(copy->SendMessage(MessageType::kCopyBegin, begin).ok());
+        ColumnChunkBuilder rows(ChangesBuilder::Types(false));
+        for (const auto& [id, row] : source.tables().at(101)) ChangesBuilder::AddRow(id, row, false, false, &rows);
+        ByteWriter chunk;
+        rows.Write(&chunk);
+        Bytes frame;
+        AppendFrame(static_cast<uint8_t>(MessageType::kChunk), chunk.bytes(), &frame);
+        ASSERT_TRUE(copy->Send(frame).ok());
+        // The late one wakes up while this one has files, and before it is at its end.
+        std::this_thread::sleep_for(2s);
+        ASSERT_TRUE(copy->SendMessage(MessageType::kCopyEnd, CopyEnd{}).ok());
+        Frame reply;
+        const auto answered = copy->Read(&reply);
+        ASSERT_TRUE(answered.ok() && *answered);
+        ASSERT_EQ(reply.type, static_cast<uint8_t>(MessageType::kOk)) << ErrorMessage::Read(reply)->error.message;
+        CheckNow(source, true);
+        if (HasFailure()) return;
+        // A new engine finds all of the files.
+        worker_.Disconnect();
+        StartEngine();
+        Capture(source);
+        CheckNow(source, true);
+        worker_.Disconnect();
+        engine_.reset();
+        std::filesystem::remove_all(folder_);
+        std::filesystem::create_directories(folder_);
+    }
+}
+#endif
+
 TEST_F(IngestTest, GoesOnInMemoryWhenTheDiskIsFull) {
     const std::string disk = folder_ + "/warehouse";
     std::filesystem::create_directories(disk);

@@ -50,6 +50,7 @@
 
 #include "delta/mirror_table.h"
 #include "engine/change_spool.h"
+#include "engine/clearings.h"
 #include "engine/data_file.h"
 #include "engine/events.h"
 #include "engine/ingest.h"
@@ -70,6 +71,7 @@ struct MirrorContext {
     ReloadHistory& reloads;
     const std::shared_ptr<delta::FileMemory>& memory;
     std::atomic<int>& rewrites;  // planned or under way; one at a time
+    Clearings& clearings;
 };
 
 // As Postgres writes it, such as "0/016B3748".
@@ -130,7 +132,8 @@ class Mirror {
         std::string index_folder;
         Snapshot snapshot;
     };
-    // Begins a copy, or joins the one that has begun with this snapshot.
+    // Begins a copy, or joins the one that has begun with this snapshot. What an earlier attempt left behind is removed
+    // first, which may take as long as the storage takes; refused if another session is still at that after a while.
     Result<CopyTicket> BeginCopy(const CopyBegin& begin);
     bool CopyIsBeginning() const { return beginning_copies_ > 0; }
     // Whether the copy still is what the mirror waits for; counts rows that have come.
@@ -227,6 +230,8 @@ class Mirror {
     void ForgetSeen(const Snapshot& snapshot);
     void Keep(Waiting waiting);
     Waiting TakeFirst();
+    Status CopyIsWanted(const CopyBegin& begin) const;
+    Status ClearForCopy(const CopyBegin& begin);
     void NoteInexact(const std::vector<uint32_t>& columns);
     std::vector<uint32_t> Inexact() const;
     void SetState(State state);

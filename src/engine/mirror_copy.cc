@@ -14,25 +14,60 @@
 
 namespace ivy::engine {
 
-Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
-    std::unique_lock ingest(ingest_mutex_);
-    if (!begin.joins && !closed_ && !copies_ended_ && state_ == State::kCopying && !publication_ &&
-        begin.order == open_.copy_order && current_metadata_.empty()) {
-        // An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published.
-        copy_active_ = false;
-        copy_number_++;
-        beginning_copies_++;
-        ingest.unlock();
-        const Status removed = RemoveTableFiles(context_.io, location_);
-        ingest.lock();
-        beginning_copies_--;
-        IVY_RETURN_IF_ERROR(removed);
-    }
+namespace {
+constexpr std::chrono::seconds kClearingWait{10};  // until the copy worker, which holds a snapshot, is to come again
+}
+
+// Holding ingest_mutex_.
+Status Mirror::CopyIsWanted(const CopyBegin& begin) const {
     if (closed_ || copies_ended_ || state_ != State::kCopying || publication_) {
         return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" does not wait for a copy");
     }
-    if (begin.order != open_.copy_order) {
-        return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" waits for another copy");
+    if (begin.order == open_.copy_order) return Status::Ok();
+    return Status::Make(sqlstate::kObjectNotInState, "mirror \"" + name_ + "\" waits for another copy");
+}
+
+// An earlier attempt may have ended without a chance to clean up. Nobody reads what was never published. REQUIRES: the
+// location is this session's in context_.clearings.
+Status Mirror::ClearForCopy(const CopyBegin& begin) {
+    {
+        std::lock_guard ingest(ingest_mutex_);
+        IVY_RETURN_IF_ERROR(CopyIsWanted(begin));
+        // From here on what other sessions write comes to nothing.
+        copy_active_ = false;
+        copy_number_++;
+    }
+    IVY_FAULT_POINT("copy-clear");
+    return RemoveTableFiles(context_.io, location_, [&] {
+        std::lock_guard ingest(ingest_mutex_);
+        return CopyIsWanted(begin);
+    });
+}
+
+Result<Mirror::CopyTicket> Mirror::BeginCopy(const CopyBegin& begin) {
+    std::unique_lock ingest(ingest_mutex_);
+    IVY_RETURN_IF_ERROR(CopyIsWanted(begin));
+    // Kept until the copy has begun: the next session must not find files that this one is to write.
+    struct Clearing {
+        Clearings& clearings;
+        const std::string& location;
+        bool begun = false;
+        ~Clearing() {
+            if (begun) clearings.End(location);
+        }
+    } clearing{context_.clearings, location_};
+    if (!begin.joins && current_metadata_.empty()) {
+        beginning_copies_++;
+        ingest.unlock();
+        clearing.begun = context_.clearings.Begin(location_, kClearingWait);
+        const Status cleared =
+            clearing.begun ? ClearForCopy(begin)
+                           : Status::Make(sqlstate::kObjectNotInState, "files of an earlier copy of mirror \"" + name_ +
+                                                                           "\" are still being removed");
+        ingest.lock();
+        beginning_copies_--;
+        IVY_RETURN_IF_ERROR(cleared);
+        IVY_RETURN_IF_ERROR(CopyIsWanted(begin));
     }
     std::vector<uint32_t> ids;
     for (const MirrorColumn& column : open_.columns) ids.push_back(column.id);
