@@ -154,10 +154,13 @@ void CaptureSession::Close(const MirrorClose& close) {
 }
 
 void CaptureSession::HandleCommit(const Commit& commit) {
+    bool wake = false;
     for (auto& [id, changes] : stage_.Take(commit.xid)) {
         const auto found = open_.find(id);
-        if (found != open_.end()) found->second->Commit(std::move(changes), commit.xid, commit.commit_lsn);
+        if (found == open_.end()) continue;
+        wake = found->second->Commit(std::move(changes), commit.xid, commit.commit_lsn) || wake;
     }
+    if (wake) flusher_.Wake();
     SetApplied(commit.end_lsn);
 }
 

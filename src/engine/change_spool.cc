@@ -77,6 +77,10 @@ Status SpillFile::Read(uint64_t offset, size_t size, Bytes* out) const {
 
 void ChangeSpool::Append(Changes changes) {
     memory_bytes_ += MemoryOf(changes);
+    has_unchanged_ = has_unchanged_ || !changes.unchanged.empty();
+    has_old_rows_ = has_old_rows_ || std::any_of(changes.ops.begin(), changes.ops.end(), [](uint8_t op) {
+                        return op == static_cast<uint8_t>(RowOp::kUpdate) || op == static_cast<uint8_t>(RowOp::kDelete);
+                    });
     memory_.push_back(std::move(changes));
     if (memory_bytes_ <= memory_limit_) return;
     std::shared_ptr<SpillFile> file = extents_.empty() ? nullptr : extents_.back().file;

@@ -58,6 +58,9 @@ class ChangeSpool {
     Status SpillTo(std::shared_ptr<SpillFile> file);
 
     bool empty() const { return memory_.empty() && extents_.empty(); }
+    // Whether some rows were deleted or updated; whether values of some are those of their previous version.
+    bool has_old_rows() const { return has_old_rows_; }
+    bool has_unchanged() const { return has_unchanged_; }
     uint64_t memory_bytes() const { return memory_bytes_; }
     // What it takes in memory and in files.
     uint64_t bytes() const;
@@ -78,6 +81,7 @@ class ChangeSpool {
     std::vector<Changes> memory_;
     uint64_t memory_bytes_ = 0;
     std::set<Xid> aborted_;
+    bool has_old_rows_ = false, has_unchanged_ = false;
 };
 
 }  // namespace ivy::engine

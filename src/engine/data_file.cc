@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <unordered_set>
 
 #include <duckdb/main/query_result_stream.hpp>
 
@@ -259,12 +260,25 @@ Status DataFileReader::RebuildIndex(const std::string& path, int64_t rows, const
     return builder.Finish(index_path);
 }
 
+// Removes rows from a chunk by their number in the file, the last column.
+static void LeaveOut(const std::unordered_set<int64_t>& numbers, duckdb::DataChunk* chunk) {
+    chunk->Flatten();
+    const auto* number = duckdb::FlatVector::GetData<int64_t>(chunk->data.back());
+    duckdb::SelectionVector left(chunk->size());
+    size_t count = 0;
+    for (size_t i = 0; i < chunk->size(); i++) {
+        if (!numbers.contains(number[i])) left.set_index(count++, i);
+    }
+    if (count < chunk->size()) chunk->Slice(left, count);
+}
+
 // Where many rows of a block are wanted, all between them are read: a list of thousands of numbers costs more.
 Status MirrorRowReader::ReadRows(const std::string& path, const std::vector<uint64_t>& rows,
                                  const std::vector<size_t>& columns, const Sink& sink) {
     std::vector<MirrorColumn> wanted;
     for (const size_t ordinal : columns) wanted.push_back(columns_.at(ordinal));
     const std::string select = SelectFrom(path, wanted);
+    const bool network = !IsLocalPath(path);
     for (size_t begin = 0; begin < rows.size();) {
         size_t end = begin + 1;
         while (end < rows.size() && rows[end] - rows[begin] < kBlockRows) end++;
@@ -278,7 +292,11 @@ Status MirrorRowReader::ReadRows(const std::string& path, const std::vector<uint
             sql += ")";
         }
         size_t found = 0;
-        IVY_RETURN_IF_ERROR(Run(instance_, path, sql, [&](duckdb::DataChunk& chunk) {
+        std::unordered_set<int64_t> given;  // of the network: not again after a failure
+        bool again = false;
+        const auto take = [&](duckdb::DataChunk& chunk) -> Status {
+            if (again) LeaveOut(given, &chunk);
+            if (chunk.size() == 0) return Status::Ok();
             chunk.Flatten();
             const auto* numbers = duckdb::FlatVector::GetData<int64_t>(chunk.data.back());
             for (size_t i = 0; i < chunk.size(); i++) {
@@ -286,10 +304,14 @@ Status MirrorRowReader::ReadRows(const std::string& path, const std::vector<uint
                     std::binary_search(rows.begin() + static_cast<ptrdiff_t>(begin),
                                        rows.begin() + static_cast<ptrdiff_t>(end), static_cast<uint64_t>(numbers[i]));
             }
+            if (network) given.insert(numbers, numbers + chunk.size());
             const duckdb::Vector kept = std::move(chunk.data.back());
             chunk.data.pop_back();
             return sink(numbers, chunk);
-        }));
+        };
+        Status read = Run(instance_, path, sql, take);
+        for (again = true; !read.ok() && try_again_ && try_again_(read);) read = Run(instance_, path, sql, take);
+        IVY_RETURN_IF_ERROR(read);
         if (found != end - begin) {
             return Status::Corrupt("data file \"" + path + "\" has " + std::to_string(found) + " of " +
                                    std::to_string(end - begin) + " rows looked for");

@@ -92,14 +92,17 @@ class DataFileReader {
 // Single rows for a MirrorTable with these columns.
 class MirrorRowReader : public delta::RowReader {
   public:
-    MirrorRowReader(Instance& instance, std::vector<MirrorColumn> columns)
-        : instance_(instance), columns_(std::move(columns)) {}
+    // Asked when reading has failed: whether, and when, to go on.
+    using TryAgain = std::function<bool(const Status&)>;
+    MirrorRowReader(Instance& instance, std::vector<MirrorColumn> columns, TryAgain try_again = {})
+        : instance_(instance), columns_(std::move(columns)), try_again_(std::move(try_again)) {}
     Status ReadRows(const std::string& path, const std::vector<uint64_t>& rows, const std::vector<size_t>& columns,
                     const Sink& sink) override;
 
   private:
     Instance& instance_;
     const std::vector<MirrorColumn> columns_;
+    const TryAgain try_again_;
 };
 
 }  // namespace ivy::engine

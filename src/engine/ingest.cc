@@ -37,7 +37,7 @@ struct Ingest::Impl {
           policy(options),
           reloads(options.reload),
           memory(std::make_shared<delta::FileMemory>(options.folder + "/tmp", options.delta_memory)),
-          context{instance, *io, events, options, policy, reloads, memory, rewrites, clearings},
+          context{instance, *io, events, options, policy, reloads, memory, turns, clearings},
           flusher(std::make_unique<Flusher>(mirrors, context)),
           compactor(std::make_unique<Compactor>(mirrors, *flusher)) {}
 
@@ -48,7 +48,7 @@ struct Ingest::Impl {
     FlushPolicy policy;
     ReloadHistory reloads;
     const std::shared_ptr<delta::FileMemory> memory;
-    std::atomic<int> rewrites{0};
+    RewriteTurns turns;
     Clearings clearings;
     MirrorContext context;
     std::unique_ptr<Flusher> flusher;
@@ -141,7 +141,8 @@ Status Ingest::Flush(uint32_t id, Lsn lsn, const std::function<bool()>& cancelle
             return Status::Make(sqlstate::kObjectNotInState, "no capture worker is connected to the engine");
         }
         // What is left is hidden from some running snapshot: it has to stay in memory.
-        if (std::chrono::steady_clock::now() > deadline && !mirror->publishing()) return Status::Ok();
+        if (std::chrono::steady_clock::now() > deadline && !mirror->publishing() && !mirror->behind())
+            return Status::Ok();
         if (cancelled && cancelled())
             return Status::Make(sqlstate::kQueryCanceled, "canceled while waiting for a flush");
         std::this_thread::sleep_for(kPoll);

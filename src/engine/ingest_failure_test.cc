@@ -7,6 +7,24 @@
 namespace ivy::engine::test {
 namespace {
 
+void SendRows(Channel& copy, const Rows& table) {
+    ColumnChunkBuilder rows(ChangesBuilder::Types(false));
+    for (const auto& [id, row] : table) ChangesBuilder::AddRow(id, row, false, false, &rows);
+    ByteWriter chunk;
+    rows.Write(&chunk);
+    Bytes frame;
+    AppendFrame(static_cast<uint8_t>(MessageType::kChunk), chunk.bytes(), &frame);
+    EXPECT_TRUE(copy.Send(frame).ok());
+}
+
+void EndCopy(Channel& copy) {
+    EXPECT_TRUE(copy.SendMessage(MessageType::kCopyEnd, CopyEnd{}).ok());
+    Frame reply;
+    const auto answered = copy.Read(&reply);
+    ASSERT_TRUE(answered.ok() && *answered);
+    EXPECT_EQ(reply.type, static_cast<uint8_t>(MessageType::kOk)) << ErrorMessage::Read(reply)->error.message;
+}
+
 #ifdef IVY_FAULT_POINTS
 TEST_F(IngestTest, GoesOnInMemoryWhenTheDiskFails) {
     options_.flush_rows = 20;
@@ -77,20 +95,10 @@ TEST_F(IngestTest, LateRemovalLeavesTheNextCopyAlone) {
         if (new_session) worker_.Connect(*engine_);
         const auto copy = engine_->Connect(Role::kCopy);
         ASSERT_TRUE(copy->SendMessage(MessageType::kCopyBegin, begin).ok());
-        ColumnChunkBuilder rows(ChangesBuilder::Types(false));
-        for (const auto& [id, row] : source.tables().at(101)) ChangesBuilder::AddRow(id, row, false, false, &rows);
-        ByteWriter chunk;
-        rows.Write(&chunk);
-        Bytes frame;
-        AppendFrame(static_cast<uint8_t>(MessageType::kChunk), chunk.bytes(), &frame);
-        ASSERT_TRUE(copy->Send(frame).ok());
+        SendRows(*copy, source.tables().at(101));
         // The late one wakes up while this one has files, and before it is at its end.
         std::this_thread::sleep_for(2s);
-        ASSERT_TRUE(copy->SendMessage(MessageType::kCopyEnd, CopyEnd{}).ok());
-        Frame reply;
-        const auto answered = copy->Read(&reply);
-        ASSERT_TRUE(answered.ok() && *answered);
-        ASSERT_EQ(reply.type, static_cast<uint8_t>(MessageType::kOk)) << ErrorMessage::Read(reply)->error.message;
+        EndCopy(*copy);
         CheckNow(source, true);
         if (HasFailure()) return;
         // A new engine finds all of the files.
@@ -103,6 +111,48 @@ TEST_F(IngestTest, LateRemovalLeavesTheNextCopyAlone) {
         std::filesystem::remove_all(folder_);
         std::filesystem::create_directories(folder_);
     }
+}
+
+// A transaction that has waited and then could not be applied must come again: the slot does not pass it.
+TEST_F(IngestTest, KeepsTheSlotForWhatCouldNotBeApplied) {
+    options_.reload = false;
+    options_.flush_age = 1h;
+    StartEngine();
+    Source source(seed_, {101});
+    for (int i = 0; i < 100; i++) source.Step();
+    source.CommitAll([](const Transaction&) {});
+    worker_.catalog[101].open = OpenOf(101, false);
+    std::atomic<bool> may_publish{false};
+    worker_.fate = [&](const FlushReady&) {
+        while (!may_publish) std::this_thread::sleep_for(1ms);
+        return Worker::Fate::kPublish;
+    };
+    worker_.Connect(*engine_);
+    CopyBegin begin;
+    begin.mirror = 101;
+    begin.snapshot = source.Now();
+    begin.columns = {1, 2, 3};
+    const auto copy = engine_->Connect(Role::kCopy);
+    ASSERT_TRUE(copy->SendMessage(MessageType::kCopyBegin, begin).ok());
+    SendRows(*copy, source.tables().at(101));
+    EndCopy(*copy);
+    // These wait for the files to be published.
+    const Lsn first = source.InsertMany(101, 5000, 10).lsn;
+    source.InsertMany(101, 6000, 10);
+    for (const Transaction& transaction : source.wal()) {
+        if (transaction.lsn >= first) worker_.Send(transaction);
+    }
+    worker_.Progress(source.lsn() + 5, source.Now().xmin);
+    Unavailable why;
+    ASSERT_TRUE(engine_->mirrors().WaitApplied(source.lsn(), 20s, {}, &why).ok());
+    ASSERT_TRUE(SetFaults("apply:error:1").ok());
+    may_publish = true;
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    const auto failed = [&] { return engine_->mirrors().Find(101)->state() == Mirror::State::kFailed; };
+    while (!failed() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(1ms);
+    ASSERT_TRUE(failed());
+    std::this_thread::sleep_for(400ms);
+    EXPECT_LT(worker_.persisted(), first);
 }
 #endif
 

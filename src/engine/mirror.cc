@@ -84,16 +84,17 @@ bool Mirror::SameLayout(const MirrorOpen& a, const MirrorOpen& b) {
 
 // --- capture session's thread ----------------------------------------------------------------------------------------
 
-void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
+bool Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
     std::lock_guard ingest(ingest_mutex_);
-    if (closed_ || state_ == State::kFailed || lsn <= last_commit_) return;
+    if (closed_ || state_ == State::kFailed || lsn <= last_commit_) return false;
     last_commit_ = lsn;
-    if (open_.has_copy_snapshot && open_.copy_snapshot.Sees(xid)) return;
-    if (copy_active_ && copying_snapshot_.Sees(xid)) return;
-    if (state_ == State::kLive && backlog_.empty() && !delta_full_) {
+    if (open_.has_copy_snapshot && open_.copy_snapshot.Sees(xid)) return false;
+    if (copy_active_ && copying_snapshot_.Sees(xid)) return false;
+    const bool queued = !backlog_.empty() || applying_lsn_ != kInvalidLsn;
+    if (state_ == State::kLive && !queued && !delta_full_ && !MayReadFiles(changes)) {
         const Status applied = Apply(changes, xid, lsn);
         if (!applied.ok()) FailLocked(applied.error());
-        return;
+        return false;
     }
     Keep({xid, lsn, std::move(changes)});
     if ((state_ == State::kCopying || state_ == State::kLoading) && backlog_bytes_ > context_.policy.copy_bytes) {
@@ -102,7 +103,7 @@ void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
             {kConfigurationLimitExceeded,
              "the changes that wait for " + std::string(until) + " exceed \"mooncake.max_retained_wal\"", "", ""},
             true);
-        return;
+        return false;
     }
     if (backlog_memory_ > kBacklogMemory) {
         // Of a file nothing is given back before all of it is.
@@ -118,15 +119,27 @@ void Mirror::Commit(ChangeSpool changes, Xid xid, Lsn lsn) {
         }
     }
     UpdateReadable();
+    return network_ && state_ == State::kLive && !delta_full_;
+}
+
+// Whether applying these may have to read a file on the network, for which the stream of changes must not wait. (Two keys of one
+// hash need it as well. That is so unlikely that it may.)
+bool Mirror::MayReadFiles(const ChangeSpool& changes) const {
+    if (!network_) return false;
+    const bool equal_rows = open_.key.size() == open_.columns.size();
+    return changes.has_unchanged() || (equal_rows && changes.has_old_rows());
 }
 
 Status Mirror::Apply(const ChangeSpool& changes, Xid xid, Lsn lsn) {
     IVY_RETURN_IF_ERROR(ApplyTo(*table_, open_.columns, copied_columns_, changes, xid, lsn));
-    if (applied_bytes_ > kSizeCheckBytes) {
-        applied_bytes_ = 0;
-        delta_full_ = table_->GetStats().delta_bytes > 2 * context_.options.force_bytes;
-    }
+    CheckSize();
     return Status::Ok();
+}
+
+void Mirror::CheckSize() {
+    if (applied_bytes_ <= kSizeCheckBytes || !table_) return;
+    applied_bytes_ = 0;
+    delta_full_ = table_->GetStats().delta_bytes > 2 * context_.options.force_bytes;
 }
 
 Status Mirror::ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns,
@@ -369,9 +382,9 @@ void Mirror::SetUnreadable(const Error* error) {
 }
 
 void Mirror::UpdateReadable() {
-    backlog_size_ = backlog_.size();
+    backlog_size_ = backlog_.size() + (applying_lsn_ != kInvalidLsn ? 1 : 0);
     std::lock_guard guard(state_mutex_);
-    readable_ = state_ == State::kLive && backlog_.empty() && !closed_ && hidden_until_ == kInvalidLsn &&
+    readable_ = state_ == State::kLive && backlog_size_ == 0 && !closed_ && hidden_until_ == kInvalidLsn &&
                 unreadable_.message.empty();
 }
 
@@ -417,6 +430,12 @@ Result<MirrorRead> Mirror::Read(const Snapshot& snapshot, Unavailable* why) {
     return read;
 }
 
+bool Mirror::IsFetching() const {
+    if (!network_ || backlog_size_ == 0) return false;
+    std::lock_guard state(state_mutex_);
+    return state_ == State::kLive && failed_flushes_ == 0 && unreadable_.message.empty();
+}
+
 // --- any thread ------------------------------------------------------------------------------------------------------
 
 Mirror::State Mirror::state() const {
@@ -456,6 +475,7 @@ Lsn Mirror::OldestUnflushedLocked() const {
         const Lsn oldest = table_->GetStats().oldest_unflushed_lsn;
         if (oldest != kInvalidLsn) return oldest;
     }
+    if (applying_lsn_ != kInvalidLsn) return applying_lsn_;
     return backlog_.empty() ? kInvalidLsn : backlog_.front().lsn;
 }
 

@@ -11,8 +11,9 @@
 // comes later will be sent again after a crash.
 //
 // Files on the network are opened by the flusher's side (loading), which tries again as long as the storage fails: the
-// stream of changes does not wait for a server, and nothing is given up because one is away. If one can't be read when a
-// query asks for it, queries are refused until all can be opened again.
+// stream of changes does not wait for a server, and nothing is given up because one is away. So are transactions applied there
+// which need values out of files (unchanged ones of updated rows, or equal rows); what comes after them waits in the
+// backlog. If a file can't be read when a query asks for it, queries are refused until all can be opened again.
 //
 // While a mirror is copying, loading or reorganizing, committed transactions wait in its backlog, in commit order, and queries
 // are refused. A change of columns empties the delta into files first (flushing even what some running snapshot does
@@ -46,6 +47,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "delta/mirror_table.h"
@@ -57,6 +59,7 @@
 #include "engine/mirrors.h"
 #include "engine/reload_history.h"
 #include "engine/rewrite_job.h"
+#include "engine/rewrite_turns.h"
 #include "iceberg/table.h"
 
 namespace ivy::engine {
@@ -70,7 +73,7 @@ struct MirrorContext {
     FlushPolicy& policy;
     ReloadHistory& reloads;
     const std::shared_ptr<delta::FileMemory>& memory;
-    std::atomic<int>& rewrites;  // planned or under way; one at a time
+    RewriteTurns& turns;
     Clearings& clearings;
 };
 
@@ -100,8 +103,9 @@ class Mirror {
     Status Load();
     // The credentials have changed: what failed is tried again at once.
     void RetryNow() { retry_now_ = true; }
-    // A committed transaction's changes: applied, kept for later, or skipped if the mirror has them already.
-    void Commit(ChangeSpool changes, Xid xid, Lsn lsn);
+    // A committed transaction's changes: applied, kept for later, or skipped if the mirror has them already. True if they are
+    // for the flusher's thread to apply, now.
+    bool Commit(ChangeSpool changes, Xid xid, Lsn lsn);
     void SetOldestXmin(Xid oldest_xmin);
     // Hides the mirror from queries until the session has come to "lsn", which they may believe to be applied already:
     // a mirror loaded anew lacks what earlier sessions brought.
@@ -122,6 +126,8 @@ class Mirror {
     // --- queries ---
 
     Result<MirrorRead> Read(const Snapshot& snapshot, Unavailable* why);
+    // Whether it is being brought up to date with values from the network, so that waiting a little may be worth it.
+    bool IsFetching() const;
 
     // --- copy sessions ---
 
@@ -184,8 +190,9 @@ class Mirror {
 
     State state() const;
     bool closed() const;
-    bool publishing() const;  // files are written, or wait to become current
-    Lsn last_commit() const;  // of the last transaction that it has, applied or waiting
+    bool publishing() const;                           // files are written, or wait to become current
+    bool behind() const { return backlog_size_ > 0; }  // transactions wait to be applied
+    Lsn last_commit() const;                           // of the last transaction that it has, applied or waiting
     // Commit LSN of the oldest transaction that is not in published files; 0 if there is none. A mirror that failed
     // keeps what it had then until the worker, having noted the failure, closes it: should the worker end before that,
     // the changes come again.
@@ -227,6 +234,7 @@ class Mirror {
     Status Apply(const ChangeSpool& changes, Xid xid, Lsn lsn);
     Status ApplyTo(delta::MirrorTable& table, const std::vector<MirrorColumn>& columns,
                    const std::set<uint32_t>& copied, const ChangeSpool& changes, Xid xid, Lsn lsn);
+    void CheckSize();
     void ForgetSeen(const Snapshot& snapshot);
     void Keep(Waiting waiting);
     Waiting TakeFirst();
@@ -251,6 +259,9 @@ class Mirror {
 
     // mirror_flush.cc, mirror_files.cc, mirror_publish.cc
     bool DrainBacklog();
+    bool DrainSlowly();
+    bool MayReadFiles(const ChangeSpool& changes) const;
+    bool AwaitStorage(const Status& failed);
     bool FlushIsDue(const delta::MirrorTable::Stats& stats, Lsn session_lsn, bool* force) const;
     MirrorOpen Description() const;
     Status Flush(Xid oldest_xmin, bool force);
@@ -315,6 +326,7 @@ class Mirror {
     Lsn last_commit_ = kInvalidLsn;
     Lsn hidden_until_ = kInvalidLsn;
     Xid oldest_xmin_ = kInvalidXid;
+    Lsn applying_lsn_ = kInvalidLsn;  // of the transaction that is taken out of the backlog
     std::deque<Waiting> backlog_;
     std::shared_ptr<SpillFile> backlog_file_;
     uint64_t backlog_memory_ = 0;          // bytes of it that are in memory
@@ -373,6 +385,8 @@ class Mirror {
     // Used by the flusher's thread, and by the others only before it can know the mirror (Load) or while it leaves the
     // mirror alone (a copy).
     std::unique_ptr<iceberg::Table> iceberg_;
+    std::atomic<std::thread::id> applier_;  // who is in DrainSlowly
+    bool storage_failed_ = false;           // while a transaction was applied
     Clock::time_point next_flush_{}, next_check_{}, next_rewrite_{};
     struct Retired {
         std::vector<std::weak_ptr<const void>> readers;

@@ -31,7 +31,8 @@ constexpr auto kUnreadablePause = 2s;  // ...on the network, which only ask whet
 
 // A MirrorTable with what has to outlive it.
 struct OpenTable {
-    OpenTable(Instance& instance, std::vector<MirrorColumn> columns) : reader(instance, std::move(columns)) {}
+    OpenTable(Instance& instance, std::vector<MirrorColumn> columns, MirrorRowReader::TryAgain try_again)
+        : reader(instance, std::move(columns), std::move(try_again)) {}
     MirrorRowReader reader;
     std::unique_ptr<delta::MirrorTable> table;
 };
@@ -257,7 +258,8 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const iceberg::Table& t
 
 Result<std::shared_ptr<delta::MirrorTable>> Mirror::OpenFiles(const iceberg::Table& table, const MirrorOpen& open) {
     IVY_ASSIGN_OR_RETURN(const std::vector<delta::NewFile> files, FilesOfTable(table, open));
-    auto open_table = std::make_shared<OpenTable>(context_.instance, open.columns);
+    auto open_table = std::make_shared<OpenTable>(context_.instance, open.columns,
+                                                  [this](const Status& failed) { return AwaitStorage(failed); });
     delta::MirrorTable::Options options;
     options.open = open;
     options.index_folder = index_folder_;

@@ -23,6 +23,7 @@ constexpr char kConfigurationLimitExceeded[] = "53400";
 constexpr auto kDrainSlice = 50ms;
 constexpr auto kBlockedRetry = 250ms;  // a running snapshot keeps everything in memory
 constexpr auto kRequestRetry = 20ms;
+constexpr auto kStoragePoll = 50ms;
 constexpr auto kLongestBackoff = 60s;
 
 }  // namespace
@@ -147,6 +148,7 @@ void Mirror::NoteFlush(const Status& status, const char* what) {
 
 bool Mirror::DrainBacklog() {
     if (backlog_size_ == 0) return false;
+    if (network_) return DrainSlowly();
     const auto deadline = Clock::now() + kDrainSlice;
     bool more = false;
     {
@@ -154,11 +156,11 @@ bool Mirror::DrainBacklog() {
         while (state_ == State::kLive && !closed_ && !backlog_.empty() && !delta_full_) {
             const Waiting waiting = TakeFirst();
             if (!open_.copy_snapshot.Sees(waiting.xid)) {
+                applying_lsn_ = waiting.lsn;
                 const Status applied = Apply(waiting.changes, waiting.xid, waiting.lsn);
-                if (!applied.ok()) {
-                    FailLocked(applied.error());
-                    return false;
-                }
+                if (!applied.ok()) FailLocked(applied.error());  // with this one as what must come again
+                applying_lsn_ = kInvalidLsn;
+                if (!applied.ok()) return false;
             }
             more = !backlog_.empty();
             if (more && Clock::now() > deadline) break;
@@ -168,6 +170,70 @@ bool Mirror::DrainBacklog() {
     // Lets the capture session in, which waits for the same mutex.
     if (more) std::this_thread::sleep_for(1ms);
     return more;
+}
+
+// The same where files are on the network: applying may wait for a server for a long time, so nothing is held meanwhile
+// that others wait for. Nobody else applies anything then: Commit sees applying_lsn_.
+bool Mirror::DrainSlowly() {
+    const auto deadline = Clock::now() + kDrainSlice;
+    while (true) {
+        std::optional<Waiting> waiting;
+        std::shared_ptr<delta::MirrorTable> table;
+        std::vector<MirrorColumn> columns;
+        std::set<uint32_t> copied;
+        bool has_it = false;  // from the copy
+        {
+            std::lock_guard ingest(ingest_mutex_);
+            const bool may_apply = state_ == State::kLive && !closed_ && !backlog_.empty() && !delta_full_;
+            if (may_apply) {
+                waiting = TakeFirst();
+                applying_lsn_ = waiting->lsn;
+                table = table_;
+                columns = open_.columns;
+                copied = copied_columns_;
+            }
+            UpdateReadable();
+            if (!may_apply) return false;
+            has_it = open_.copy_snapshot.Sees(waiting->xid);
+        }
+        applier_ = std::this_thread::get_id();
+        Status applied;
+        if (!has_it) applied = ApplyTo(*table, columns, copied, waiting->changes, waiting->xid, waiting->lsn);
+        applier_ = std::thread::id();
+        if (storage_failed_ && applied.ok()) {
+            NoteFlush(Status::Ok());
+            next_flush_ = {};
+        }
+        storage_failed_ = false;
+        std::lock_guard ingest(ingest_mutex_);
+        if (applied.ok()) {
+            CheckSize();
+        } else {
+            FailLocked(applied.error());
+        }
+        applying_lsn_ = kInvalidLsn;
+        UpdateReadable();
+        if (backlog_.empty()) return false;
+        if (Clock::now() > deadline) return true;
+    }
+}
+
+// A value could not be read from the network while a transaction is applied, which can't be begun again. Returns, in DrainSlowly's
+// thread, when it should be tried again; false if there is nobody any more whom it is for, and to other threads.
+bool Mirror::AwaitStorage(const Status& failed) {
+    if (!MayRetry(failed) || applier_ != std::this_thread::get_id()) return false;
+    const auto is_over = [this] {
+        std::lock_guard ingest(ingest_mutex_);
+        return closed_ || state_ == State::kFailed;
+    };
+    if (is_over()) return false;
+    storage_failed_ = true;
+    NoteFlush(failed, "could not read files of mirror");
+    while (Clock::now() < next_flush_ && !retry_now_.exchange(false)) {
+        std::this_thread::sleep_for(kStoragePoll);
+        if (is_over()) return false;
+    }
+    return !is_over();
 }
 
 // --- flushing --------------------------------------------------------------------------------------------------------

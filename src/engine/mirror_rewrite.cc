@@ -104,7 +104,7 @@ void Mirror::PlanRewrite() {
         }
         table = table_;
     }
-    if (context_.rewrites > 0 || !table || (ticket == 0 && Clock::now() < next_rewrite_)) return;
+    if (!table || (ticket == 0 && Clock::now() < next_rewrite_)) return;
     next_rewrite_ = std::max<Clock::time_point>(next_rewrite_, Clock::now() + kPlanPause);
     const std::vector<size_t> chosen = FilesToRewrite(ticket != 0);
     std::vector<std::string> paths;
@@ -118,6 +118,7 @@ void Mirror::PlanRewrite() {
         return;
     }
     if (!sources) return;  // a TRUNCATE that is not in files yet: next time
+    if (closed_ || state_ != State::kLive || !context_.turns.Take(location_)) return;
     RewritePlan plan;
     plan.columns = open_.columns;
     plan.key = open_.key;
@@ -132,7 +133,6 @@ void Mirror::PlanRewrite() {
         plan.inputs.push_back({(*sources)[i], file.file_size, file.first_row_id.value_or(0), file.sequence_number});
     }
     rewrite_ = std::make_shared<RewriteJob>(context_.instance, context_.io, std::move(plan));
-    context_.rewrites++;
 }
 
 // --- rewriting -------------------------------------------------------------------------------------------------------
@@ -147,16 +147,17 @@ bool Mirror::Rewrite() {
     }
     job->status =
         job->Run([&](const std::vector<std::string>& paths) { return NoteFilesToWrite(kRewriteNote, paths); });
-    std::lock_guard ingest(ingest_mutex_);
-    std::lock_guard rewrite(rewrite_mutex_);
-    if (closed_ || state_ == State::kFailed) {
-        // Nobody is left to publish it.
-        job->Remove();
+    {
+        std::lock_guard ingest(ingest_mutex_);
+        std::lock_guard rewrite(rewrite_mutex_);
+        if (!closed_ && state_ != State::kFailed) {
+            job->set_phase(RewriteJob::Phase::kWritten);
+            return true;
+        }
         rewrite_.reset();
-        context_.rewrites--;
-        return true;
+        context_.turns.Return(location_);
     }
-    job->set_phase(RewriteJob::Phase::kWritten);
+    job->Remove();  // nobody is left to publish it
     return true;
 }
 
@@ -165,15 +166,15 @@ void Mirror::StopRewrite() {
     if (rewrite_) rewrite_->Cancel();
 }
 
-// The mirror is closed or has failed: what is not offered yet comes to nothing.
+// The mirror is closed or has failed: what is not offered yet comes to nothing. Files that wait to be offered stay, as others may
+// use the job at this moment and the storage may take its time: whoever loads the mirror again removes what was noted.
 void Mirror::DropRewriteLocked() {
     std::lock_guard rewrite(rewrite_mutex_);
     if (!rewrite_) return;
     rewrite_->Cancel();
     if (rewrite_->phase() == RewriteJob::Phase::kRewriting) return;  // Rewrite does the rest
-    if (rewrite_->phase() != RewriteJob::Phase::kPublishing) rewrite_->Remove();
     rewrite_.reset();
-    context_.rewrites--;
+    context_.turns.Return(location_);
 }
 
 // --- publishing ------------------------------------------------------------------------------------------------------
@@ -291,7 +292,7 @@ void Mirror::EndRewrite(const std::shared_ptr<RewriteJob>& job, const Status& st
     std::lock_guard rewrite(rewrite_mutex_);
     if (rewrite_ != job) return;
     rewrite_.reset();
-    context_.rewrites--;
+    context_.turns.Return(location_);
     std::lock_guard state(state_mutex_);
     if (status.ok()) {
         failed_rewrites_ = 0;

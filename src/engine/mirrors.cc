@@ -52,6 +52,11 @@ Result<MirrorRead> Mirrors::Read(uint32_t id, const Snapshot& snapshot, Unavaila
     return mirror->Read(snapshot, why);
 }
 
+bool Mirrors::IsFetching(uint32_t id) const {
+    const std::shared_ptr<Mirror> mirror = Find(id);
+    return mirror && mirror->IsFetching();
+}
+
 std::vector<MirrorColumn> Mirrors::Columns(uint32_t id) const {
     const std::shared_ptr<Mirror> mirror = Find(id);
     return mirror ? mirror->columns() : std::vector<MirrorColumn>();

@@ -54,6 +54,8 @@ class Mirrors {
     // being reorganised after a schema change, failed, or the snapshot does not see all that its copy saw) or
     // kSnapshotTooOld.
     Result<MirrorRead> Read(uint32_t id, const Snapshot& snapshot, Unavailable* why) const;
+    // Whether it may well be readable in a moment: see Mirror.
+    bool IsFetching(uint32_t id) const;
 
     // The columns of a mirror, for messages. Empty if it is unknown.
     std::vector<MirrorColumn> Columns(uint32_t id) const;

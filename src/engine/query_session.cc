@@ -15,6 +15,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
+#include <thread>
 
 #include "delta/chunk_convert.h"
 #include "engine/error_map.h"
@@ -35,6 +36,8 @@ using Clock = std::chrono::steady_clock;
 
 constexpr size_t kSendBytes = 128 * 1024;         // results are collected up to this before they are sent
 constexpr size_t kChunkBytes = 64 * 1024 * 1024;  // rows with long values are cut into chunks of about this size
+constexpr std::chrono::seconds kFetchWait{2};     // for values from the network, before the row table is asked
+constexpr std::chrono::milliseconds kFetchPoll{2};
 
 // A {mirror:i} or {rows:i} as DuckDB SQL. Parts without rows are left out; an empty mirror is its empty delta.
 std::string TableExpression(const QueryInputs& inputs, Placeholder kind, size_t index) {
@@ -286,8 +289,12 @@ QuerySession::Outcome QuerySession::Prepare(const Query& query, std::string* sql
         done->freshness_wait_us = static_cast<uint64_t>(waited.count());
         if (!applied.ok()) return Failure{applied.error(), why};
     }
+    const auto patience = Clock::now() + kFetchWait;
     for (const uint32_t id : query.mirrors) {
         Unavailable why = Unavailable::kNo;
+        while (services_.mirrors->IsFetching(id) && Clock::now() < patience && !hung_up_) {
+            std::this_thread::sleep_for(kFetchPoll);
+        }
         Result<MirrorRead> read = services_.mirrors->Read(id, query.snapshot, &why);
         if (!read.ok()) return Failure{read.error(), why};
         for (const delta::FileView& file : read->view->files()) done->file_rows += static_cast<uint64_t>(file.rows);
