@@ -7,9 +7,11 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
 #include <map>
 #include <mutex>
 #include <random>
@@ -19,7 +21,7 @@ namespace ivy {
 namespace {
 
 struct Fault {
-    enum class Action { kOff, kKill, kError, kSleep } action = Action::kOff;
+    enum class Action { kOff, kKill, kError, kFull, kSleep } action = Action::kOff;
     int sleep_ms = 0;
     int percent = 100;
     int left = -1;  // passings to act on; negative: all
@@ -34,6 +36,10 @@ class Faults {
     }
 
     Status Set(const std::string& specification) {
+        std::lock_guard guard(mutex_);
+        return SetLocked(specification);
+    }
+    Status SetLocked(const std::string& specification) {
         for (size_t begin = 0; begin <= specification.size();) {
             size_t end = specification.find(',', begin);
             if (end == std::string::npos) end = specification.size();
@@ -44,10 +50,11 @@ class Faults {
     }
 
     Status Pass(const char* name) {
-        if (!any_.load(std::memory_order_relaxed)) return Status::Ok();
+        if (!any_.load(std::memory_order_relaxed) && !file_) return Status::Ok();
         int sleep_ms = 0;
         {
             std::lock_guard guard(mutex_);
+            if (file_) ReadFile();
             const auto found = faults_.find(name);
             if (found == faults_.end()) return Status::Ok();
             Fault& fault = found->second;
@@ -55,7 +62,11 @@ class Faults {
             if (fault.percent < 100 && static_cast<int>(random_() % 100) >= fault.percent) return Status::Ok();
             if (fault.left > 0) fault.left--;
             fault.acted++;
+            if (file_ && (fault.left == 0 || fault.action == Fault::Action::kKill)) (void)truncate(file_, 0);
             if (fault.action == Fault::Action::kKill) kill(getpid(), SIGKILL);
+            if (fault.action == Fault::Action::kFull) {
+                return Status::FromErrno(std::string("fault point \"") + name + "\" was reached", ENOSPC);
+            }
             if (fault.action == Fault::Action::kError) {
                 return Status::Make(sqlstate::kIoError, std::string("fault point \"") + name + "\" was reached");
             }
@@ -76,13 +87,24 @@ class Faults {
         const char* specification = std::getenv("IVY_FAULT");
         // A mistake in the variable must not go unnoticed: the test would pass without testing anything.
         if (specification && *specification && !Set(specification).ok()) std::abort();
+        file_ = std::getenv("IVY_FAULT_FILE");
+    }
+
+    void ReadFile() {
+        std::ifstream in(file_);
+        std::string specification;
+        std::getline(in, specification);
+        if (specification == read_) return;
+        read_ = specification;
+        for (auto& [name, fault] : faults_) fault.action = Fault::Action::kOff;
+        if (!specification.empty() && !SetLocked(specification).ok()) std::abort();
     }
 
     Status SetOne(const std::string& one) {
         const Status bad =
             Status::Make(sqlstate::kInvalidParameter, "invalid fault specification \"" + one + "\"",
-                         "It must be name:kill[-percent], name:error[-percent], name:sleep-<ms> or name:off, and may "
-                         "end in :count.");
+                         "It must be name:kill[-percent], name:error[-percent], name:full[-percent], name:sleep-<ms> "
+                         "or name:off, and may end in :count.");
         const size_t colon = one.find(':');
         if (colon == std::string::npos || colon == 0) return bad;
         const size_t second = one.find(':', colon + 1);
@@ -90,8 +112,10 @@ class Faults {
         Fault fault;
         const size_t dash = action.find('-');
         const std::string verb = action.substr(0, dash);
-        if (verb == "kill" || verb == "error") {
-            fault.action = verb == "kill" ? Fault::Action::kKill : Fault::Action::kError;
+        if (verb == "kill" || verb == "error" || verb == "full") {
+            fault.action = verb == "kill"    ? Fault::Action::kKill
+                           : verb == "error" ? Fault::Action::kError
+                                             : Fault::Action::kFull;
             if (dash != std::string::npos) fault.percent = std::atoi(action.c_str() + dash + 1);
             if (fault.percent <= 0 || fault.percent > 100) return bad;
         } else if (action.rfind("sleep-", 0) == 0) {
@@ -104,7 +128,6 @@ class Faults {
             fault.left = std::atoi(one.c_str() + second + 1);
             if (fault.left <= 0) return bad;
         }
-        std::lock_guard guard(mutex_);
         Fault& slot = faults_[one.substr(0, colon)];
         fault.acted = slot.acted;
         slot = fault;
@@ -113,6 +136,8 @@ class Faults {
     }
 
     std::mutex mutex_;
+    const char* file_ = nullptr;
+    std::string read_;  // last line read from it
     std::map<std::string, Fault> faults_;
     std::minstd_rand random_{std::random_device{}()};
     std::atomic<bool> any_{false};

@@ -7,9 +7,11 @@
 // A specification is "name:action[:count]", several are separated by commas. The action is "kill" (SIGKILL to this
 // process), "error" (the function returns an error), "kill-<percent>" or "error-<percent>" (so on some passings, at
 // random), "sleep-<milliseconds>", or "off". With a count it acts on that many passings and is then off; without one, on
-// every passing. Specifications come from the environment variable
-// IVY_FAULT, read at the first passing, and at run time from SetFaults. Compiled only with IVY_FAULT_POINTS.
-// Thread-safe.
+// every passing; "full" makes the function fail as a full disk does. Specifications come from the environment variable
+// IVY_FAULT, read at the first passing, at run time from SetFaults, and from the file that the environment variable
+// IVY_FAULT_FILE names, which all processes look at whenever they pass: what it says then is all that is in force. It is
+// emptied when a process is about to die, and when a count is used up: so one process does, once, what it says, and the
+// test knows. Compiled only with IVY_FAULT_POINTS. Thread-safe.
 #pragma once
 
 #include <string>

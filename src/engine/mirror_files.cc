@@ -201,6 +201,7 @@ void Mirror::Sweep() {
         }
         for (const std::string& file : *files) {
             if (referenced->contains(file) || file.ends_with("/version-hint.text")) continue;
+            if (!PassFaultPoint("sweep").ok()) return;
             removed += context_.io.DeleteFile(file).ok() ? 1 : 0;
         }
     }
@@ -369,7 +370,9 @@ void Mirror::DeleteRetired() {
             return false;
         }
         // What can't be deleted is an orphan: in nobody's way.
-        for (const std::string& path : retired.files) (void)context_.io.DeleteFile(path);
+        for (const std::string& path : retired.files) {
+            if (PassFaultPoint("expire").ok()) (void)context_.io.DeleteFile(path);
+        }
         return true;
     });
 }

@@ -45,10 +45,16 @@ bool IsFor(const Secret& secret, const std::string& location) {
 }
 
 // The settings with which objects of mirrors are read and written. The engine tries again by itself, with pauses that
-// grow, so a request should rather fail soon; and a part of an upload waits in memory, several at a time.
+// grow, so a request should rather fail soon; and a part of an upload waits in memory, several at a time. How long a client's
+// query waits is its session's choice.
 class MirrorOpener final : public duckdb::ClientContextFileOpener {
   public:
-    MirrorOpener(duckdb::ClientContext& context, bool writes) : ClientContextFileOpener(context), writes_(writes) {}
+    MirrorOpener(duckdb::ClientContext& context, bool writes, duckdb::ClientContext* reader = nullptr)
+        : ClientContextFileOpener(context), writes_(writes) {
+        if (!reader) return;
+        (void)reader->TryGetCurrentSetting(duckdb::Identifier("http_timeout"), timeout_);
+        (void)reader->TryGetCurrentSetting(duckdb::Identifier("http_retries"), retries_);
+    }
 
     duckdb::SettingLookupResult TryGetCurrentSetting(const duckdb::Identifier& key, duckdb::Value& result) override {
         return Find(key, &result) ? duckdb::SettingLookupResult(duckdb::SettingScope::LOCAL)
@@ -64,9 +70,10 @@ class MirrorOpener final : public duckdb::ClientContextFileOpener {
     bool Find(const duckdb::Identifier& key, duckdb::Value* result) const {
         const std::string name = key.GetIdentifierName();
         if (name == "http_timeout") {
-            *result = duckdb::Value::UBIGINT(writes_ ? 120 : 20);  // seconds, of a whole request
+            *result = timeout_.IsNull() ? duckdb::Value::UBIGINT(writes_ ? 120 : 20)
+                                        : timeout_;  // seconds, of a whole request
         } else if (name == "http_retries") {
-            *result = duckdb::Value::UBIGINT(2);
+            *result = retries_.IsNull() ? duckdb::Value::UBIGINT(2) : retries_;
         } else if (name == "http_retry_wait_ms") {
             *result = duckdb::Value::UBIGINT(100);
         } else if (name == "s3_uploader_max_filesize") {
@@ -80,6 +87,7 @@ class MirrorOpener final : public duckdb::ClientContextFileOpener {
     }
 
     const bool writes_;
+    duckdb::Value timeout_, retries_;  // a session's
 };
 
 }  // namespace
@@ -87,8 +95,8 @@ class MirrorOpener final : public duckdb::ClientContextFileOpener {
 // Secrets of a connection are found in a transaction of it. This one never ends; it holds nothing.
 struct MirrorStorage::Access {
     std::unique_ptr<duckdb::Connection> connection;
-    std::unique_ptr<MirrorOpener> reads, writes;
-    Status status;  // why nothing can be opened with it
+    std::unique_ptr<MirrorOpener> reads, writes;  // of the engine itself
+    Status status;                                // why nothing can be opened with it
 
     Status Open(Instance& instance, const std::string& location, const std::vector<Secret>& secrets) {
         IVY_RETURN_IF_ERROR(instance.LoadHttpfs());
@@ -128,8 +136,12 @@ namespace {
 class MirrorFileHandle final : public duckdb::FileHandle {
   public:
     MirrorFileHandle(duckdb::FileSystem& files, const std::string& path, duckdb::FileOpenFlags flags,
-                     duckdb::unique_ptr<duckdb::FileHandle> inner, std::shared_ptr<MirrorStorage::Access> access)
-        : FileHandle(files, path, flags), access_(std::move(access)), inner_(std::move(inner)) {
+                     duckdb::unique_ptr<duckdb::FileHandle> inner, std::shared_ptr<MirrorStorage::Access> access,
+                     std::shared_ptr<duckdb::FileOpener> opener)
+        : FileHandle(files, path, flags),
+          access_(std::move(access)),
+          opener_(std::move(opener)),
+          inner_(std::move(inner)) {
         track_io = false;
     }
     ~MirrorFileHandle() override {
@@ -149,7 +161,8 @@ class MirrorFileHandle final : public duckdb::FileHandle {
     duckdb::FileHandle& inner() { return *inner_; }
 
   private:
-    std::shared_ptr<MirrorStorage::Access> access_;  // outlives the handle
+    std::shared_ptr<MirrorStorage::Access> access_;  // outlive the handle
+    std::shared_ptr<duckdb::FileOpener> opener_;
     duckdb::unique_ptr<duckdb::FileHandle> inner_;
     bool closed_ = false;
 };
@@ -255,10 +268,18 @@ class MirrorFileSystem final : public duckdb::FileSystem {
                                                             duckdb::optional_ptr<duckdb::FileOpener> opener) override {
         const auto access = Check(file.path, opener, HasMark(file));
         const duckdb::OpenFileInfo inner(TrueName(file.path));
-        duckdb::FileOpener* as = flags.OpenForWriting() ? access->writes.get() : access->reads.get();
-        auto handle = all_.OpenFile(inner, flags, as);
+        std::shared_ptr<duckdb::FileOpener> as;
+        duckdb::optional_ptr<duckdb::ClientContext> reader = duckdb::FileOpener::TryGetClientContext(opener);
+        if (flags.OpenForWriting()) {
+            as = {access, access->writes.get()};
+        } else if (reader && QueryInputs::Find(*reader)) {
+            as = std::make_shared<MirrorOpener>(*access->connection->context, false, reader.get());
+        } else {
+            as = {access, access->reads.get()};
+        }
+        auto handle = all_.OpenFile(inner, flags, as.get());
         if (!handle) return nullptr;
-        return duckdb::make_uniq<MirrorFileHandle>(*this, file.path, flags, std::move(handle), access);
+        return duckdb::make_uniq<MirrorFileHandle>(*this, file.path, flags, std::move(handle), access, std::move(as));
     }
     bool SupportsOpenFileExtended() const override { return true; }
 

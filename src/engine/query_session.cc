@@ -248,7 +248,7 @@ Status QuerySession::Answer(const Query& query) {
     } else {
         std::string sql;
         failure = Prepare(query, &sql, &done);
-        if (!failure) failure = Apply(query.settings);
+        if (!failure) failure = Apply(SettingsFor(query));
         if (!failure) failure = ApplySecrets(query.secrets);
         if (!failure) {
             failure = query.mode == QueryMode::kExplain ? Explain(sql, &done) : Execute(query, sql, &done, &sent);
@@ -314,6 +314,18 @@ QuerySession::Outcome QuerySession::Prepare(const Query& query, std::string* sql
     if (!expanded.ok()) return FromEngine(expanded.error());
     *sql = std::move(expanded).value();
     return {};
+}
+
+// Those of the network only where it is used: they are httpfs's, which may not be loaded. Of others' files nothing hangs on them.
+QuerySession::Settings QuerySession::SettingsFor(const Query& query) const {
+    const bool network = std::any_of(query.files.begin(), query.files.end(), IsRemote) ||
+                         std::any_of(inputs_->mirrors.begin(), inputs_->mirrors.end(), [](const auto& mirror) {
+                             const auto& files = mirror.view->files();
+                             return !files.empty() && IsRemote(files.front().path);
+                         });
+    Settings settings = query.settings;
+    if (!network) std::erase_if(settings, [](const auto& one) { return one.first.starts_with("http_"); });
+    return settings;
 }
 
 QuerySession::Outcome QuerySession::Apply(const Settings& settings) {

@@ -54,6 +54,7 @@ class QuerySession {
     Status Answer(const Query& query);
 
     Outcome Prepare(const Query& query, std::string* sql, QueryDone* done);
+    Settings SettingsFor(const Query& query) const;
     Outcome Apply(const Settings& settings);
     // Gives the connection the credentials of this query, and takes away those of the last.
     Outcome ApplySecrets(const std::vector<Secret>& secrets);

@@ -112,9 +112,6 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
     const char* timezone = pg_get_timezone_name(session_timezone);
     const char* zone_table = strstr(text.sql, "ivy_zoned_") ? translate::ZoneTable(session_timezone) : nullptr;
     const List* secrets = SecretsFor(text.files);
-    bool network = false;
-    for (int i = 0; i < list_length(text.files); i++)
-        network = network || IsNetworkPath(static_cast<const char*>(list_nth(text.files, i)));
     pg::Guard([&] {
         ivy::Query message;
         message.sql = text.sql;
@@ -123,10 +120,9 @@ bool SendEngineQuery(EngineQuery* query, const QueryText& text) {
             message.result.push_back(UnpackType(static_cast<const Node*>(list_nth(text.result_types, i))));
         }
         message.settings.emplace_back("TimeZone", timezone);
-        if (network) {
-            message.settings.emplace_back("http_timeout", std::to_string(http_timeout_s));
-            message.settings.emplace_back("http_retries", std::to_string(http_retries));
-        }
+        // For files, and for mirrors that the engine knows to be on the network.
+        message.settings.emplace_back("http_timeout", std::to_string(http_timeout_s));
+        message.settings.emplace_back("http_retries", std::to_string(http_retries));
         if (zone_table) message.settings.emplace_back("ivy_time_zone", zone_table);
         message.snapshot = pg::ConvertSnapshot(*text.snapshot, next);
         message.lsn = text.lsn;
