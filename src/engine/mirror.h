@@ -387,7 +387,7 @@ class Mirror {
     std::unique_ptr<iceberg::Table> iceberg_;
     std::atomic<std::thread::id> applier_;  // who is in DrainSlowly
     bool storage_failed_ = false;           // while a transaction was applied
-    Clock::time_point next_flush_{}, next_check_{}, next_rewrite_{};
+    Clock::time_point next_flush_{}, next_check_{}, next_rewrite_{}, next_sweep_{};
     struct Retired {
         std::vector<std::weak_ptr<const void>> readers;
         iceberg::Expired files;

@@ -28,6 +28,7 @@ using namespace std::chrono_literals;
 
 constexpr auto kCheckPause = 60s;      // between two checks of all files
 constexpr auto kUnreadablePause = 2s;  // ...on the network, which only ask whether they are there
+constexpr auto kSweepPause = 10s;      // after a failure of the storage
 
 // A MirrorTable with what has to outlive it.
 struct OpenTable {
@@ -188,6 +189,7 @@ void Mirror::AddDeletes(const iceberg::Table& table, const std::vector<iceberg::
 // --- orphans, and what the table is made of ---------------------------------------------------------------------------
 
 void Mirror::Sweep() {
+    if (Clock::now() < next_sweep_) return;
     sweep_due_ = false;
     if (closed() || state() != State::kLive) return;
     const Result<std::set<std::string>> referenced = iceberg_->ReferencedFiles();
@@ -195,8 +197,10 @@ void Mirror::Sweep() {
     for (const char* folder : {"/data", "/metadata"}) {
         const Result<std::vector<std::string>> files = context_.io.List(location_ + folder);
         if (!referenced.ok() || !files.ok()) {
-            LogError(LogLevel::kLog, "could not look for orphans of \"" + name_ + "\"",
-                     referenced.ok() ? files.error() : referenced.error());
+            const Status failed = referenced.ok() ? files.status() : referenced.status();
+            LogError(LogLevel::kLog, "could not look for orphans of \"" + name_ + "\"", failed.error());
+            next_sweep_ = Clock::now() + kSweepPause;
+            sweep_due_ = MayRetry(failed);
             return;
         }
         for (const std::string& file : *files) {
@@ -299,8 +303,11 @@ Status Mirror::MakeTable(const MirrorOpen& open) {
 void Mirror::RequestCheck(const Error& error) {
     const bool storage = network_ && IsStorageFailure(error);
     if (!storage) check_whole_ = true;
-    // Other queries need not wait for the same server.
-    if (storage && error.message.find(location_) != std::string::npos) SetUnreadable(&error);
+    // Other queries need not wait for the same server. The message may have the object's URL instead of its location: there the
+    // bucket may be a part of the host's name.
+    const size_t key = storage ? location_.find('/', location_.find("://") + 3) : std::string::npos;
+    if (key != std::string::npos && error.message.find(location_.substr(key)) != std::string::npos)
+        SetUnreadable(&error);
     check_requested_ = true;
 }
 

@@ -168,7 +168,7 @@ def unchanged_values(s3):
         assert generations(c) == before, generations(c)
         # Whole rows as identity: old ones are looked for in files.
         c.execute("CREATE TABLE whole (a int, b text); ALTER TABLE whole REPLICA IDENTITY FULL; INSERT INTO whole SELECT g % 50, 'x' FROM generate_series(1, 1000) g")
-        c.execute("CALL mooncake.create_table('whole_mirror', 'whole', location => 's3://bucket/lake')")
+        c.execute("CALL mooncake.create_table('whole_mirror', 'whole', location => 's3://bucket/lake', identity => 'full')")
         restart_engine(server, c, s3, "whole_mirror", "loc_mirror")
         s3.mode = "hang"
         c.execute("DELETE FROM whole WHERE a = 7")
@@ -178,7 +178,7 @@ def unchanged_values(s3):
             c.execute("DROP TABLE whole_mirror")
         others_go_on(c, "after it was dropped")
         with Soon("a mirror elsewhere of the same table", 20):
-            c.execute("CALL mooncake.create_table('whole_mirror', 'whole')")
+            c.execute("CALL mooncake.create_table('whole_mirror', 'whole', identity => 'full')")
             compare(c, "whole", "whole_mirror", context="elsewhere")
         s3.mode = "pass"
         s3.release()
@@ -292,11 +292,13 @@ def rewrites(s3):
         with Soon("a rewrite in another bucket"):
             c.execute("CALL mooncake.optimize('u_mirror')")
         small_files("loc")
-        c.execute("ALTER SYSTEM SET mooncake.optimize_files = 2; SELECT pg_reload_conf()")
+        c.execute("ALTER SYSTEM SET mooncake.optimize_files = 2")
+        c.execute("SELECT pg_reload_conf()")
         files = "SELECT files FROM mooncake.mirror_status WHERE table_name = 'loc_mirror'"
         with Soon("rewrites that nobody asked for"):
             wait_until(lambda: one(c, files) == 1, "a rewrite by itself")
-        c.execute("ALTER SYSTEM SET mooncake.optimize_files = 0; SELECT pg_reload_conf()")
+        c.execute("ALTER SYSTEM RESET mooncake.optimize_files")
+        c.execute("SELECT pg_reload_conf()")
         for name in ("loc", "u"):
             compare(c, name, name + "_mirror", context="rewritten")
         right(c)
