@@ -273,6 +273,28 @@ TEST_F(IngestTest, StaysFailedWhileItsFilesAreOpened) {
 }
 #endif
 
+// Rows that were written without it would show NULL.
+TEST_F(IngestTest, RefusesAColumnThatComesBack) {
+    StartEngine();
+    worker_.catalog[101].open = OpenOf(101);
+    worker_.Connect(*engine_);
+    MirrorOpen open = OpenOf(101);
+    const MirrorColumn last = open.columns.back();
+    open.columns.pop_back();
+    open.columns.push_back({last.id + 1, "new", {TypeKind::kInt32}, false});
+    worker_.Open(open);
+    open.columns.push_back(last);
+    worker_.Open(open);
+    const auto refused = [&] {
+        std::lock_guard guard(worker_.mutex());
+        return !worker_.catalog[101].error.message.empty();
+    };
+    const auto deadline = std::chrono::steady_clock::now() + 20s;
+    while (!refused() && std::chrono::steady_clock::now() < deadline) std::this_thread::sleep_for(10ms);
+    EXPECT_TRUE(refused());
+    EXPECT_EQ(engine_->mirrors().Find(101)->state(), Mirror::State::kFailed);
+}
+
 TEST_F(IngestTest, DeletesFilesOfDroppedMirrorsAfterTheirReaders) {
     StartEngine();
     Source source(seed_, {101});

@@ -246,6 +246,7 @@ class Mirror {
     void FailLocked(const Error& error, bool for_good = false);
     Lsn OldestUnflushedLocked() const;
     bool IsCurrent(const std::string& metadata_location, Lsn flushed_lsn) const;
+    bool ComesBack(const MirrorOpen& open);
     void TakeColumns(const MirrorOpen& open);
     void UpdateReadable();
 
@@ -334,6 +335,7 @@ class Mirror {
     uint64_t applied_bytes_ = 0;           // since the delta's size was last looked at
     bool delta_full_ = false;              // transactions wait in the backlog until a flush has made room
     std::optional<MirrorOpen> next_open_;  // the columns to come, while reorganizing
+    uint32_t largest_column_ = 0;          // id, of those that were taken over by others; see ComesBack
     std::optional<Publication> publication_;
     std::string current_metadata_;  // what the catalog has
     Lsn current_flushed_lsn_ = kInvalidLsn;

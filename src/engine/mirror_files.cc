@@ -227,10 +227,17 @@ Result<std::vector<delta::NewFile>> Mirror::FilesOfTable(const iceberg::Table& t
     IVY_ASSIGN_OR_RETURN(const std::vector<size_t> key, KeyOrdinals(open.columns, open.key));
     std::vector<MirrorColumn> key_columns;
     for (const size_t ordinal : key) key_columns.push_back(open.columns[ordinal]);
+    const std::set<uint32_t> copied = CopiedColumns(table);
     const DataFileReader reader(context_.instance);
     std::vector<delta::NewFile> files;
     for (const iceberg::DataFile& data : table.data_files()) {
         if (only && !only->contains(data.path)) continue;
+        for (const MirrorColumn& column : open.columns) {
+            // Only of columns that came later does a file without them have NULLs.
+            if (!copied.contains(column.id) || data.metrics.value_counts.contains(static_cast<int>(column.id)))
+                continue;
+            return Status::Corrupt("data file \"" + data.path + "\" lacks column \"" + column.name + "\"");
+        }
         IVY_ASSIGN_OR_RETURN(const int64_t size, context_.io.FileSize(data.path));
         if (size != data.file_size) {
             return Status::Corrupt("data file \"" + data.path + "\" has " + std::to_string(size) +
