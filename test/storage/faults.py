@@ -3,7 +3,9 @@
 is full, a call fails, whoever waits cancels. After each: the mirror is right, it tells why, the next attempt works, another
 mirror never stopped, and in the end no file is there that nothing refers to.
 
-    faults.py [--seed N] [--seconds N]     each step in one way at least, then others for so long; 0: in every way
+    faults.py [--seed N] [--seconds N] [--short]
+
+Each step in one way at least, then in others for so long (0: in every way); --short: each step of one operation only, in one way.
 """
 
 import argparse
@@ -91,7 +93,8 @@ class Call(threading.Thread):
 
 # --- the world -------------------------------------------------------------------------------------------------------
 
-def make(server):
+def make(server, flushes=KEPT_SNAPSHOTS + 5):
+    """With so many snapshots that, from now on, each commit has something to expire."""
     with server.connect(autocommit=True) as c:
         c.execute("CREATE TABLE t (id int PRIMARY KEY, a int, big text, n numeric(12,2))")
         c.execute("ALTER TABLE t ALTER COLUMN big SET STORAGE EXTERNAL")
@@ -99,8 +102,7 @@ def make(server):
         c.execute("CREATE TABLE other (id int PRIMARY KEY, a int); INSERT INTO other SELECT g, 0 FROM generate_series(1, 1000) g")
         c.execute("CALL mooncake.create_table('m', 't', '{\"sort_column\": \"a\"}')")
         c.execute("CALL mooncake.create_table('o', 'other')")
-        # From now on each commit has something to expire.
-        for i in range(KEPT_SNAPSHOTS + 5):
+        for i in range(flushes):
             c.execute("UPDATE t SET a = a + 1 WHERE id = %s", (i + 1,))
             c.execute("CALL mooncake.create_snapshot('m')")
 
@@ -235,7 +237,7 @@ def full_disk(seed):
             print("full_disk: skipped, may not mount")
             return
         try:
-            make(server)
+            make(server, 3)
             with server.connect(autocommit=True) as c:
                 for number, (operation, statement) in enumerate((("flush", "CALL mooncake.create_snapshot('m')"), ("optimize", "CALL mooncake.optimize('m')"))):
                     write(c, seed + number)
@@ -272,9 +274,12 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randint(1, 10**6))
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--short", action="store_true")
     options = parser.parse_args()
     rnd = random.Random(options.seed)
     steps = [(operation, step) for operation, steps in (("flush", FLUSH), ("optimize", OPTIMIZE), ("copy", COPY)) for step in steps]
+    if options.short:
+        steps = [(operation, step) for operation, step in steps if operation == "flush" or step not in FLUSH]
     ways = {each: rnd.sample(["kill", "full", "error", "cancel"], 4) for each in steps}
     for each in steps:
         if each[1] in QUIET:
@@ -285,14 +290,14 @@ def main():
     done = 0
     with server:
         make(server)
-        for round_ in range(4):
-            for number, each in enumerate(steps):
+        for round_ in range(1 if options.short else 4):
+            for each in steps:
                 if round_ > 0 and options.seconds and time.monotonic() - begin > options.seconds:
                     break
                 if round_ < len(ways[each]):
                     disturb(server, faults, *each, ways[each][round_], rnd.randrange(500))
                     done += 1
-            if round_ == 0:
+            if round_ == 0 and not options.short:
                 check_files(server, "each step")
         sweeping(server, faults)
         check_files(server, "everything")
