@@ -185,6 +185,8 @@ def main():
             load.stop()
         compare(c, "t", "t_mirror", context="seed %d, at the end" % options.seed)
         copies = c.execute("SELECT generation FROM mooncake.mirrors").fetchone()[0]
+        if server.failures():
+            raise AssertionError("seed %d: the mirror failed: %s" % (options.seed, server.failures()[:3]))
     print("%d alterations under %d writes; %d answered by the mirror at once, %d copies" % (steps, load.writes, at_once, copies))
     return 0
 

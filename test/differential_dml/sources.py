@@ -136,6 +136,8 @@ def main():
         for mirror in load.MIRRORS:
             print("%-10s %s rows equal" % (mirror, check(c, mirror, "seed %d, at the end, after %s" % (options.seed, said))[0]))
         copies = c.execute("SELECT sum(generation) FROM mooncake.mirrors").fetchone()[0]
+        if server.failures():
+            raise AssertionError("seed %d: mirrors failed: %s" % (options.seed, server.failures()[:3]))
     print("%d checks, %d alterations, %d copies under %d transactions" % (checks, sum(one.count for one in alterers), copies, sum(one.count for one in writers)))
     return 0
 

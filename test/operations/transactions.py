@@ -67,9 +67,17 @@ def nothing(server):
 
 def prepared_transactions():
     """Small ones and one that is streamed, of two mirrors, a rolled back savepoint in each; every event before their ends."""
+    prepared_through([nothing, kill_engine, kill_worker, restart, crash])
+
+
+def prepared_through_a_crash():
+    prepared_through([crash])
+
+
+def prepared_through(events):
     with Server(conf=CONF) as server:
         make_mirrors(server)
-        for number, event in enumerate([nothing, kill_engine, kill_worker, restart, crash]):
+        for number, event in enumerate(events):
             base = 10000 * (number + 1)
             changes = ["UPDATE a SET v = v || 'p' WHERE id %% 10 = %d" % number, "DELETE FROM b WHERE id %% 100 = %d" % number,
                        "SAVEPOINT s", "DELETE FROM a WHERE id < 900", "ROLLBACK TO s",
@@ -229,4 +237,4 @@ def ids_beyond_32_bits():
 
 
 if __name__ == "__main__":
-    sys.exit(main([prepared_transactions, prepared_before_a_copy, subtransactions, larger_than_memory, ids_beyond_32_bits]))
+    sys.exit(main([prepared_transactions, prepared_through_a_crash, prepared_before_a_copy, subtransactions, larger_than_memory, ids_beyond_32_bits]))

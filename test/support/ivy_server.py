@@ -87,6 +87,10 @@ class Server:
         """Log lines that tell of a server process that crashed, those killed on purpose (signal 9) aside."""
         return [line for line in self.log().splitlines() if re.search(r"\(PID \d+\) was terminated by signal (?!9\b)|PANIC|TRAP:", line)]
 
+    def failures(self):
+        """Log lines that tell of a mirror that failed. It is copied anew by itself, and then right again, as if nothing had been."""
+        return [line for line in self.log().splitlines() if re.search(r'mirror ".*" failed', line)]
+
     def postmaster_pid(self):
         with open(os.path.join(self.dir, "data/postmaster.pid")) as file:
             return int(file.readline())
