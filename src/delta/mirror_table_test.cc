@@ -223,6 +223,24 @@ TEST_F(TableTest, DeletesOfEqualRowsReadLittle) {
     }
 }
 
+TEST_F(TableTest, ARowThatATruncateTookIsNoEqualOne) {
+    key_ = {0, 1, 2, 3};
+    Open();
+    ASSERT_OK(Apply({Insert(1), Insert(2), Insert(3)}, 10, 100));
+    ASSERT_OK(Apply({Delete(3), Truncate(), Insert(1), Insert(1), Delete(1)}, 11, 101));
+    EXPECT_EQ(Rows(SeesBelow(12)).size(), 1u);
+    ASSERT_OK(Apply({Delete(1)}, 12, 102));
+    EXPECT_TRUE(Rows(SeesBelow(13)).empty());
+    ASSERT_OK(Apply({Insert(4), Insert(4)}, 13, 103));
+    Flush(14);
+    ASSERT_OK(Apply({Delete(4), Truncate(), Insert(4)}, 14, 104));
+    ASSERT_OK(Apply({Delete(4)}, 15, 105));
+    EXPECT_TRUE(Rows(SeesBelow(16)).empty());
+    Flush(17);
+    EXPECT_TRUE(Rows(SeesBelow(17)).empty());
+    EXPECT_FALSE(Apply({Delete(2)}, 17, 107).ok());
+}
+
 TEST_F(TableTest, AnEqualRowIsNoSubstituteForAnUnseenOne) {
     key_ = {0, 1, 2, 3};
     Open();

@@ -165,6 +165,21 @@ SELECT a, b, length(doc), count(*) FROM mir_bag WHERE a = 7 GROUP BY 1, 2, 3 ORD
 SELECT * FROM compare('mir_bag');
 TRUNCATE bag;
 SELECT * FROM compare('mir_bag');
+-- of equal ones before and after TRUNCATE, those after
+INSERT INTO bag (a) SELECT 1 FROM generate_series(1, 3);
+TRUNCATE bag;
+INSERT INTO bag (a) SELECT 1 FROM generate_series(1, 2);
+DELETE FROM bag WHERE ctid = (SELECT min(ctid) FROM bag);
+SELECT * FROM compare('mir_bag');
+BEGIN;
+INSERT INTO bag (a) VALUES (1);
+TRUNCATE bag;
+INSERT INTO bag (a) VALUES (1), (1);
+DELETE FROM bag WHERE ctid = (SELECT min(ctid) FROM bag);
+UPDATE bag SET b = 'left';
+COMMIT;
+SELECT * FROM compare('mir_bag');
+SELECT a, b FROM mir_bag;
 ALTER TABLE bag REPLICA IDENTITY DEFAULT;
 INSERT INTO bag VALUES (1);
 DELETE FROM bag;
