@@ -37,6 +37,22 @@ bool CaptureWorker::Settled(CopyJob* job) {
     return job->in_flight.Settled();
 }
 
+// In the log once until a copy begins, and for whoever waits for the copy.
+void CaptureWorker::ReportNoWorker(CopyJob* job) {
+    if (!no_worker_reported_) {
+        ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
+                      errmsg("no background worker is free to copy the source of mirror %u", job->mirror),
+                      errhint("You might need to increase \"max_worker_processes\".")));
+        no_worker_reported_ = true;
+    }
+    if (job->no_worker_noted) return;
+    InTransaction([&] {
+        job->no_worker_noted =
+            mooncake::FailCopy(job->mirror, job->generation, mooncake::MirrorState::kCopying,
+                               "no background worker is free (\"max_worker_processes\")", true) != ChangeResult::kBusy;
+    });
+}
+
 void CaptureWorker::StartCopy(CopyJob* job) {
     int running = 0;
     for (const auto& other : jobs_) running += other->stage == CopyJob::Stage::kRunning ? 1 : 0;
@@ -50,12 +66,7 @@ void CaptureWorker::StartCopy(CopyJob* job) {
         no_worker_reported_ = false;
         return;
     }
-    if (!no_worker_reported_) {
-        ereport(LOG, (errcode(ERRCODE_CONFIGURATION_LIMIT_EXCEEDED),
-                      errmsg("no background worker is free to copy the source of mirror %u", job->mirror),
-                      errhint("You might need to increase \"max_worker_processes\".")));
-        no_worker_reported_ = true;
-    }
+    ReportNoWorker(job);
     job->stage = CopyJob::Stage::kPaused;
     job->due = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), 1000);
 }

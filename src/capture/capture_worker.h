@@ -65,7 +65,8 @@ struct CopyJob {
     std::vector<Xid> streamed;  // transactions of which parts had been sent before
     BackgroundWorkerHandle* handle = nullptr;
     int failures = 0;
-    TimestampTz due = 0;  // end of kEnded or kPaused
+    TimestampTz due = 0;           // end of kEnded or kPaused
+    bool no_worker_noted = false;  // in the catalog
 };
 
 // A folder that is to be deleted.
@@ -128,6 +129,7 @@ class CaptureWorker {
     void AdvanceCopy(CopyJob* job);
     bool HasWaitingEvent(Oid mirror) const;
     bool Settled(CopyJob* job);
+    void ReportNoWorker(CopyJob* job);
     void StartCopy(CopyJob* job);
     void RetryCopy(CopyJob* job);
     void ForgetJob(Oid mirror, bool terminate);

@@ -218,6 +218,7 @@ bool EngineServes(Oid mirror) {
 void WaitUntilLive(Oid mirror) {
     int poll_ms = kFirstPollMs;
     TimestampTz live_since = 0;
+    bool warned = false;
     for (;;) {
         CHECK_FOR_INTERRUPTS();
         PushActiveSnapshot(GetTransactionSnapshot());
@@ -234,6 +235,11 @@ void WaitUntilLive(Oid mirror) {
                 return;
             }
             poll_ms = kFirstPollMs;
+        }
+        if (row->state == MirrorState::kCopying && row->error && !warned) {
+            ereport(WARNING, errmsg("the copy can't begin or go on yet: %s", row->error),
+                    errhint("It is tried again by itself, and waited for. See mooncake.copy_progress."));
+            warned = true;
         }
         if (row->state == MirrorState::kError) {
             ereport(ERROR, errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE), errmsg("the mirror could not be copied"),
