@@ -44,6 +44,18 @@ void IntervalsToText(const duckdb::Vector& from, duckdb::idx_t count, duckdb::Ve
     }
 }
 
+// Adds the bytes of a column's long strings to those of each row.
+void AddStringBytes(const duckdb::Vector& column, std::vector<uint64_t>* bytes) {
+    if (column.GetType().InternalType() != duckdb::PhysicalType::VARCHAR) return;
+    duckdb::UnifiedVectorFormat format;
+    column.ToUnifiedFormat(format);
+    const auto* strings = duckdb::UnifiedVectorFormat::GetData<duckdb::string_t>(format);
+    for (size_t row = 0; row < bytes->size(); row++) {
+        const auto at = format.sel->get_index(row);
+        if (format.validity.RowIsValid(at) && !strings[at].IsInlined()) (*bytes)[row] += strings[at].GetSize();
+    }
+}
+
 }  // namespace
 
 struct ParquetWriter::State {
@@ -57,6 +69,7 @@ struct ParquetWriter::State {
     duckdb::unique_ptr<duckdb::ColumnDataCollection> rows;
     duckdb::ColumnDataAppendState append;
     duckdb::DataChunk stored;  // a chunk with stored types
+    duckdb::DataChunk part;    // some of its rows
     uint64_t row_group_bytes = kRowGroupBytes;
 
     duckdb::ClientContext& context() { return *connection->context; }
@@ -128,6 +141,7 @@ void ParquetWriter::Start(Instance& instance) {
     state.global = state.function->copy_to_initialize_global(context, *state.bind, OpenName(path_));
     state.function->copy_to_get_written_statistics(context, *state.bind, *state.global, state.statistics);
     state.stored.InitializeEmpty(state.types);
+    state.part.InitializeEmpty(state.types);
     state.NewRowGroup();
 }
 
@@ -159,15 +173,41 @@ void ParquetWriter::ToStored(duckdb::DataChunk& chunk) {
     state.stored.SetChildCardinality(count);
 }
 
+// Rows of state_->stored, which are a row group or less.
+void ParquetWriter::AppendPart(size_t begin, size_t count) {
+    State& state = *state_;
+    if (count == state.stored.size()) {
+        state.rows->Append(state.append, state.stored);
+    } else {
+        state.part.Reference(state.stored);
+        state.part.Slice(begin, count);
+        state.rows->Append(state.append, state.part);
+        state.part.Reset();
+    }
+    if (state.rows->Count() >= kRowGroupRows || state.rows->SizeInBytes() >= state.row_group_bytes) WriteRowGroup();
+}
+
 Status ParquetWriter::Append(duckdb::DataChunk& chunk) {
     if (chunk.size() == 0) return Status::Ok();
     IVY_FAULT_POINT("parquet-append");
     State& state = *state_;
     try {
         ToStored(chunk);
-        state.rows->Append(state.append, state.stored);
+        // A chunk of wide rows is more than a row group, perhaps more than memory.
+        std::vector<uint64_t> bytes(chunk.size());
+        for (const duckdb::Vector& column : state.stored.data) AddStringBytes(column, &bytes);
+        size_t begin = 0;
+        uint64_t part_bytes = 0;
+        for (size_t row = 0; row < bytes.size(); row++) {
+            if (row > begin && part_bytes + bytes[row] > state.row_group_bytes) {
+                AppendPart(begin, row - begin);
+                begin = row;
+                part_bytes = 0;
+            }
+            part_bytes += bytes[row];
+        }
+        AppendPart(begin, bytes.size() - begin);
         rows_ += chunk.size();
-        if (state.rows->Count() >= kRowGroupRows || state.rows->SizeInBytes() >= state.row_group_bytes) WriteRowGroup();
     } catch (const std::exception& exception) {
         return StatusFromException(exception).Prepend("could not write \"" + path_ + "\"");
     }

@@ -46,6 +46,7 @@ class ParquetWriter {
     ParquetWriter(std::string path, std::vector<MirrorColumn> columns);
     void Start(Instance& instance);
     void ToStored(duckdb::DataChunk& chunk);
+    void AppendPart(size_t begin, size_t count);
     void WriteRowGroup();
 
     const std::string path_;

@@ -485,6 +485,47 @@ TEST_F(ParquetWriterTest, CutsRowGroupsByRowsAndBytes) {
     EXPECT_GE(result->Fetch()->GetValue(0, 0).GetValue<int64_t>(), 2);
 }
 
+// One chunk may have more than memory: it is cut into row groups as it comes.
+TEST_F(ParquetWriterTest, CutsChunksOfWideRows) {
+    Instance::Config config;
+    config.temp_folder = folder_ + "/small";
+    config.memory_limit = 64 << 20;
+    instance_ = std::move(Instance::Open(config)).value();
+    const std::vector<MirrorColumn> columns = {Column(1, "id", {TypeKind::kInt32}),
+                                               Column(2, "wide", {TypeKind::kText}),
+                                               Column(3, "length", {TypeKind::kInterval})};
+    ColumnChunkBuilder rows({columns[0].type, columns[1].type, columns[2].type});
+    for (int i = 0; i < 60; i++) {
+        rows.column(0).AppendFixed(i);
+        // Some rows are larger than a row group, some have nothing.
+        i % 7 == 3
+            ? rows.column(1).AppendNull()
+            : rows.column(1).AppendVariable(std::string((i % 10 == 0 ? 9 : 2) << 20, static_cast<char>('a' + i % 26)));
+        rows.column(2).AppendFixed(duckdb::interval_t{i, 0, 0});
+    }
+    const std::string path = folder_ + "/wide.parquet";
+    EXPECT_EQ(Write(columns, rows, path).record_count, 60);
+    auto connection = instance_->Connect();
+    auto result = connection->Query(
+        "SELECT count(*), sum(c1 * length(c2)), min(ascii(c2) - 97 = c1 % 26), count(DISTINCT c1) FROM "
+        "(SELECT id AS c1, wide AS c2 FROM '" +
+        path + "')");
+    ASSERT_FALSE(result->HasError()) << result->GetError();
+    auto answer = result->Fetch();
+    int64_t sum = 0;
+    for (int64_t i = 0; i < 60; i++) sum += i % 7 == 3 ? 0 : i * ((i % 10 == 0 ? 9 : 2) << 20);
+    EXPECT_EQ(answer->GetValue(0, 0).GetValue<int64_t>(), 60);
+    EXPECT_EQ(answer->GetValue(1, 0).GetValue<int64_t>(), sum);
+    EXPECT_TRUE(answer->GetValue(2, 0).GetValue<bool>());
+    EXPECT_EQ(answer->GetValue(3, 0).GetValue<int64_t>(), 60);
+    result = connection->Query(
+        "SELECT max(bytes) FROM (SELECT row_group_id, sum(total_uncompressed_size) AS bytes FROM parquet_metadata('" +
+        path + "') GROUP BY 1)");
+    ASSERT_FALSE(result->HasError()) << result->GetError();
+    answer = result->Fetch();
+    EXPECT_LT(answer->GetValue(0, 0).GetValue<int64_t>(), 14 << 20);
+}
+
 TEST_F(ParquetWriterTest, LeavesNothingOfAnUnfinishedFile) {
     const std::vector<MirrorColumn> columns = {Column(1, "id", {TypeKind::kInt64})};
     {
