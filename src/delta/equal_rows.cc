@@ -5,8 +5,8 @@
 // of equal rows any will do, so what is read is remembered: the rows of a file that are exactly equal to each other, first
 // those that the delete looked for, and of a block that was read as a whole all others as well.
 //
-// A block (RowReader::kBlockRows) is read as a whole where that will pay: it has many candidates, or all rows of the table
-// can be remembered. What is remembered takes bounded memory, and is forgotten when files go.
+// A block (Options::block_rows) is read as a whole where that will pay: it has many candidates, or all rows of the table
+// can be remembered, unless they are long. What is remembered takes bounded memory, and is forgotten when files go.
 #include <algorithm>
 
 #include "delta/chunk_convert.h"
@@ -15,11 +15,8 @@
 namespace ivy::delta {
 namespace {
 
-// What is remembered of a table: bytes, and those that a row, and what equal rows have in common, take.
-constexpr size_t kMostBytes = 16 << 20;
+// Memory that a remembered row takes, and what equal rows have in common.
 constexpr size_t kBytesOfRow = 16, kBytesOfKey = 128;
-// A table of so few rows is remembered as a whole, unless its rows are long.
-constexpr uint64_t kFewRows = kMostBytes / 2 / kBytesOfRow;
 // Candidates of one hash in a block, beyond those that are needed, for which it is read as a whole.
 constexpr size_t kManyCandidates = 8;
 
@@ -86,6 +83,7 @@ Status TableImpl::ResolveEqual(Part* part, std::vector<size_t>* open) {
 Status TableImpl::PlanEqual(uint64_t hash, size_t needed, std::map<uint32_t, EqualRead>* reads) {
     uint64_t table_rows = 0;
     for (const FilePtr& file : lookup_files_) table_rows += static_cast<uint64_t>(file->rows);
+    const bool is_small = table_rows <= options_.equal_rows_bytes / 2 / kBytesOfRow;
     size_t found = 0;
     for (const FilePtr& file : lookup_files_) {
         if (found >= needed) break;
@@ -98,12 +96,12 @@ Status TableImpl::PlanEqual(uint64_t hash, size_t needed, std::map<uint32_t, Equ
         IVY_RETURN_IF_ERROR(VisitLiveRows(file.get(), hash, [&](uint64_t row) {
             if (found >= needed) {
                 // More of the block that the last one is in.
-                if (row / RowReader::kBlockRows != block || ++spare == kManyCandidates) return false;
+                if (row / options_.block_rows != block || ++spare == kManyCandidates) return false;
             } else {
                 found++;
-                block = row / RowReader::kBlockRows;
+                block = row / options_.block_rows;
                 if (!read) read = &(*reads)[file->slot];
-                if (table_rows <= kFewRows) read_whole();
+                if (is_small) read_whole();
             }
             read->rows.push_back(row);
             return true;
@@ -115,13 +113,13 @@ Status TableImpl::PlanEqual(uint64_t hash, size_t needed, std::map<uint32_t, Equ
 
 // Reads rows, decides deletes of rows that are equal to them, and remembers the others.
 Status TableImpl::ReadEqual(File* file, EqualRead* read, Part* part) {
-    std::erase_if(read->rows, [&](uint64_t row) { return read->blocks.contains(row / RowReader::kBlockRows); });
+    std::erase_if(read->rows, [&](uint64_t row) { return read->blocks.contains(row / options_.block_rows); });
     for (const uint64_t block : read->blocks) {
-        const uint64_t end = std::min(static_cast<uint64_t>(file->rows), (block + 1) * RowReader::kBlockRows);
-        for (uint64_t row = block * RowReader::kBlockRows; row < end; row++) read->rows.push_back(row);
+        const uint64_t end = std::min(static_cast<uint64_t>(file->rows), (block + 1) * options_.block_rows);
+        for (uint64_t row = block * options_.block_rows; row < end; row++) read->rows.push_back(row);
     }
     std::sort(read->rows.begin(), read->rows.end());
-    if (equal_bytes_ > kMostBytes / 2) ForgetEqual();
+    if (equal_bytes_ > options_.equal_rows_bytes / 2) ForgetEqual();
 
     std::vector<uint64_t> hashes;
     std::vector<FlatColumn> columns;
@@ -138,7 +136,7 @@ Status TableImpl::ReadEqual(File* file, EqualRead* read, Part* part) {
             const auto row = static_cast<uint64_t>(numbers[i]);
             const auto wanted = part->wanted.find(hashes[i]);
             const bool is_wanted = wanted != part->wanted.end();
-            if (!is_wanted && equal_bytes_ > kMostBytes) continue;
+            if (!is_wanted && equal_bytes_ > options_.equal_rows_bytes) continue;
             if (file->deleted.Contains(row)) continue;
             key.clear();
             key_.AppendBytes(columns, i, &key);

@@ -90,7 +90,10 @@ class MirrorTable {
         std::shared_ptr<FileMemory> memory;  // of the delta's values; null: ordinary memory
         RowReader* row_reader = nullptr;     // must outlive the table; null only for append-only mirrors and some tests
         std::vector<Xid> flushed_xids;       // FlushCut::unseen_xids of the last published flush
-        uint64_t hash_mask = ~uint64_t{0};   // tests only: bits of key hashes to use, to make keys collide
+        // Of tables whose rows may repeat: memory for what is known of equal rows of files, and rows that are read together.
+        size_t equal_rows_bytes = 16 << 20;
+        uint64_t block_rows = RowReader::kBlockRows;
+        uint64_t hash_mask = ~uint64_t{0};  // tests only: bits of key hashes to use, to make keys collide
     };
     // An error if a key column is unknown.
     static Result<std::unique_ptr<MirrorTable>> Make(Options options);

@@ -189,6 +189,8 @@ class TableTest : public ::testing::Test {
         options.row_reader = &files_;
         options.flushed_xids = published_.unseen_xids;
         options.hash_mask = hash_mask_;
+        options.block_rows = block_rows_;
+        options.equal_rows_bytes = equal_rows_bytes_;
         return options;
     }
 
@@ -370,6 +372,8 @@ class TableTest : public ::testing::Test {
     std::string folder_;
     std::vector<size_t> key_ = {0};
     uint64_t hash_mask_ = ~uint64_t{0};
+    uint64_t block_rows_ = RowReader::kBlockRows;
+    size_t equal_rows_bytes_ = 16 << 20;
     bool sort_files_ = false;  // flushed files have their rows in another order than the delta
     MemoryFiles files_;
     Published published_;

@@ -14,6 +14,8 @@ struct Config {
     uint64_t hash_mask;
     int keys;        // number of different ids
     size_t largest;  // operations in a transaction
+    uint64_t block_rows = RowReader::kBlockRows;
+    size_t equal_rows_bytes = 16 << 20;
 };
 
 class ModelTest : public TableTest, public ::testing::WithParamInterface<std::tuple<Config, int>> {
@@ -303,6 +305,8 @@ TEST_P(ModelTest, EveryViewIsExact) {
     random_.seed(static_cast<uint64_t>(seed));
     key_ = config_.key;
     hash_mask_ = config_.hash_mask;
+    block_rows_ = config_.block_rows;
+    equal_rows_bytes_ = config_.equal_rows_bytes;
     sort_files_ = seed % 2 == 0;
     Open();
     for (int step = 0; step < 1500 && !HasFatalFailure(); step++) {
@@ -365,6 +369,10 @@ INSTANTIATE_TEST_SUITE_P(
                                          Config{"name_id_collide", {1, 0}, uint64_t{3} << 62, 50, 30},
                                          Config{"full", {0, 1, 2, 3}, kAll, 10, 60},
                                          Config{"full_collide", {0, 1, 2, 3}, 3, 10, 40},
+                                         Config{"full_blocks", {0, 1, 2, 3}, kAll, 3, 200, 40, 2000},
+                                         Config{"full_small_blocks", {0, 1, 2, 3}, kAll, 10, 60, 5, 1000},
+                                         Config{"full_forgetful", {0, 1, 2, 3}, kAll, 10, 100, 20, 0},
+                                         Config{"full_blocks_collide", {0, 1, 2, 3}, 3, 6, 100, 30, 3000},
                                          Config{"append_only", {}, kAll, 200, 500}),
                        ::testing::Range(1, kSeeds + 1)),
     [](const auto& info) {
