@@ -1,7 +1,7 @@
 -- SPDX-License-Identifier: Apache-2.0
 -- Options come as one JSON object, as named arguments, or both. To add one, add it here and in options.cc: arguments are
 -- options of their own names. None has type interval: IvorySQL's pg_upgrade restores in Oracle's mode, where that is another type.
--- numeric_scale is a number, or JSON.
+-- numeric_scale is a number, or JSON; not of type "any", a name which Oracle's mode takes for ANY.
 CREATE PROCEDURE mooncake.create_table(
     dst             pg_catalog.text,
     src             pg_catalog.text,
@@ -15,7 +15,7 @@ CREATE PROCEDURE mooncake.create_table(
     flush_size      pg_catalog.text DEFAULT NULL,
     location        pg_catalog.text DEFAULT NULL,
     format_version  pg_catalog.int4 DEFAULT NULL,
-    numeric_scale   pg_catalog."any" DEFAULT NULL)
+    numeric_scale   pg_catalog.anycompatible DEFAULT NULL)
     LANGUAGE c AS 'MODULE_PATHNAME', 'mooncake_create_table';
 COMMENT ON PROCEDURE mooncake.create_table
     IS 'makes a columnstore mirror of a table and waits until it is live';

@@ -297,19 +297,16 @@ void ParseObject(Jsonb* json, CreateOptions* options) {
     }
 }
 
-// Sets *value to what a JSON object would have for an argument. One declared "any" is JSON when it comes as a string, quoted
-// in the statement or not, so that 4, '4' and '{"price": 4}' all do.
+// Sets *value to what a JSON object would have for an argument. One of any type is JSON when it comes as a string, so that 4,
+// '4' and '{"price": 4}' all do.
 void ArgumentAsJson(FunctionCallInfo fcinfo, int number, Oid declared, JsonbValue* value) {
     Datum argument = PG_GETARG_DATUM(number);
-    Oid type = declared == ANYOID ? get_fn_expr_argtype(fcinfo->flinfo, number) : declared;
-    if (declared == ANYOID && (type == UNKNOWNOID || TypeCategory(type) == TYPCATEGORY_STRING)) {
-        if (type != UNKNOWNOID) {
-            Oid text_output;
-            bool is_varlena;
-            getTypeOutputInfo(type, &text_output, &is_varlena);
-            argument = CStringGetDatum(OidOutputFunctionCall(text_output, argument));
-        }
-        argument = DirectFunctionCall1(jsonb_in, argument);
+    Oid type = declared == ANYCOMPATIBLEOID ? get_fn_expr_argtype(fcinfo->flinfo, number) : declared;
+    if (declared == ANYCOMPATIBLEOID && TypeCategory(type) == TYPCATEGORY_STRING) {
+        Oid text_output;
+        bool is_varlena;
+        getTypeOutputInfo(type, &text_output, &is_varlena);
+        argument = DirectFunctionCall1(jsonb_in, CStringGetDatum(OidOutputFunctionCall(text_output, argument)));
         type = JSONBOID;
     }
     JsonTypeCategory category;
