@@ -104,7 +104,15 @@ void Mirror::PlanRewrite() {
         }
         table = table_;
     }
-    if (!table || (ticket == 0 && Clock::now() < next_rewrite_)) return;
+    if (!table || (ticket == 0 && Clock::now() < next_rewrite_) || !context_.turns.Take(location_)) return;
+    struct Turn {
+        RewriteTurns& turns;
+        const std::string& location;
+        bool used = false;
+        ~Turn() {
+            if (!used) turns.Return(location);
+        }
+    } turn{context_.turns, location_};
     next_rewrite_ = std::max<Clock::time_point>(next_rewrite_, Clock::now() + kPlanPause);
     const std::vector<size_t> chosen = FilesToRewrite(ticket != 0);
     std::vector<std::string> paths;
@@ -118,7 +126,7 @@ void Mirror::PlanRewrite() {
         return;
     }
     if (!sources) return;  // a TRUNCATE that is not in files yet: next time
-    if (closed_ || state_ != State::kLive || !context_.turns.Take(location_)) return;
+    if (closed_ || state_ != State::kLive) return;
     RewritePlan plan;
     plan.columns = open_.columns;
     plan.key = open_.key;
@@ -133,6 +141,7 @@ void Mirror::PlanRewrite() {
         plan.inputs.push_back({(*sources)[i], file.file_size, file.first_row_id.value_or(0), file.sequence_number});
     }
     rewrite_ = std::make_shared<RewriteJob>(context_.instance, context_.io, std::move(plan));
+    turn.used = true;
 }
 
 // --- rewriting -------------------------------------------------------------------------------------------------------

@@ -187,6 +187,7 @@ def disturb(server, faults, operation, step, how, number):
             others_go_on(c, context)
         right(c, context)
         error = call.end()
+        wait_live(c, "o")  # after a kill: when the engine is back
         if how in ("full", "error") and operation != "copy" and step not in QUIET:
             assert error is not None and ("fault point" in str(error) or "No space" in str(error)), (context, error)
         if how in ("full", "error") and step not in QUIET:
