@@ -49,7 +49,9 @@ class TableMetadata {
     int64_t last_updated_ms() const { return last_updated_ms_; }
     int64_t next_row_id() const { return next_row_id_; }
     const Schema& schema() const { return schemas_[current_schema_]; }
-    const std::vector<Schema>& schemas() const { return schemas_; }  // never empty; the first is the one that it began with
+    const std::vector<Schema>& schemas() const {
+        return schemas_;
+    }  // never empty; the first is the one that it began with
     // The whole document, for what has no member of its own here: partition specs, refs, the snapshot log.
     const Json& document() const { return document_; }
     const std::vector<TableSnapshot>& snapshots() const { return snapshots_; }

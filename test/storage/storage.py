@@ -295,6 +295,44 @@ def cancelled(server):
         compare(c, "big", "big_mirror", context="after a cancelled call")
 
 
+def altered_meanwhile(server):
+    """A command that waits for a mirror while its files are rewritten: the rewrite's end does not wait for the command."""
+    with server.connect(autocommit=True) as c:
+        for name in ("altered", "dropped"):
+            c.execute("CREATE TABLE %s (id int PRIMARY KEY)" % name)
+            c.execute("CALL mooncake.create_table('%s_mirror', '%s')" % (name, name))
+            for step in range(3):
+                c.execute("INSERT INTO %s SELECT generate_series(%d, %d)" % (name, step * 100, step * 100 + 99))
+                c.execute("CALL mooncake.create_snapshot('%s_mirror')" % name)
+    server.stop()
+    server.env["IVY_FAULT"] = "rewrite-finish-file:sleep-1000"
+    server.start()
+    for mirror, command in (("altered_mirror", "ALTER TABLE altered ADD COLUMN more int"), ("dropped_mirror", "DROP TABLE dropped_mirror")):
+        ended = []
+
+        def optimize(mirror=mirror):
+            with server.connect(autocommit=True) as c:
+                c.execute("SET statement_timeout = '20s'")
+                try:
+                    c.execute("CALL mooncake.optimize('%s')" % mirror)
+                    ended.append("done")
+                except psycopg.Error as error:
+                    ended.append(error.sqlstate)
+        with server.connect(autocommit=True) as c:
+            wait_live(c, mirror)
+            thread = threading.Thread(target=optimize)
+            thread.start()
+            time.sleep(0.4)
+            c.execute("SET statement_timeout = '20s'")
+            c.execute(command)
+            thread.join()
+        assert ended[0] in ("done", "55000"), ended
+    with server.connect(autocommit=True) as c:
+        wait_live(c, "altered_mirror")
+        compare(c, "altered", "altered_mirror", context="altered while files were rewritten")
+    server.env["IVY_FAULT"] = ""
+
+
 def version_2(server):
     """Format version 2: deletes in Parquet files, which pyiceberg reads row by row, through rewrites and restarts."""
     with server.connect(autocommit=True) as c:
@@ -483,7 +521,7 @@ def faults(server):
         assert not again, again
 
 
-SCENARIOS = [sorted_files, sorted_numerics, optimized, by_itself, cancelled, version_2, under_load, faults]
+SCENARIOS = [sorted_files, sorted_numerics, optimized, by_itself, cancelled, altered_meanwhile, version_2, under_load, faults]
 
 
 def main():

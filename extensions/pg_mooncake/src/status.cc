@@ -9,6 +9,7 @@ extern "C" {
 #include "commands/trigger.h"
 #include "funcapi.h"
 #include "replication/slot.h"
+#include "storage/lmgr.h"
 #include "utils/acl.h"
 #include "utils/fmgrprotos.h"
 #include "utils/jsonb.h"
@@ -92,6 +93,8 @@ void CommandMirror(const char* command, FunctionCallInfo fcinfo) {
                 errmsg("mirror \"%s\" is not live", get_rel_name(mirror)),
                 row ? errdetail("Its state is \"%s\".", MirrorStateName(row->state)) : 0);
     }
+    // The capture worker publishes files under a lock which it does not get while an ALTER TABLE waits for ours.
+    UnlockRelationOid(mirror, AccessShareLock);
     const XLogRecPtr end = GetXLogInsertEndRecPtr();
     XLogFlush(end);
     Api().control(MyDatabaseId, command, mirror, end, 0);
