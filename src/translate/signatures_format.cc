@@ -68,6 +68,8 @@ bool MeansTheSame(const char* format, bool of_date) {
         if (of_date && LongestName(at, kOracleDateNames, true) > length) return false;
         const bool exact = InOneCase(at, length) || (of_date && LongestName(at, kMixedDateNames, false) == length);
         if (!exact) return false;
+        // FM belongs to what follows it: where it does so twice, the second one's letters may begin other names.
+        if (length == 2 && pg_strncasecmp(at, "FMFM", 4) == 0) return false;
         at += length;
         if (length > 0 && (strncmp(at, "TH", 2) == 0 || strncmp(at, "th", 2) == 0)) {
             at += 2;
