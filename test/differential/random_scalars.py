@@ -19,6 +19,8 @@ sys.path.insert(0, os.path.join(HERE, "..", "support"))
 from ivy_server import Server, wait_live  # noqa: E402
 
 ROWS = 300
+# Looked at first: what was wrong once and comes rarely.
+KNOWN = ["to_char(iv, 'fmfmSSSSS')", "to_char(ts, 'FMfmMONTH')"]
 DATE_PARTS = ["YYYY", "YYY", "YY", "Y", "Y,YYY", "IYYY", "IYY", "IY", "I", "MM", "MON", "Mon", "mon", "MONTH", "Month", "month", "DD", "DDD", "D", "ID", "IDDD", "DAY", "Day", "day", "DY", "Dy", "dy",
               "HH", "HH12", "HH24", "MI", "SS", "MS", "US", "FF1", "FF3", "FF6", "SSSS", "SSSSS", "AM", "p.m.", "BC", "a.d.", "CC", "Q", "J", "W", "WW", "IW", "RM", "rm", "TZH", "TZM", "OF", "FM", "fm",
               "TH", "th", "SP", "FX", "-", "/", ":", " ", ",", ".", "\"text\"", "x", "é", "\\", "T", "M", "F", "d", "yyyy", "hh24", "mi", "ss"]
@@ -115,8 +117,9 @@ def main():
         c.execute("SET mooncake.fallback = off")
         c.execute("BEGIN ISOLATION LEVEL REPEATABLE READ")
         end = time.monotonic() + options.seconds
+        known = list(KNOWN)
         while time.monotonic() < end:
-            text = expression(r)
+            text = known.pop() if known else expression(r)
             queries = ["SELECT id, (%s)::text FROM %s.v ORDER BY id" % (text, schema) for schema in ("heap", "mirror")]
             plan = run(c, "EXPLAIN " + queries[1])
             shipped += not isinstance(plan, psycopg.Error) and any("whole query" in line[0] for line in plan)
