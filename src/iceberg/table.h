@@ -106,7 +106,7 @@ class Table {
     virtual const std::string& uuid() const = 0;
     virtual int format_version() const = 0;
     virtual const Schema& schema() const = 0;
-    virtual const Schema& first_schema() const = 0;  // with which the table was made
+    virtual const Schema& first_schema() const = 0;    // with which the table was made
     virtual std::vector<int> sort_fields() const = 0;  // by which new files are sorted; empty: they are not
     virtual std::optional<int64_t> current_snapshot_id() const = 0;
     virtual const std::map<std::string, std::string>& snapshot_summary() const = 0;  // of the current snapshot
