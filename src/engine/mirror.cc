@@ -260,18 +260,19 @@ bool Mirror::Reopen(const MirrorOpen& open, bool new_session) {
     return true;
 }
 
-// Whether a column has come back: rows that were written meanwhile lack its values. A source's new column has a new number,
-// so this can't be, unless we were told wrong.
-bool Mirror::ComesBack(const MirrorOpen& open) {
-    if (state_ == State::kCopying && !publication_) return false;
+// A column that has come back, or null: rows that were written meanwhile lack its values. A source's new column has a new
+// number, so this can't be, unless we were told wrong.
+const MirrorColumn* Mirror::ComesBack(const MirrorOpen& open) {
+    if (state_ == State::kCopying && !publication_) return nullptr;
     const std::vector<MirrorColumn>& now = next_open_ ? next_open_->columns : open_.columns;
     uint32_t largest = largest_column_;
     for (const MirrorColumn& column : now) largest = std::max(largest, column.id);
     largest_column_ = largest;
-    return std::any_of(open.columns.begin(), open.columns.end(), [&](const MirrorColumn& column) {
+    const auto found = std::find_if(open.columns.begin(), open.columns.end(), [&](const MirrorColumn& column) {
         return column.id <= largest &&
                std::none_of(now.begin(), now.end(), [&](const MirrorColumn& known) { return known.id == column.id; });
     });
+    return found == open.columns.end() ? nullptr : &*found;
 }
 
 void Mirror::TakeColumns(const MirrorOpen& open) {
@@ -286,8 +287,10 @@ void Mirror::TakeColumns(const MirrorOpen& open) {
         }
     }
     if (!unknown.empty()) context_.events.Send(MirrorFailed{id_, generation_, {}, unknown});
-    if (ComesBack(open)) {
-        FailLocked({sqlstate::kObjectNotInState, "a column that was gone has come back", "", ""}, true);
+    if (const MirrorColumn* column = ComesBack(open)) {
+        FailLocked({sqlstate::kObjectNotInState, "column \"" + column->name + "\" has come back after it was gone", "",
+                    "The mirror must be copied again."},
+                   true);
         return;
     }
     if (state_ == State::kCopying && open.key != open_.key) copy_active_ = false;

@@ -246,7 +246,7 @@ class Mirror {
     void FailLocked(const Error& error, bool for_good = false);
     Lsn OldestUnflushedLocked() const;
     bool IsCurrent(const std::string& metadata_location, Lsn flushed_lsn) const;
-    bool ComesBack(const MirrorOpen& open);
+    const MirrorColumn* ComesBack(const MirrorOpen& open);
     void TakeColumns(const MirrorOpen& open);
     void UpdateReadable();
 
